@@ -1,0 +1,1 @@
+"""Settings: frozen trees read from YAML, checked before any work starts."""

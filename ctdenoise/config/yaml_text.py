@@ -1,0 +1,130 @@
+"""YAML as settings need it: numbers that mean what they say, and the line of every key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from ctdenoise.errors import SettingsError
+
+KeyPath = tuple[str | int, ...]
+
+_NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+_LEADING_ZERO = re.compile(r"^[-+]?0\d")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader in which 1e-4 is a number, `on` a word and 012 an error."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False)$"), list("tfTF")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+    text = node.value
+    if _LEADING_ZERO.match(text):
+        line = node.start_mark.line + 1
+        raise SettingsError(
+            f"line {line}: {text} starts with a zero, which YAML readers take for different numbers.",
+            where=node.start_mark.name,
+            fix=f"Write {text.lstrip('0') or '0'}, or put it in quotes if it is a name.",
+        )
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+@dataclass(frozen=True, slots=True)
+class YamlDocument:
+    """A parsed mapping and where each of its keys stands.
+
+    Args:
+        values: The mapping.
+        lines: Line number (from 1) of each key or list item, by its path.
+    """
+
+    values: dict[str, Any]
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+
+
+def parse_document(text: str, *, name: str) -> YamlDocument:
+    """A settings file's text as a mapping with line numbers.
+
+    Args:
+        text: The YAML text.
+        name: File name for messages.
+
+    Raises:
+        SettingsError: If it is not YAML, not a mapping, holds a key twice or a misleading number.
+    """
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return YamlDocument({})
+        if not isinstance(node, yaml.MappingNode):
+            raise SettingsError(
+                f"line {node.start_mark.line + 1}: settings are a list of `key: value` lines.",
+                where=name,
+            )
+        lines: dict[KeyPath, int] = {}
+        _note_lines(node, (), lines, name)
+        values = loader.construct_document(node)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise SettingsError(f"{line}this is not YAML: {problem}.", where=name) from error
+    finally:
+        loader.dispose()
+    return YamlDocument(values, lines)
+
+
+def parse_scalar(text: str, *, name: str) -> Any:
+    """The right-hand side of `--set key=value`: a number, a word, a list or a mapping.
+
+    Raises:
+        SettingsError: If the text is not YAML.
+    """
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{text!r} is not a value.", where=name) from error
+    finally:
+        loader.dispose()
+
+
+def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            line = key.start_mark.line + 1
+            if inner in lines:
+                raise SettingsError(
+                    f"line {line}: {'.'.join(map(str, inner))} is set twice (first in line {lines[inner]}).",
+                    where=name,
+                )
+            lines[inner] = line
+            _note_lines(value, inner, lines, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            inner_item = (*path, index)
+            lines[inner_item] = value.start_mark.line + 1
+            _note_lines(value, inner_item, lines, name)

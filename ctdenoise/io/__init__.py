@@ -1,0 +1,1 @@
+"""Reading studies and writing results: the only place that knows DICOM and NIfTI."""

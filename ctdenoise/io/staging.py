@@ -1,0 +1,159 @@
+"""Outputs appear whole or not at all: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ctdenoise.errors import OutputError, OutputExistsError
+
+_MARK = ".ctdenoise-partial-"
+
+
+def require_free_folder(out: Path) -> None:
+    """Refuse an output folder that already holds something, before any work is done.
+
+    Args:
+        out: The folder to be made; absent or empty is fine.
+
+    Raises:
+        OutputExistsError: If it exists and is not an empty folder.
+    """
+    if out.is_dir():
+        taken = any(entry for entry in out.iterdir())
+    else:
+        taken = out.exists() or out.is_symlink()
+    if taken:
+        raise OutputExistsError(
+            "the output folder exists already.",
+            where=out,
+            fix="Give another --out, or remove this folder first; nothing is ever overwritten.",
+        )
+
+
+@contextmanager
+def staged_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into that becomes `out` when the block ends well, and vanishes otherwise.
+
+    It lies beside `out`, so that the last step is one rename. Leftovers of runs that were killed
+    are removed.
+
+    Args:
+        out: The folder to be made; its parents are made too.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputExistsError: If `out` is taken.
+        OutputError: If the disk is full or the place cannot be written.
+    """
+    require_free_folder(out)
+    with _as_output_error(out):
+        out = out.absolute()
+        made = _make_parents(out.parent)
+        _remove_leftovers(out)
+        stage = out.parent / f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{out.name}"
+        try:
+            stage.mkdir()
+            yield stage
+            _sync(stage)
+            with suppress(FileNotFoundError):
+                out.rmdir()
+            stage.rename(out)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            for parent in made:
+                with suppress(OSError):
+                    parent.rmdir()
+            raise
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """A file to write that replaces `path` in one step when the block ends well.
+
+    Args:
+        path: The file to be made or replaced; its folder must exist.
+
+    Yields:
+        The path to write to; it has the same suffix.
+
+    Raises:
+        OutputError: If the disk is full or the place cannot be written.
+    """
+    stage = path.with_name(f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+    with _as_output_error(path):
+        try:
+            yield stage
+            with stage.open("rb+") as file:
+                os.fsync(file.fileno())
+            stage.replace(path)
+        except BaseException:
+            stage.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _as_output_error(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, OutputError | OutputExistsError) or error.errno not in _REASONS:
+            raise
+        raise OutputError(
+            f"{_REASONS[error.errno]}; nothing was left half-written.",
+            where=where,
+            fix="Free some space or choose another --out, then run the command again.",
+        ) from error
+
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "there is no permission to write here",
+    errno.EPERM: "there is no permission to write here",
+    errno.EROFS: "the file system is read-only",
+    errno.EFBIG: "a file grew larger than the file system allows",
+    errno.EIO: "the disk reported an error",
+}
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder and its parents; returns those that were new, innermost first."""
+    new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+def _remove_leftovers(out: Path) -> None:
+    for entry in out.parent.glob(f"{_MARK}*-{out.name}"):
+        owner = entry.name.removeprefix(_MARK).partition("-")[0]
+        if owner.isdigit() and not _is_running(int(owner)):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """Ask for everything below a folder to reach the disk, so that a full one is noticed now."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            descriptor = os.open(Path(parent) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

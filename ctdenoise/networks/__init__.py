@@ -1,0 +1,1 @@
+"""The denoising networks and their checkpoints."""

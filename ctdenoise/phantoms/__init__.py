@@ -1,0 +1,1 @@
+"""Objects whose truth is known exactly."""

@@ -1,0 +1,1 @@
+"""The low-dose simulator: projections, counts, noise."""

@@ -1,0 +1,1 @@
+"""From pairs on disk to a checkpoint."""

@@ -1,0 +1,29 @@
+"""Fixtures that every test folder shares."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def ctdata() -> Path:
+    """The folder of real CT; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("CTDENOISE_TESTDATA", ROOT.parent / "shared" / "ctdata"))
+    if not (folder / "series").is_dir():
+        pytest.skip(f"real CT data not found at {folder} (set CTDENOISE_TESTDATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dicom_validators() -> tuple[str, str]:
+    """Paths of dciodvfy and dcentvfy; the test is skipped where they are not installed."""
+    programs = (shutil.which("dciodvfy"), shutil.which("dcentvfy"))
+    if programs[0] is None or programs[1] is None:
+        pytest.skip("dciodvfy and dcentvfy are not installed (Debian package dicom3tools)")
+    return (programs[0], programs[1])
