@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
+import yaml
 from pydantic import ValidationError
 
 from ctdenoise.config.base import Settings
@@ -219,3 +220,15 @@ def _place(key: tuple[str, ...], origins: _Origins) -> str:
             file, line = origins[key[:length]]
             return f"{file}, line {line}: " if line is not None else f"{file} "
     return ""
+
+
+def write_settings(folder: Path, settings: Settings) -> Path:
+    """Write resolved settings as `settings.yaml`, ready to be given to `--config` again.
+
+    Args:
+        folder: An existing folder, usually a staged one.
+        settings: What the run was made with, defaults included.
+    """
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump(settings.as_json(), sort_keys=False), encoding="utf-8")
+    return path

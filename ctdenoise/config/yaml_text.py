@@ -117,8 +117,9 @@ def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name:
             inner = (*path, str(key.value))
             line = key.start_mark.line + 1
             if inner in lines:
+                key_name = ".".join(map(str, inner))
                 raise SettingsError(
-                    f"line {line}: {'.'.join(map(str, inner))} is set twice (first in line {lines[inner]}).",
+                    f"line {line}: {key_name} is set twice (first in line {lines[inner]}).",
                     where=name,
                 )
             lines[inner] = line

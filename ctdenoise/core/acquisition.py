@@ -18,7 +18,7 @@ class Acquisition:
         kvp: Peak tube voltage, kV.
         exposure_mas: Exposure of each slice, mAs; empty where unknown.
         slice_thickness_mm: Nominal thickness of a slice.
-        convolution_kernel: Reconstruction kernel, as the maker names it; several values joined by "/".
+        convolution_kernel: Reconstruction kernel, as the maker names it ("a/b" for two values).
         distance_source_to_patient_mm: Focal spot to isocentre.
         distance_source_to_detector_mm: Focal spot to detector.
         reconstruction_diameter_mm: Diameter of the reconstructed field.
