@@ -7,7 +7,6 @@ The names below are the public Python interface. They are imported when first us
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from ctdenoise.metrics.evaluation import evaluate as evaluate
     from ctdenoise.simulation.low_dose import simulate_low_dose as simulate_low_dose
 
-try:
-    __version__ = version("ctdenoise")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+__version__ = "0.1.0"
 
 _HOME_OF = {
     "CTVolume": "ctdenoise.core.volume",

@@ -1,0 +1,58 @@
+"""The command line's entry point: which commands there are, and how a run ends.
+
+Commands are registered by import path, so that `ctdenoise --help` loads none of their work.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, Group
+
+import ctdenoise
+from ctdenoise.cli import failure
+
+_STEPS = Group.create_ordered("Study to result")
+_TRY = Group.create_ordered("To try it out")
+
+app = App(
+    name="ctdenoise",
+    help=(
+        "Simulate, train, denoise and judge low-dose CT.\n\n"
+        "Research use; not a medical device. ctdenoise COMMAND --help explains a command."
+    ),
+    version=ctdenoise.__version__,
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+
+_COMMANDS = (
+    ("inspect", _STEPS, "List the series in a folder: what they are, and what is wrong with them."),
+    ("simulate", _STEPS, "Make low-dose twins of a normal-dose study."),
+    ("train", _STEPS, "Train a network on pairs that `simulate` made."),
+    ("infer", _STEPS, "Denoise a study and write it as a derived series."),
+    ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
+    ("phantom", _TRY, "Make a study whose truth is known."),
+    ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
+)
+
+for _place, (_name, _group, _help) in enumerate(_COMMANDS):
+    app.command(
+        f"ctdenoise.cli.{_name}:{_name}",
+        name=_name,
+        help=_help,
+        group=_group,
+        sort_key=_place,
+        help_format="markdown",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code.
+
+    Args:
+        arguments: What follows `ctdenoise`; None for the process's own arguments.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(failure.guarded(app, tokens))

@@ -1,0 +1,121 @@
+"""What a person sees: tables on stdout, progress and warnings on stderr."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from ctdenoise.core.progress import Advance, Progress
+
+STDOUT = Console(highlight=False, soft_wrap=False)
+STDERR = Console(stderr=True, highlight=False)
+
+
+class _Bars:
+    """Progress bars on stderr, one line a stage."""
+
+    def __init__(self, bars: RichProgress) -> None:
+        self._bars = bars
+
+    @contextmanager
+    def stage(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+        """Show a bar until the stage ends; it stays visible, with its time, when it is done."""
+        task = self._bars.add_task(what, total=total, completed=done, note="")
+
+        def advance(count: int = 1, *, note: str = "") -> None:
+            if note:
+                self._bars.update(task, advance=count, note=note)
+            else:
+                self._bars.update(task, advance=count)
+
+        yield advance
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Progress for a task, and the library's warnings beside it.
+
+    In a terminal these are bars with an estimate; in a log file, one line for each stage.
+    """
+    with _warnings_shown():
+        if not STDERR.is_terminal:
+            yield _Lines()
+            return
+        columns: tuple[ProgressColumn | str, ...] = (
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}"),
+        )
+        with RichProgress(*columns, console=STDERR, transient=False) as bars:
+            yield _Bars(bars)
+
+
+class _Lines:
+    """Progress for a log file: a line when a stage starts and nothing more."""
+
+    @contextmanager
+    def stage(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+        """Say that a stage starts."""
+        rest = f", {done} done before" if done else ""
+        STDERR.print(f"{what}: {total}{rest}", markup=False)
+
+        def advance(count: int = 1, *, note: str = "") -> None:
+            del count, note
+
+        yield advance
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    logger = logging.getLogger("ctdenoise")
+    handler = RichHandler(
+        console=STDERR, show_time=False, show_path=False, markup=False, rich_tracebacks=False
+    )
+    handler.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def show_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Print a titled list of names and values on stdout.
+
+    Args:
+        title: A line above the list.
+        facts: Name and value; rows with an empty value are left out.
+    """
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        if value:
+            table.add_row(name, value)
+    STDOUT.print(title, style="bold", markup=False)
+    STDOUT.print(table)
+
+
+def number(value: float | None, unit: str = "", *, digits: int = 1) -> str:
+    """A figure with its unit; empty where unknown."""
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}{' ' if unit else ''}{unit}"

@@ -1,0 +1,46 @@
+"""`ctdenoise train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ctdenoise.cli.options import Config, Out, Overrides, Seed
+
+
+def train(
+    *pairs: Path,
+    out: Out,
+    config: Config = None,
+    overrides: Overrides = (),
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    seed: Seed = 0,
+) -> None:
+    """Train a network on pairs that `simulate` made.
+
+    Args:
+        pairs: Folders with pairs; searched at any depth.
+        out: Folder for the model, its records and its resume state; new, or an old one with
+            --resume.
+        config: Ready settings such as `redcnn` or `redcnn_seg`, or a YAML file.
+        overrides: Settings to change, as key=value; may be given several times.
+        resume: Go on where a stopped run in --out left off; the result is the same bit for bit.
+        seed: Same seed, same training.
+    """
+    from ctdenoise.cli import console
+    from ctdenoise.config.load import find_settings_file, load_settings
+    from ctdenoise.config.training import TrainSettings
+    from ctdenoise.errors import UsageError
+    from ctdenoise.tasks import train as task
+
+    if not pairs:
+        raise UsageError(
+            "there is nothing to train on.", fix="Name one or more folders that `simulate` made."
+        )
+    settings_file = find_settings_file("train", config or "redcnn")
+    settings = load_settings(TrainSettings, settings_file, overrides)
+    with console.progress() as progress:
+        report = task.run(pairs, settings, out=out, resume=resume, seed=seed, progress=progress)
+    console.show_train(report)
