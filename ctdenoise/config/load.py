@@ -55,7 +55,7 @@ def find_settings_file(command: str, name_or_path: str | Path) -> Path:
     raise SettingsError(
         "there is no such settings file.",
         where=path,
-        fix=f"{hint}Ready for `{command}`: {', '.join(names) or 'none'}; or give the path of a YAML file.",
+        fix=f"{hint}Ready for `{command}`: {', '.join(names) or 'none'}; or give a YAML file's path.",
     )
 
 
@@ -105,8 +105,9 @@ def checked(
         return kind.model_validate(values)
     except ValidationError as error:
         problems = [_sentence(kind, detail, origins or {}) for detail in error.errors()]
+        count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
         raise SettingsError(
-            f"{len(problems)} setting{'s are' if len(problems) > 1 else ' is'} wrong:\n{listed(problems)}",
+            f"{count} wrong:\n{listed(problems)}",
             where=where if where is not None else COMMAND_LINE,
         ) from error
 

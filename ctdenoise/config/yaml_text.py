@@ -30,12 +30,12 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
-def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+def _number(_: _Loader, node: yaml.ScalarNode) -> int | float:
     text = node.value
     if _LEADING_ZERO.match(text):
         line = node.start_mark.line + 1
         raise SettingsError(
-            f"line {line}: {text} starts with a zero, which YAML readers take for different numbers.",
+            f"line {line}: {text} starts with a zero, which YAML readers read differently.",
             where=node.start_mark.name,
             fix=f"Write {text.lstrip('0') or '0'}, or put it in quotes if it is a name.",
         )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from ctdenoise.errors import OutputError, OutputExistsError
+from ctdenoise.io.staging import staged_file, staged_folder
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_a_folder_appears_whole_when_the_block_ends(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with staged_folder(out) as stage:
+        (stage / "a.txt").write_text("x")
+        assert not out.exists()
+    assert names(out) == ["a.txt"]
+    assert names(out.parent) == ["out"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failed_or_stopped_run_leaves_nothing(tmp_path, failure):
+    out = tmp_path / "deep" / "out"
+
+    def run():
+        with staged_folder(out) as stage:
+            (stage / "a.txt").write_text("x")
+            raise failure
+
+    with pytest.raises(failure):
+        run()
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_holds_something_is_never_touched(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old.txt").write_text("old")
+    with pytest.raises(OutputExistsError, match="exists already"), staged_folder(out):
+        pytest.fail("the block must not run")
+    assert (out / "old.txt").read_text() == "old"
+
+
+def test_an_empty_folder_is_free(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with staged_folder(out) as stage:
+        (stage / "a").write_text("x")
+    assert names(out) == ["a"]
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
+    def run():
+        with staged_folder(tmp_path / "out") as stage:
+            (stage / "half").write_text("x")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match="disk is full") as caught:
+        run()
+    assert caught.value.exit_code == 3
+    assert names(tmp_path) == []
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_kept(tmp_path):
+    dead = 2**22 + 1  # above the largest process number of Linux
+    (tmp_path / f".ctdenoise-partial-{dead}-ab-out").mkdir()
+    (tmp_path / f".ctdenoise-partial-{os.getppid()}-ab-out").mkdir()
+    (tmp_path / f".ctdenoise-partial-{dead}-ab-other").mkdir()
+    with staged_folder(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == [
+        f".ctdenoise-partial-{dead}-ab-other",
+        f".ctdenoise-partial-{os.getppid()}-ab-out",
+        "out",
+    ]
+
+
+def test_a_file_is_replaced_in_one_step_or_not_at_all(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_text("old")
+
+    def run():
+        with staged_file(path) as stage:
+            stage.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert path.read_text() == "old"
+    with staged_file(path) as stage:
+        stage.write_text("new")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["model.bin"]
