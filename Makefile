@@ -1,0 +1,51 @@
+# Every target sets up .venv by itself, from a cache of wheels (.ci/set_up.py), and then works offline.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= demo-out
+TESTS ?= tests
+WORKERS ?= 2
+SET_UP := pyproject.toml .ci/constraints.txt .ci/set_up.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types layers docs bench format clean
+
+help: ## Show these lines.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: .venv/set-up-dev ## Make .venv with everything for work on the code.
+
+.venv/set-up-%: $(SET_UP)
+	@$(PYTHON) .ci/set_up.py $*
+
+demo: .venv/set-up-report ## Run the whole chain on a phantom; the result is in demo-out.
+	$(BIN)/ctdenoise demo --out $(OUT)
+
+test: .venv/set-up-dev ## Run the test suite (TESTS=tests/unit for a part of it).
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+check: lint types layers test docs ## Everything that must pass before a change is handed in.
+
+lint: .venv/set-up-dev ## Format and lint.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/set-up-dev ## Check the types.
+	$(BIN)/mypy
+
+layers: .venv/set-up-dev ## Check that imports go down the layers only.
+	$(BIN)/lint-imports
+
+docs: .venv/set-up-dev ## Build the documentation into docs/_build/html; a warning is an error.
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
+
+bench: .venv/set-up-dev ## Time the work (tests/perf/bench_*.py); takes minutes.
+	@set -e; for bench in tests/perf/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+
+format: .venv/set-up-dev ## Rewrite the code in the house format.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove what was made here; the cache of wheels stays.
+	rm -rf .venv build dist docs/_build demo-out .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
