@@ -55,7 +55,7 @@ def find_settings_file(command: str, name_or_path: str | Path) -> Path:
     raise SettingsError(
         "there is no such settings file.",
         where=path,
-        fix=f"{hint}Ready for `{command}`: {', '.join(names) or 'none'}; or give a YAML file's path.",
+        fix=f"{hint}Ready for `{command}`: {', '.join(names) or 'none'}; or a YAML file's path.",
     )
 
 

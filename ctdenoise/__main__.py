@@ -1,0 +1,5 @@
+"""`python -m ctdenoise` is the command line."""
+
+from ctdenoise.cli.app import main
+
+main()
