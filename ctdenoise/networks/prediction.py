@@ -1,0 +1,83 @@
+"""What every network takes and returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from torch import Tensor, nn
+
+
+class Prediction(NamedTuple):
+    """The output of a network.
+
+    Args:
+        image: The denoised image in network scale, [batch, 1, y, x].
+        logits: Unnormalised class scores of the segmentation head, [batch, class, y, x]; None
+            without a head.
+        log_sigma: Logarithm of the predicted standard deviation of `image`, [batch, 1, y, x]; None
+            for a network that does not estimate its error.
+    """
+
+    image: Tensor
+    logits: Tensor | None = None
+    log_sigma: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What a network asks of its input; checked before any data is read.
+
+    Args:
+        smallest_input: Least size along y and x, pixels.
+        multiple_of: Sizes along y and x must be multiples of this.
+        receptive_field_radius: Farthest pixel along y or x, from the output pixel, that may change
+            the output; None if every pixel may.
+        input_channels: Neighbouring slices that form one input; 1 for a plain 2-D network.
+        peak_values_per_pixel: Numbers alive at once for each input pixel while predicting: what a
+            bound on memory is computed from.
+    """
+
+    smallest_input: int = 1
+    multiple_of: int = 1
+    receptive_field_radius: int | None = None
+    input_channels: int = 1
+    peak_values_per_pixel: int = 1
+
+
+class DenoisingNetwork(nn.Module):
+    """A network that maps a low-dose image to an estimate of the full-dose one.
+
+    The contract of `forward`: input [batch, channel, y, x] in network scale, float32, within
+    `constraints`; output a `Prediction` of the same y and x. The image is float32 whatever the
+    type of the weights. Whoever calls it owns device, precision and gradient mode.
+
+    Args:
+        constraints: What the network asks of its input.
+    """
+
+    def __init__(self, constraints: Constraints) -> None:
+        super().__init__()
+        self.constraints = constraints
+
+    def forward(self, scaled: Tensor) -> Prediction:
+        """Denoise a batch.
+
+        Args:
+            scaled: Low-dose images in network scale, [batch, channel, y, x].
+        """
+        raise NotImplementedError
+
+    def folded(self) -> Self:
+        """An equal network, arranged for fast prediction; may be the network itself.
+
+        Equal means the same image up to rounding. Its state dict may have other keys, so it is for
+        prediction only, never for training or saving.
+        """
+        return self
+
+    if TYPE_CHECKING:
+
+        def __call__(self, scaled: Tensor) -> Prediction:
+            """Denoise a batch; see `forward`."""
+            ...
