@@ -5,8 +5,9 @@
 
 The wheels of everything in pyproject.toml, at the versions of constraints.txt, are gathered once in
 `$XDG_CACHE_HOME/ctdenoise/wheels` (or `~/.cache/ctdenoise/wheels`), and installed from there with
-the package index switched off. A gathering that was interrupted is taken up again; one that is
-complete is never looked at again until the requirements change. Standard library only.
+the package index switched off. A gathering that was interrupted starts again (pip's own cache has
+what was downloaded); one that is complete serves every clone until the requirements change.
+Standard library only.
 """
 
 from __future__ import annotations
