@@ -1,0 +1,203 @@
+"""Why slices cannot be read right, and what a reader should know about those that can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ctdenoise.core.geometry import SPACING_TOLERANCE_FRACTION, Geometry
+from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
+from ctdenoise.io.dicom_slice import CT_IMAGE, SliceHeader
+
+NOTED_TILT_DEGREES = 0.5
+"""A smaller angle between normal and advance is rounding of positions."""
+
+NOTED_DRIFT_PIXELS = 0.15
+"""In-plane position of a slice beside the straight line through all, in pixels."""
+
+_NOT_HU = frozenset(
+    (
+        "PERFUSION",
+        "RCBF",
+        "RCBV",
+        "CBF",
+        "CBV",
+        "MTT",
+        "TTP",
+        "TMAX",
+        "ELECTRON_DENSITY",
+        "EFFECTIVE_Z",
+        "MAT_SPECIFIC",
+        "IODINE",
+    )
+)
+"""Values of ImageType of maps that are computed from CT and do not hold Hounsfield units."""
+
+
+def slice_problems(header: SliceHeader) -> list[str]:
+    """Every reason why a slice cannot become Hounsfield units at a known place; none if it can.
+
+    Args:
+        header: A slice that claims to be CT.
+    """
+    return [*_kind_problems(header), *_place_problems(header), *_value_problems(header)]
+
+
+def is_placed(header: SliceHeader) -> bool:
+    """Whether a slice says where it lies and how large it is."""
+    return not _place_problems(header)
+
+
+def _kind_problems(header: SliceHeader) -> Iterator[str]:
+    if not header.modality:
+        yield "Modality is missing, so nothing says that it is CT"
+    elif header.modality != "CT":
+        yield f"Modality is {header.modality}, not CT"
+    if header.rescale_type not in ("", "HU"):
+        yield f"RescaleType is {header.rescale_type}, so its values are not Hounsfield units"
+    maps = sorted(_NOT_HU & {part.strip() for part in header.image_type})
+    if maps:
+        yield f"ImageType says {maps[0]}: a computed map, not Hounsfield units"
+
+
+def _place_problems(header: SliceHeader) -> list[str]:
+    problems = []
+    if header.position_mm is None:
+        problems.append("ImagePositionPatient is missing or unreadable")
+    if header.orientation is None:
+        problems.append("ImageOrientationPatient is missing or unreadable")
+    if header.pixel_spacing_mm is None:
+        problems.append("PixelSpacing is missing or unreadable")
+    if header.rows < 1 or header.columns < 1:
+        problems.append("Rows or Columns is missing or unreadable")
+    return problems
+
+
+def _value_problems(header: SliceHeader) -> Iterator[str]:
+    if header.rescale_slope is None or header.rescale_intercept is None:
+        yield "RescaleSlope or RescaleIntercept is missing, so its Hounsfield units are unknown"
+    elif header.rescale_slope == 0:
+        yield "RescaleSlope is zero, so its Hounsfield units are unknown"
+    if header.has_modality_lut:
+        yield "a Modality LUT replaces the linear rescale"
+    yield from _pixel_kind_problems(header)
+    if not header.has_pixels:
+        yield "there are no pixel data"
+    elif header.truncated:
+        yield "the file is truncated: its pixel data are incomplete"
+    elif header.pixel_bytes is not None and header.pixel_bytes < _expected_bytes(header):
+        yield "its pixel data are shorter than its header says"
+    if not can_decode(header.syntax):
+        yield f"there is no decoder for its transfer syntax {header.syntax}"
+
+
+def _pixel_kind_problems(header: SliceHeader) -> Iterator[str]:
+    if header.rows * header.columns > MOST_PIXELS or header.frames > MOST_FRAMES:
+        yield f"{header.frames} x {header.rows} x {header.columns} pixels are more than CT has"
+    if header.samples_per_pixel not in (None, 1):
+        yield f"it has {header.samples_per_pixel} samples per pixel (a colour picture)"
+    if header.photometric_interpretation not in ("MONOCHROME1", "MONOCHROME2"):
+        yield f"PhotometricInterpretation is {header.photometric_interpretation or 'missing'}"
+    if header.signed is None:
+        yield "PixelRepresentation is missing or unreadable"
+    stored = header.bits_stored
+    if header.bits_allocated not in (8, 16, 32) or not 1 <= stored <= header.bits_allocated:
+        yield f"{header.bits_allocated} bits allocated and {stored} stored make no sense"
+    elif header.high_bit not in (None, stored - 1):
+        yield f"HighBit {header.high_bit} with {stored} bits stored is not supported"
+
+
+def _expected_bytes(header: SliceHeader) -> int:
+    return header.rows * header.columns * header.frames * header.bits_allocated // 8
+
+
+def gathered(problems: Mapping[str, Sequence[Path]], total: int) -> tuple[str, ...]:
+    """Problems of many files as one sentence each, with how many files and their base names.
+
+    Args:
+        problems: Files that have each problem.
+        total: Files looked at.
+    """
+    sentences = []
+    for problem, paths in problems.items():
+        names = list(dict.fromkeys(path.name for path in paths))
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        if len(paths) == total > 1:
+            sentences.append(f"{problem} (all {total} slices)")
+        else:
+            sentences.append(f"{problem} ({len(paths)} of {total}: {shown})")
+    return tuple(sentences)
+
+
+def common_problems(slices: Sequence[SliceHeader]) -> list[str]:
+    """What must be one for all slices of a series, and is not."""
+    problems = []
+    for name, values in (
+        ("patients", {header.patient for header in slices}),
+        ("studies", {header.study for header in slices}),
+    ):
+        if len(values) > 1:
+            problems.append(f"its slices belong to {len(values)} {name}")
+    return problems
+
+
+def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[str]:
+    """What a reader should know about a stack that can be read.
+
+    Args:
+        slices: The slices, in order.
+        geometry: Their grid.
+    """
+    notes = [*_geometry_notes(geometry)]
+    if any(header.padding for header in slices):
+        notes.append("has a pixel padding value; those pixels are left alone")
+    if any(header.lossy for header in slices):
+        notes.append("was compressed with loss")
+    if any("DERIVED" in header.image_type for header in slices):
+        notes.append("is a derived image")
+    if any(not header.series for header in slices):
+        notes.append("has no SeriesInstanceUID; the files of one folder were taken together")
+    if any(header.photometric_interpretation == "MONOCHROME1" for header in slices):
+        notes.append("MONOCHROME1: shown inverted, Hounsfield units are as the rescale says")
+    if any(not header.sop_class_uid for header in slices):
+        notes.append(f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality")
+    if any(header.frame is not None for header in slices):
+        notes.append("multi-frame object, read frame by frame")
+    return notes
+
+
+def _geometry_notes(geometry: Geometry) -> Iterator[str]:
+    tilt = geometry.tilt_degrees
+    if tilt > NOTED_TILT_DEGREES:
+        yield f"gantry tilt of {tilt:.1f} degrees, from positions and orientation"
+    if geometry.slices < 3:
+        return
+    spacings = geometry.spacings_mm()
+    usual = float(np.median(spacings))
+    runs = len(geometry.runs())
+    if runs > 1:
+        yield (
+            f"uneven spacing: {spacings.min():.3f} to {spacings.max():.3f} mm "
+            f"between slices, {runs} uniform runs"
+        )
+    multiples = spacings / usual
+    whole = np.rint(multiples)
+    gaps = (whole >= 2) & (np.abs(multiples - whole) <= whole * 2 * SPACING_TOLERANCE_FRACTION)
+    if gaps.any():
+        missing = int((whole[gaps] - 1).sum())
+        first = int(np.flatnonzero(gaps)[0]) + 1
+        slices = "slice seems" if missing == 1 else "slices seem"
+        yield f"{missing} {slices} to be missing (first gap after slice {first})"
+    if _drift_mm(geometry) > NOTED_DRIFT_PIXELS * min(geometry.pixel_spacing_mm):
+        yield f"slices are shifted in plane by up to {_drift_mm(geometry):.2f} mm, not in one line"
+
+
+def _drift_mm(geometry: Geometry) -> float:
+    """Largest in-plane distance of a slice from the straight line fitted through all."""
+    along = geometry.along_normal_mm()
+    across = geometry.positions_mm - along[:, None] * geometry.normal
+    design = np.stack([along - along.mean(), np.ones_like(along)], axis=1)
+    fitted = design @ np.linalg.lstsq(design, across, rcond=None)[0]
+    return float(np.linalg.norm(across - fitted, axis=1).max())

@@ -1,0 +1,245 @@
+"""Opening DICOM files that somebody else wrote: bounded, quiet, and whole or refused.
+
+pydicom quotes element values in its warnings and inflates deflated files without a limit; both are
+dealt with here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+_HEADER_BYTES_MOST = 16 * 2**20
+"""A header without its pixels is never larger; a deflated one is not inflated beyond."""
+
+_PIXEL_GROUP_TAG = 0x7FE00010
+_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_LONG_VRS = frozenset((b"OB", b"OW", b"UN", b"OL", b"OD", b"OF", b"OV"))
+
+_quiet_lock = threading.RLock()
+
+
+class DamagedFileError(ValueError):
+    """A file that means to be DICOM and cannot be read; says why, without quoting values."""
+
+
+@dataclass(frozen=True, slots=True)
+class DicomHeader:
+    """The header of a file, parsed, and what is known about its pixels without decoding them.
+
+    Args:
+        dataset: Everything before the pixels, with file meta.
+        pixel_bytes: Length of native pixel data; None if there is none or it is encapsulated.
+        has_pixels: Whether there is a PixelData element.
+        truncated: Whether the file ends before its pixel data does.
+    """
+
+    dataset: Dataset
+    pixel_bytes: int | None
+    has_pixels: bool
+    truncated: bool
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings, which quote values, out of logs and off the screen.
+
+    The settings of logging and warnings are as before when the block ends. One thread at a time.
+    """
+    logger = logging.getLogger("pydicom")
+    with _quiet_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = logger.propagate
+        logger.propagate = False
+        try:
+            yield
+        finally:
+            logger.propagate = before
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file claims to be DICOM, with or without the 128-byte preamble and file meta."""
+    with path.open("rb") as file:
+        head = file.read(132)
+    return head[128:132] == b"DICM" or _starts_with_dataset(head)
+
+
+def _starts_with_dataset(head: bytes) -> bool:
+    """Whether bytes start with a first element of group 8 or 2, as files without meta do."""
+    if len(head) < 16:
+        return False
+    little = head[:2] in (b"\x08\x00", b"\x02\x00") and head[3] == 0
+    big = head[:2] == b"\x00\x08" and head[2] == 0
+    if not (little or big):
+        return False
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    implicit_length = int.from_bytes(head[4:8], "little")
+    return explicit or (little and implicit_length < 1024)
+
+
+def read_header(path: Path) -> DicomHeader:
+    """The header of a DICOM file, pixels left on disk.
+
+    Args:
+        path: A file for which `looks_like_dicom` holds.
+
+    Raises:
+        DamagedFileError: If it cannot be parsed.
+    """
+    with quiet_pydicom(), _as_damaged():
+        with path.open("rb") as file:
+            source = _inflated(file, path, _HEADER_BYTES_MOST, whole=False)
+            dataset = dcmread(source or file, stop_before_pixels=True, force=True)
+            _settle_transfer_syntax(dataset, deflated=source is not None)
+            stream: BinaryIO = source or file
+            position = stream.tell()
+            size = stream.seek(0, 2)
+            stream.seek(position)
+            pixel_bytes, has_pixels, truncated = _pixel_extent(stream, dataset, size)
+        if source is not None and size >= _HEADER_BYTES_MOST:
+            truncated = False  # only the part that was inflated is short
+    if len(dataset) == 0:
+        raise DamagedFileError("it holds no DICOM elements")
+    return DicomHeader(dataset, pixel_bytes, has_pixels, truncated)
+
+
+def read_instance(path: Path, *, most_pixel_bytes: int) -> Dataset:
+    """A whole DICOM file, pixel data still encoded.
+
+    Args:
+        path: A file whose header was read before.
+        most_pixel_bytes: Size of the decoded pixels by that header; a deflated file that holds
+            more is refused before it fills the memory.
+
+    Raises:
+        DamagedFileError: If it cannot be parsed, or inflates beyond the limit.
+    """
+    with quiet_pydicom(), _as_damaged(), path.open("rb") as file:
+        limit = most_pixel_bytes + _HEADER_BYTES_MOST
+        source = _inflated(file, path, limit, whole=True)
+        dataset = dcmread(source or file, force=True)
+        _settle_transfer_syntax(dataset, deflated=source is not None)
+        return dataset
+
+
+@contextmanager
+def _as_damaged() -> Iterator[None]:
+    try:
+        yield
+    except (DamagedFileError, OSError, MemoryError):
+        raise
+    except Exception as error:  # pydicom raises whatever the bytes provoke
+        raise DamagedFileError(f"it cannot be parsed ({type(error).__name__})") from error
+
+
+def _inflated(file: BinaryIO, path: Path, limit: int, *, whole: bool) -> BytesIO | None:
+    """The file with its deflated dataset inflated, at most `limit` bytes; None if not deflated."""
+    has_meta = file.read(132)[128:] == b"DICM"
+    file.seek(0)
+    if not has_meta:
+        return None
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return None
+    start = _end_of_meta(file, path)
+    file.seek(start)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = inflater.decompress(file.read(), limit)
+    if whole and not inflater.eof:
+        raise DamagedFileError("its deflated data are incomplete or larger than its header allows")
+    return BytesIO(data)
+
+
+def _end_of_meta(file: BinaryIO, path: Path) -> int:
+    """Offset of the first byte after the file meta elements (explicit VR, little endian)."""
+    offset, size = 132, path.stat().st_size
+    while offset + 8 <= size:
+        file.seek(offset)
+        head = file.read(12)
+        if head[:2] != b"\x02\x00":
+            break
+        if head[4:6] in _LONG_VRS:
+            offset += 12 + int.from_bytes(head[8:12], "little")
+        else:
+            offset += 8 + int.from_bytes(head[6:8], "little")
+    return offset
+
+
+def _settle_transfer_syntax(dataset: Dataset, *, deflated: bool) -> None:
+    """Make sure the dataset has file meta with a transfer syntax, guessed only where absent."""
+    meta = getattr(dataset, "file_meta", None)
+    if meta is None:
+        meta = dataset.file_meta = FileMetaDataset()
+    if deflated:
+        meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    elif not meta.get("TransferSyntaxUID"):
+        implicit, little = dataset.original_encoding
+        if implicit:
+            meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        else:
+            meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def transfer_syntax(dataset: Dataset) -> UID:
+    """The transfer syntax of a dataset that this module read."""
+    return UID(str(dataset.file_meta.TransferSyntaxUID))
+
+
+def _pixel_extent(stream: BinaryIO, dataset: Dataset, size: int) -> tuple[int | None, bool, bool]:
+    """Native length, presence and truncation of the pixel data at the stream's position."""
+    implicit, little = dataset.original_encoding
+    order: str = "little" if little else "big"
+    head = stream.read(8)
+    if len(head) < 8:
+        return (None, False, False)
+    tag = (_number(head[:2], order) << 16) | _number(head[2:4], order)
+    if tag != _PIXEL_GROUP_TAG:
+        return (None, False, False)
+    if implicit:
+        length = _number(head[4:8], order)
+    elif head[4:6] in _LONG_VRS:
+        length = _number(stream.read(4), order)
+    else:
+        length = _number(head[6:8], order)
+    if length != _UNDEFINED_LENGTH:
+        return (length, True, stream.tell() + length > size)
+    return (None, True, not _fragments_are_whole(stream, size))
+
+
+def _number(data: bytes, order: str) -> int:
+    return int.from_bytes(data, "little" if order == "little" else "big")
+
+
+def _fragments_are_whole(stream: BinaryIO, size: int) -> bool:
+    """Whether encapsulated pixel data reach their end mark; hops from item to item."""
+    while True:
+        head = stream.read(8)
+        if len(head) < 8:
+            return False
+        if head[:4] == _SEQUENCE_END:
+            return True
+        if head[:4] != _ITEM:
+            return False
+        position = stream.seek(int.from_bytes(head[4:], "little"), 1)
+        if position > size:
+            return False

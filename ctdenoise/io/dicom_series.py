@@ -1,0 +1,382 @@
+"""From loose slices to stacks: one grid, one position per slice, ordered along the normal."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.geometry import DIRECTION_TOLERANCE, POSITION_TOLERANCE_MM, Geometry
+from ctdenoise.errors import GeometryError
+from ctdenoise.io.dicom_checks import (
+    common_problems,
+    gathered,
+    is_placed,
+    slice_problems,
+    stack_notes,
+)
+from ctdenoise.io.dicom_file import DamagedFileError, read_instance
+from ctdenoise.io.dicom_slice import SORTING_KEYWORDS, SliceHeader
+
+_SHORT_NAME = {
+    "AcquisitionNumber": "acquisition",
+    "FrameAcquisitionNumber": "acquisition",
+    "ConvolutionKernel": "kernel",
+    "ImageType": "image type",
+    "TemporalPositionIndex": "time point",
+    "TemporalPositionIdentifier": "time point",
+    "NominalPercentageOfCardiacPhase": "phase %",
+    "KVP": "kV",
+    "SliceThickness": "mm thick",
+    "StackID": "stack",
+}
+_USUAL_SLICES = 3  # a split into stacks of fewer slices than this separates slices, not stacks
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Slices that belong together, or a reason why they do not.
+
+    Args:
+        what: "CT", "scout", ...
+        slices: Ordered along the normal where `geometry` is known.
+        label: What tells this stack from others of its series; empty for the only one.
+        geometry: The grid; None where it cannot be read right.
+        problems: Every reason why it cannot be read.
+        notes: What is unusual about one that can.
+    """
+
+    what: str
+    slices: tuple[SliceHeader, ...]
+    label: str = ""
+    geometry: Geometry | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def stacks_of(slices: Sequence[SliceHeader], damaged: Sequence[tuple[Path, str]]) -> list[Stack]:
+    """Sort slices into stacks, each with every problem it has.
+
+    Args:
+        slices: Slices of any number of series, in any order.
+        damaged: DICOM files that could not be parsed, and why. A series in the same folder is
+            refused, because one of its slices may be among them.
+    """
+    stacks: list[Stack] = []
+    for (series, what), members in _by_series(slices).items():
+        if what != "CT":
+            problem = f"a {what} is not a CT volume"
+            stacks.append(Stack(what, tuple(members), problems=(problem,)))
+            continue
+        folders = {header.path.parent for header in members}
+        beside = [(path, why) for path, why in damaged if path.parent in folders]
+        del series
+        stacks += _ct_stacks(members, beside)
+    return stacks
+
+
+def _by_series(slices: Iterable[SliceHeader]) -> dict[tuple[str, str], list[SliceHeader]]:
+    groups: dict[tuple[str, str], list[SliceHeader]] = {}
+    for header in slices:
+        series = header.series or f"folder {header.path.parent}"
+        groups.setdefault((series, header.what), []).append(header)
+    for series, what in list(groups):
+        # A slice whose header lost its SOP class must not vanish from its series.
+        if what == "unknown DICOM object" and (series, "CT") in groups:
+            groups[series, "CT"] += groups.pop((series, what))
+    return groups
+
+
+def _ct_stacks(members: list[SliceHeader], beside: Sequence[tuple[Path, str]]) -> list[Stack]:
+    shared = [
+        *common_problems(members),
+        *gathered(
+            _problem_files(header for header in members if not is_placed(header)), len(members)
+        ),
+        *_damage(beside),
+    ]
+    placed = [header for header in members if is_placed(header)]
+    if not placed:
+        return [Stack("CT", tuple(members), problems=tuple(shared))]
+    stacks = []
+    placed, notes_for_all = _with_one_frame_of_reference(placed)
+    grids = _by_grid(placed)
+    for grid in grids:
+        kept, copy_notes = _without_copies(_ordered(grid))
+        notes = [*notes_for_all, *copy_notes]
+        size = f"{grid[0].columns} x {grid[0].rows}" if _differ(grids, _size) else ""
+        turned = f"orientation {_turned(grid[0])}" if _differ(grids, _turned) else ""
+        spaced = f"pixels {_spaced(grid[0])} mm" if _differ(grids, _spaced) else ""
+        for label, part in _split_repeats(kept):
+            labels = ", ".join(text for text in (size, turned, spaced, label) if text)
+            stacks.append(_stack(part, labels, shared, notes))
+    return stacks
+
+
+def _with_one_frame_of_reference(
+    slices: list[SliceHeader],
+) -> tuple[list[SliceHeader], list[str]]:
+    """Slices whose frames of reference can be compared.
+
+    Some anonymisers give every slice a frame of reference of its own, which the standard forbids
+    within a series; it then says nothing and is disregarded.
+    """
+    if len(slices) < 2 or len({h.frame_of_reference_uid for h in slices}) < len(slices):
+        return (slices, [])
+    same = [replace(header, frame_of_reference_uid="") for header in slices]
+    return (same, ["every slice names another frame of reference; they were taken for one"])
+
+
+def _damage(beside: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
+    found: dict[str, list[Path]] = {}
+    for path, why in beside:
+        found.setdefault(why, []).append(path)
+    return tuple(
+        f"{len(paths)} DICOM files beside it are damaged ({why}): "
+        + ", ".join(path.name for path in paths[:5])
+        for why, paths in found.items()
+    )
+
+
+def _problem_files(slices: Iterable[SliceHeader]) -> dict[str, list[Path]]:
+    problems: dict[str, list[Path]] = {}
+    for header in slices:
+        for problem in slice_problems(header):
+            problems.setdefault(problem, []).append(header.path)
+    return problems
+
+
+def _stack(
+    part: Sequence[SliceHeader], label: str, shared: Sequence[str], notes: Sequence[str]
+) -> Stack:
+    problems = [*shared, *gathered(_problem_files(part), len(part))]
+    repeats = _repeats(part)
+    if repeats:
+        names = ", ".join(path.name for path in repeats[:4])
+        problems.append(
+            f"{len(repeats)} slices lie at the position of another one, with other pixels, and "
+            f"nothing in their headers tells them apart ({names})"
+        )
+    geometry = None
+    if not problems:
+        try:
+            geometry = _geometry(part)
+            notes = [*notes, *stack_notes(part, geometry)]
+        except GeometryError as error:
+            problems.append(error.what)
+    return Stack("CT", tuple(part), label, geometry, tuple(problems), tuple(notes))
+
+
+def _geometry(part: Sequence[SliceHeader]) -> Geometry:
+    first = part[0]
+    orientation = first.orientation or ()
+    spacing = first.pixel_spacing_mm or ()
+    return Geometry(
+        first.rows,
+        first.columns,
+        (spacing[0], spacing[1]),
+        (orientation[0], orientation[1], orientation[2]),
+        (orientation[3], orientation[4], orientation[5]),
+        np.array([header.position_mm for header in part], dtype=np.float64),
+    )
+
+
+def _size(header: SliceHeader) -> str:
+    return f"{header.columns} x {header.rows}"
+
+
+def _turned(header: SliceHeader) -> str:
+    return "/".join(f"{value:.2f}" for value in header.orientation or ())
+
+
+def _spaced(header: SliceHeader) -> str:
+    return " x ".join(f"{value:.3g}" for value in header.pixel_spacing_mm or ())
+
+
+def _differ(grids: Sequence[Sequence[SliceHeader]], what: Callable[[SliceHeader], str]) -> bool:
+    return len({what(grid[0]) for grid in grids}) > 1
+
+
+def _by_grid(slices: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
+    grids: list[list[SliceHeader]] = []
+    for header in slices:
+        for grid in grids:
+            if _same_grid(grid[0], header):
+                grid.append(header)
+                break
+        else:
+            grids.append([header])
+    return grids
+
+
+def _same_grid(a: SliceHeader, b: SliceHeader) -> bool:
+    return (
+        (a.rows, a.columns, a.frame_of_reference_uid)
+        == (b.rows, b.columns, b.frame_of_reference_uid)
+        and np.allclose(a.orientation or (), b.orientation or (), rtol=0, atol=DIRECTION_TOLERANCE)
+        and np.allclose(a.pixel_spacing_mm or (), b.pixel_spacing_mm or (), rtol=1e-4, atol=1e-5)
+    )
+
+
+def _along_mm(slices: Sequence[SliceHeader]) -> list[float]:
+    orientation = np.array(slices[0].orientation)
+    normal = np.cross(orientation[:3], orientation[3:])
+    return [float(np.dot(header.position_mm or (), normal)) for header in slices]
+
+
+def _ordered(slices: Sequence[SliceHeader]) -> list[SliceHeader]:
+    along = _along_mm(slices)
+    order = sorted(range(len(slices)), key=lambda i: (along[i], slices[i].path.name))
+    return [slices[i] for i in order]
+
+
+def _repeats(ordered: Sequence[SliceHeader]) -> list[Path]:
+    """Files whose slice lies where the one before it lies."""
+    along = _along_mm(ordered)
+    return [
+        header.path
+        for header, (before, here) in zip(ordered[1:], pairwise(along), strict=True)
+        if here - before <= POSITION_TOLERANCE_MM
+    ]
+
+
+def _without_copies(ordered: Sequence[SliceHeader]) -> tuple[list[SliceHeader], list[str]]:
+    """Slices without those that are the same instance with the same pixels a second time."""
+    if not _repeats(ordered):
+        return (list(ordered), [])
+    kept: list[SliceHeader] = []
+    seen: dict[tuple[str, int | None], SliceHeader] = {}
+    for header in ordered:
+        key = (header.sop_instance_uid, header.frame)
+        earlier = seen.get(key)
+        if earlier is not None and header.sop_instance_uid and _is_copy(earlier, header):
+            continue
+        seen.setdefault(key, header)
+        kept.append(header)
+    copies = len(ordered) - len(kept)
+    return (kept, [f"{copies} files are copies of others and were left out"] if copies else [])
+
+
+def _is_copy(a: SliceHeader, b: SliceHeader) -> bool:
+    if _digest(a.path) == _digest(b.path):
+        return True
+    if replace(a, path=b.path) != b:
+        return False
+    most = a.rows * a.columns * a.frames * a.bits_allocated // 8
+    try:
+        pixels = [read_instance(h.path, most_pixel_bytes=most).get("PixelData") for h in (a, b)]
+    except DamagedFileError:
+        return False
+    return bool(pixels[0] == pixels[1])
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _split_repeats(ordered: Sequence[SliceHeader]) -> list[tuple[str, list[SliceHeader]]]:
+    """Stacks without repeated positions, told apart by what their headers say; or all in one."""
+    if not _repeats(ordered):
+        return [("", list(ordered))]
+    single = [(name,) for name in SORTING_KEYWORDS]
+    for names in (*single, *combinations(SORTING_KEYWORDS[:7], 2)):
+        groups: dict[tuple[str, ...], list[SliceHeader]] = {}
+        for header in ordered:
+            groups.setdefault(tuple(header.sorting[name] for name in names), []).append(header)
+        if _is_good_split(list(groups.values()), ordered):
+            return [
+                (", ".join(map(_labelled, names, values)), groups[values])
+                for values in sorted(groups, key=lambda values: [_natural(v) for v in values])
+            ]
+    return [("", list(ordered))]
+
+
+def _is_good_split(groups: Sequence[list[SliceHeader]], ordered: Sequence[SliceHeader]) -> bool:
+    if len(groups) < 2 or any(_repeats(group) for group in groups):
+        return False
+    positions = len(ordered) - len(_repeats(ordered))
+    fewest = -(-len(ordered) // positions)  # as many stacks as slices at one position
+    return len(groups) == fewest or len(ordered) >= _USUAL_SLICES * len(groups)
+
+
+def _labelled(name: str, value: str) -> str:
+    return f"{_SHORT_NAME.get(name, 'time')} {value or '(none)'}"
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", text)
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+
+
+def acquisition_of(slices: Sequence[SliceHeader], geometry: Geometry | None) -> Acquisition:
+    """What a stack's headers say about the scan.
+
+    Args:
+        slices: The slices, in order.
+        geometry: Their grid, if known; needed for the offset of the isocentre.
+    """
+    first = slices[0]
+
+    def number(keyword: str) -> float | None:
+        value = first.facts.get(keyword)
+        return value[0] if isinstance(value, tuple) else None
+
+    def text(keyword: str) -> str | None:
+        value = first.facts.get(keyword)
+        return value if isinstance(value, str) else None
+
+    exposures = [_exposure_mas(header) for header in slices]
+    dose = [v[0] for h in slices if isinstance(v := h.facts.get("CTDIvol"), tuple)]
+    return Acquisition(
+        manufacturer=text("Manufacturer"),
+        manufacturer_model_name=text("ManufacturerModelName"),
+        kvp=number("KVP") or None,
+        exposure_mas=tuple(e for e in exposures if e) if all(exposures) else (),
+        slice_thickness_mm=number("SliceThickness") or None,
+        convolution_kernel=text("ConvolutionKernel"),
+        distance_source_to_patient_mm=number("DistanceSourceToPatient") or None,
+        distance_source_to_detector_mm=number("DistanceSourceToDetector") or None,
+        reconstruction_diameter_mm=number("ReconstructionDiameter") or None,
+        reconstruction_centre_offset_mm=_isocentre_offset_mm(first, geometry),
+        ctdi_vol_mgy=float(np.mean(dose)) if dose and np.mean(dose) > 0 else None,
+        body_part_examined=text("BodyPartExamined"),
+        patient_position=text("PatientPosition"),
+    )
+
+
+def _exposure_mas(header: SliceHeader) -> float | None:
+    def number(keyword: str) -> float:
+        value = header.facts.get(keyword)
+        return value[0] if isinstance(value, tuple) else 0.0
+
+    current_ma, time_ms = number("XRayTubeCurrent"), number("ExposureTime")
+    candidates = (
+        number("ExposureInmAs"),
+        number("Exposure"),
+        number("ExposureInuAs") / 1000.0,
+        current_ma * time_ms / 1000.0,
+    )
+    return next((value for value in candidates if value > 0), None)
+
+
+def _isocentre_offset_mm(
+    first: SliceHeader, geometry: Geometry | None
+) -> tuple[float, float] | None:
+    """Centre of data collection relative to the centre of the image, along rows and columns."""
+    centre = first.facts.get("DataCollectionCenterPatient")
+    if geometry is None or not isinstance(centre, tuple):
+        return None
+    row, column = np.array(geometry.row_direction), np.array(geometry.column_direction)
+    image_centre = (
+        geometry.positions_mm[0]
+        + row * geometry.pixel_spacing_mm[1] * (geometry.columns - 1) / 2
+        + column * geometry.pixel_spacing_mm[0] * (geometry.rows - 1) / 2
+    )
+    offset = np.array(centre) - image_centre
+    return (float(offset @ row), float(offset @ column))

@@ -1,0 +1,128 @@
+"""From a series to a volume in Hounsfield units: each slice by its own rescale, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.source import SourceInstance
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import StudyError
+from ctdenoise.io.dicom_checks import gathered, slice_problems
+from ctdenoise.io.dicom_file import DamagedFileError, DicomHeader, quiet_pydicom, read_instance
+from ctdenoise.io.dicom_pixels import StoredArray, stored_values, without_unused_bits
+from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.nifti import read_nifti
+from ctdenoise.io.study import FoundSeries, choose_series, find_series
+
+
+def read_volume(source: FoundSeries | Path | str, *, series: str | None = None) -> CTVolume:
+    """A CT series as Hounsfield units on its grid, slices ascending along the normal.
+
+    Each slice is `stored * slope + intercept` with its own rescale, computed in float64 and kept
+    as float32. Stored values that mean padding are rescaled like the others and marked in
+    `padding`. MONOCHROME1 changes how a picture is shown, not its Hounsfield units.
+
+    Args:
+        source: A found series, or a folder or file to look into.
+        series: Which series, where a folder holds several; see `choose_series`.
+
+    Raises:
+        UsageError: If there are several readable series and none was chosen.
+        StudyError: If it cannot be read right, with every reason.
+    """
+    if isinstance(source, FoundSeries):
+        chosen = choose_series((source,), None, where=source.source.instances[0].path.parent)
+    else:
+        chosen = choose_series(find_series(source), series, where=source)
+    if chosen.kind == "nifti":
+        return read_nifti(chosen.source.instances[0].path)
+    return _read_dicom(chosen)
+
+
+def _read_dicom(chosen: FoundSeries) -> CTVolume:
+    geometry = chosen.geometry
+    instances = chosen.source.instances
+    if geometry is None:
+        raise StudyError("the series has no known geometry.", where=instances[0].path.parent)
+    hu: HuArray = np.empty(geometry.shape, dtype=np.float32)
+    padding: BoolArray | None = None
+    problems: dict[str, list[Path]] = {}
+    for path, group in groupby(enumerate(instances), key=lambda item: item[1].path):
+        members = list(group)
+        try:
+            for index, (header, stored) in zip(
+                (index for index, _ in members),
+                _stored_slices(path, [instance for _, instance in members], geometry.shape[1:]),
+                strict=True,
+            ):
+                mask = _rescale_into(hu[index], header, stored)
+                if mask is not None and mask.any():
+                    if padding is None:
+                        padding = np.zeros(geometry.shape, dtype=np.bool_)
+                    padding[index] = mask
+        except (DamagedFileError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            problems.setdefault(reason or "it cannot be opened", []).append(path)
+    if problems:
+        raise StudyError(
+            "the series cannot be read right: " + "; ".join(gathered(problems, len(instances))),
+            where=instances[0].path.parent,
+            fix="Export or copy the series again; no slice is ever left out.",
+        )
+    return CTVolume(hu, geometry, chosen.acquisition, chosen.source, padding=padding)
+
+
+def _stored_slices(
+    path: Path, instances: list[SourceInstance], shape: tuple[int, int]
+) -> Iterator[tuple[SliceHeader, StoredArray]]:
+    """The wanted slices of one file with their headers, read again and checked again."""
+    with quiet_pydicom():
+        frames = [instance.frame or 0 for instance in instances]
+        most = shape[0] * shape[1] * 4 * (max(frames) + 1 if instances[0].frame is None else 20_000)
+        dataset = read_instance(path, most_pixel_bytes=most)
+        pixel_data = dataset.get("PixelData")
+        header = DicomHeader(dataset, None, pixel_data is not None, truncated=pixel_data is None)
+        slices = {one.frame: one for one in slices_of(path, header)}
+    wanted = []
+    for instance in instances:
+        one = slices.get(instance.frame)
+        if one is None or one.sop_instance_uid != instance.sop_instance_uid:
+            raise DamagedFileError("the file changed since it was listed")
+        if (one.rows, one.columns) != shape:
+            raise DamagedFileError("the file changed since it was listed")
+        for problem in slice_problems(one):
+            raise DamagedFileError(problem)
+        wanted.append(one)
+    yield from zip(wanted, stored_values(dataset, frames), strict=True)
+
+
+def _rescale_into(out: HuArray, header: SliceHeader, words: StoredArray) -> BoolArray | None:
+    """Write a slice's Hounsfield units; returns where it is padding, if it can have any."""
+    stored = without_unused_bits(words, allocated=header.bits_allocated, stored=header.bits_stored)
+    slope, intercept = header.rescale_slope, header.rescale_intercept
+    if slope is None or intercept is None:
+        raise DamagedFileError("its rescale is missing")
+    if slope == 1.0 and intercept == int(intercept) and stored.dtype.itemsize <= 2:
+        # Whole numbers below 2**24 are exact in float32.
+        np.add(stored, np.float32(intercept), out=out, casting="same_kind")
+    else:
+        out[...] = stored.astype(np.float64) * slope + intercept
+    if header.padding is None:
+        return None
+    low, high = header.padding
+    mask = (stored >= low) & (stored <= high)
+    if words is not stored and not _fits(low, header):
+        mask |= (words >= low) & (words <= high)
+    return np.asarray(mask)
+
+
+def _fits(value: int, header: SliceHeader) -> bool:
+    """Whether a stored value can be written in BitsStored bits at all."""
+    bits = header.bits_stored
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if header.signed else (0, (1 << bits) - 1)
+    return low <= value <= high

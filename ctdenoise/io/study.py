@@ -1,0 +1,298 @@
+"""What lies in a folder: every series, whether it can be read, and why not."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.geometry import Geometry
+from ctdenoise.core.source import SourceInstance, SourceSeries
+from ctdenoise.errors import StudyError, UsageError, listed
+from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
+from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
+from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.nifti import NiftiHeader, is_nifti, read_nifti_header
+
+_log = logging.getLogger(__name__)
+
+_DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".ima"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundSeries:
+    """One series of a study, or one stack of a series that holds several.
+
+    Args:
+        number: Its number in the list, from 1.
+        kind: "dicom" or "nifti".
+        what: "CT", "scout", "dose report", "segmentation", "labels", ...
+        description: SeriesDescription, and what tells the stack from others of its series; the
+            file name of a NIfTI file.
+        slices: How many slices or instances it has.
+        geometry: The grid; None where it cannot be read right.
+        acquisition: How it was scanned, as far as known.
+        source: Its files, slices in order.
+        problems: Every reason why it cannot be read right.
+        notes: What is unusual about it though it can be read.
+    """
+
+    number: int
+    kind: Literal["dicom", "nifti"]
+    what: str
+    description: str
+    slices: int
+    geometry: Geometry | None
+    acquisition: Acquisition
+    source: SourceSeries
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """Whether it can be read as a CT volume."""
+        return self.geometry is not None and not self.problems
+
+
+@dataclass(slots=True)
+class _Files:
+    """What a walk through a folder found."""
+
+    slices: list[SliceHeader] = field(default_factory=list)
+    damaged: list[tuple[Path, str]] = field(default_factory=list)
+    nifti: list[tuple[Path, NiftiHeader]] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
+    """Every series below a folder, or in one file, readable or not.
+
+    Only headers are read. Files are told by their content, so names, extensions and depth of
+    folders do not matter. A series that holds several stacks (orientations, matrices, phases)
+    gives one entry for each.
+
+    Args:
+        path: A folder, a DICOM file or a NIfTI file.
+
+    Raises:
+        StudyError: If there is no DICOM or NIfTI at all; it says what there is.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StudyError("there is no such file or folder.", where=path)
+    found = _Files()
+    with quiet_pydicom():
+        for file in _files_below(path):
+            _look_at(file, found)
+        stacks = stacks_of(found.slices, found.damaged)
+    if not stacks and not found.nifti:
+        _refuse(path, found)
+    drafts = [_draft_of_stack(stack) for stack in stacks]
+    drafts += [_draft_of_nifti(file, header) for file, header in found.nifti]
+    numbered = [_numbered(number, draft) for number, draft in enumerate(_sorted(drafts), start=1)]
+    return tuple(numbered)
+
+
+def _files_below(path: Path) -> Iterable[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for parent, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(parent) / name
+
+
+def _look_at(path: Path, found: _Files) -> None:
+    if not path.is_file() or path.name.upper() == "DICOMDIR":
+        return
+    if is_nifti(path):
+        found.nifti.append((path, read_nifti_header(path)))
+        return
+    try:
+        if path.stat().st_size == 0 and path.suffix.lower() in _DICOM_SUFFIXES:
+            found.damaged.append((path, "it is empty"))
+        elif looks_like_dicom(path):
+            found.slices += _slices(path)
+        else:
+            found.others[path.suffix.lower() or "(no extension)"] += 1
+    except DamagedFileError as error:
+        found.damaged.append((path, str(error)))
+    except OSError as error:
+        found.damaged.append((path, f"it cannot be opened: {error.strerror}"))
+
+
+def _slices(path: Path) -> list[SliceHeader]:
+    header = read_header(path)
+    slices = slices_of(path, header)
+    if slices[0].what == "unknown DICOM object" and not slices[0].series:
+        raise DamagedFileError("its header does not say what it is; it may be truncated")
+    return [header for header in slices if header.what != "DICOMDIR"]
+
+
+def _refuse(path: Path, found: _Files) -> None:
+    there = [f"{count} files {suffix}" for suffix, count in found.others.most_common()]
+    there += [f"{file.name}: damaged, {why}" for file, why in found.damaged]
+    raise StudyError(
+        "holds no DICOM or NIfTI image" + (":\n" + listed(there) if there else "; it is empty."),
+        where=path,
+        fix="Give the folder of one study, a DICOM file, or a .nii or .nii.gz file.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A found series before it has its number, and what to sort it by."""
+
+    order: tuple[int, int, str, str]
+    series: FoundSeries
+
+
+def _draft_of_stack(stack: Stack) -> _Draft:
+    first = stack.slices[0]
+    description = " | ".join(text for text in (first.description, stack.label) if text)
+    instances = tuple(
+        SourceInstance(header.path, header.sop_instance_uid, header.frame)
+        for header in stack.slices
+    )
+    source = SourceSeries("dicom", instances, first.series, first.study, first.patient)
+    series = FoundSeries(
+        number=0,
+        kind="dicom",
+        what=stack.what,
+        description=description,
+        slices=len(instances),
+        geometry=stack.geometry,
+        acquisition=acquisition_of(stack.slices, stack.geometry),
+        source=source,
+        problems=stack.problems,
+        notes=stack.notes,
+    )
+    number = first.series_number
+    return _Draft((0, 2**31 if number is None else number, first.series, ""), series)
+
+
+def _draft_of_nifti(path: Path, header: NiftiHeader) -> _Draft:
+    geometry = header.geometry
+    slices = geometry.slices if geometry else 0
+    instances = tuple(SourceInstance(path, frame=index) for index in range(max(1, slices)))
+    series = FoundSeries(
+        number=0,
+        kind="nifti",
+        what=header.what,
+        description=path.name,
+        slices=slices,
+        geometry=geometry,
+        acquisition=Acquisition(),
+        source=SourceSeries("nifti", instances),
+        problems=header.problems,
+        notes=header.notes,
+    )
+    return _Draft((1, 0, str(path.parent), path.name), series)
+
+
+def _sorted(drafts: Iterable[_Draft]) -> list[_Draft]:
+    return sorted(drafts, key=lambda draft: draft.order)
+
+
+def _numbered(number: int, draft: _Draft) -> FoundSeries:
+    series = draft.series
+    return FoundSeries(
+        number,
+        series.kind,
+        series.what,
+        series.description,
+        series.slices,
+        series.geometry,
+        series.acquisition,
+        series.source,
+        series.problems,
+        series.notes,
+    )
+
+
+def choose_series(
+    found: Sequence[FoundSeries], wanted: str | None, *, where: Path | str
+) -> FoundSeries:
+    """The one series that is meant.
+
+    Args:
+        found: What `find_series` gave.
+        wanted: Its number, the end of its SeriesInstanceUID, or a part of its description that no
+            other has; None if there is only one to choose.
+        where: The folder, for the message.
+
+    Raises:
+        UsageError: If nothing or more than one thing fits; it lists what can be chosen.
+        StudyError: If the chosen series cannot be read right; it says every reason.
+    """
+    if wanted is None:
+        fitting = [series for series in found if series.readable]
+        if not fitting:
+            raise StudyError(
+                "no series here can be read as CT:\n"
+                + listed([f"{_titled(s)}: {p}" for s in found for p in s.problems]),
+                where=where,
+            )
+        skipped = [s for s in found if s.what == "CT" and not s.readable]
+        if len(fitting) == 1 and skipped:
+            _log.warning(
+                "series %d is the only readable one; %d other CT series here cannot be read",
+                fitting[0].number,
+                len(skipped),
+            )
+    else:
+        fitting = _matching(found, wanted)
+    if len(fitting) != 1:
+        _ask_again(found, wanted, fitting, where)
+    chosen = fitting[0]
+    if not chosen.readable:
+        raise StudyError(
+            f"series {_titled(chosen)} cannot be read right:\n{listed(chosen.problems)}",
+            where=where,
+        )
+    return chosen
+
+
+def _matching(found: Sequence[FoundSeries], wanted: str) -> list[FoundSeries]:
+    wanted = wanted.strip()
+    by_number = [series for series in found if str(series.number) == wanted]
+    if by_number or not wanted:
+        return by_number
+    if set(wanted) <= set("0123456789."):
+        by_uid = [s for s in found if s.source.series_instance_uid.endswith(wanted)]
+        if by_uid:
+            return by_uid
+    exact = [s for s in found if s.description.casefold() == wanted.casefold()]
+    return exact or [s for s in found if wanted.casefold() in s.description.casefold()]
+
+
+def _ask_again(
+    found: Sequence[FoundSeries],
+    wanted: str | None,
+    fitting: Sequence[FoundSeries],
+    where: Path | str,
+) -> None:
+    offered = [s for s in (fitting or found) if s.readable] or list(fitting or found)
+    if wanted is None:
+        what = f"holds {len(fitting)} readable series; say which one"
+    elif fitting:
+        what = f"{len(fitting)} series fit {wanted!r}; say which one"
+    else:
+        what = f"no series fits {wanted!r}; there are"
+    raise UsageError(
+        f"{what}:\n{listed([_titled(series) for series in offered])}",
+        where=where,
+        fix="Choose with --series and a number of this list or a part of a description.",
+    )
+
+
+def _titled(series: FoundSeries) -> str:
+    name = f" {series.description!r}" if series.description else ""
+    return f"{series.number}{name} ({series.what}, {series.slices} slices)"
