@@ -1,0 +1,154 @@
+"""Settings of `phantom`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, Union
+
+from pydantic import Field, model_validator
+
+from ctdenoise.config.base import Settings
+
+
+class GridSettings(Settings):
+    """The voxels that a phantom is drawn on; the isocentre is in the middle of the image."""
+
+    size: int = Field(default=512, ge=16, le=4096)
+    """Pixels along each side of a slice."""
+    field_of_view_mm: float | None = Field(default=None, gt=10, le=1000)
+    """Side of a slice, mm; null fits the phantom."""
+    slices: int = Field(default=24, ge=1, le=4000)
+    """Number of slices."""
+    slice_spacing_mm: float = Field(default=3.0, gt=0, le=50)
+    """Distance between slices, mm."""
+    slice_thickness_mm: float | None = Field(default=None, gt=0, le=50)
+    """What a slice averages over, mm; null for the slice spacing."""
+
+
+class InsertSettings(Settings):
+    """A rod along z."""
+
+    material: str = Field(min_length=1, max_length=40)
+    """Name of the rod in the list of true values and among the labels."""
+    hu: float = Field(ge=-1000, le=20000)
+    """Its Hounsfield units."""
+    diameter_mm: float = Field(gt=0, le=500)
+    """Its diameter, mm."""
+    radius_mm: float = Field(ge=0, le=500)
+    """Distance of its axis from the isocentre, mm."""
+    angle_degrees: float = Field(ge=-360, le=360)
+    """Direction of its axis from the isocentre: 0 to the patient's left, 90 to the back."""
+
+
+def _insert(
+    material: str, hu: float, diameter_mm: float, radius_mm: float, angle_degrees: float
+) -> InsertSettings:
+    return InsertSettings(
+        material=material,
+        hu=hu,
+        diameter_mm=diameter_mm,
+        radius_mm=radius_mm,
+        angle_degrees=angle_degrees,
+    )
+
+
+DEFAULT_INSERTS = (
+    # Nominal values and positions of the Catphan CTP404 sensitometry module.
+    _insert("air", -1000, 12, 58.7, -90),
+    _insert("PMP", -196, 12, 58.7, -45),
+    _insert("LDPE", -104, 12, 58.7, 0),
+    _insert("polystyrene", -47, 12, 58.7, 45),
+    _insert("acrylic", 115, 12, 58.7, 90),
+    _insert("Delrin", 365, 12, 58.7, 135),
+    _insert("Teflon", 990, 12, 58.7, 180),
+    # Sizes and contrasts of the CCT189 (MITA) low-contrast body phantom.
+    _insert("14 HU, 3 mm", 14, 3, 40, -45),
+    _insert("7 HU, 5 mm", 7, 5, 40, 45),
+    _insert("5 HU, 7 mm", 5, 7, 40, 135),
+    _insert("3 HU, 10 mm", 3, 10, 40, -135),
+)
+"""Seven sensitometry rods and four low-contrast rods in water."""
+
+
+class WaterSettings(Settings):
+    """A cylinder of water."""
+
+    name: Literal["water"] = "water"
+    """Which phantom."""
+    diameter_mm: float = Field(default=200.0, gt=0, le=900)
+    """Diameter, mm; the width, if it is oval."""
+    depth_mm: float | None = Field(default=None, gt=0, le=900)
+    """Size from front to back, mm; null for a round cylinder."""
+    hu: float = Field(default=0.0, ge=-1000, le=20000)
+    """What it is filled with, HU."""
+
+
+class RodsSettings(Settings):
+    """A cylinder of water with rods of known Hounsfield units."""
+
+    name: Literal["rods"] = "rods"
+    """Which phantom."""
+    diameter_mm: float = Field(default=200.0, gt=0, le=900)
+    """Diameter of the cylinder, mm."""
+    hu: float = Field(default=0.0, ge=-1000, le=20000)
+    """What it is filled with, HU."""
+    inserts: tuple[InsertSettings, ...] = DEFAULT_INSERTS
+    """The rods; a later one replaces an earlier one where they overlap."""
+
+    @model_validator(mode="after")
+    def _rods_are_inside_and_named_once(self) -> Self:
+        outside = [
+            insert.material
+            for insert in self.inserts
+            if insert.radius_mm + insert.diameter_mm / 2 > self.diameter_mm / 2
+        ]
+        if outside:
+            raise ValueError(f"rods reach out of the cylinder: {', '.join(outside)}")
+        names = [insert.material for insert in self.inserts]
+        if len(set(names)) != len(names):
+            raise ValueError("two rods have the same `material`")
+        if len(names) > 250:
+            raise ValueError("there are more than 250 rods")
+        return self
+
+
+class TorsoSettings(Settings):
+    """An adult's chest and upper abdomen; the seed of the run draws the anatomy."""
+
+    name: Literal["torso"] = "torso"
+    """Which phantom."""
+    level_mm: float = Field(default=0.0, ge=-140, le=140)
+    """Height of the middle slice above the top of the right diaphragm, mm: 60 is the heart, -70
+    the kidneys."""
+    half_width_mm: float | None = Field(default=None, ge=130, le=230)
+    """Half the width of the body, mm; null draws it between 150 and 195."""
+    enhancement: Literal["none", "portal_venous"] = "portal_venous"
+    """Whether contrast medium brightens vessels and organs."""
+    texture: float = Field(default=1.0, ge=0, le=5)
+    """Strength of the texture inside organs; 1 is 5 to 12 HU in soft tissue, 0 is none."""
+    lesions: int = Field(default=4, ge=0, le=50)
+    """Low-contrast lesions in the liver."""
+    nodules: int = Field(default=5, ge=0, le=50)
+    """Nodules in the lungs."""
+    table: bool = True
+    """Whether the patient lies on a table."""
+
+
+AnyPhantom = Annotated[
+    Union[WaterSettings, RodsSettings, TorsoSettings], Field(discriminator="name")
+]
+"""Every phantom, told apart by `name`."""
+
+
+class PhantomSettings(Settings):
+    """What `phantom` draws."""
+
+    phantom: AnyPhantom = TorsoSettings()
+    """Which phantom, and how it is made."""
+    grid: GridSettings = GridSettings()
+    """The voxels that it is drawn on."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Decides everything random: the anatomy of a torso and its texture."""
+    kvp: float = Field(default=120.0, ge=40, le=200)
+    """Tube voltage that the header states, kV; decides nothing here."""
+    exposure_mas: float = Field(default=200.0, gt=0, le=5000)
+    """Exposure that the header states, mAs; the simulator may take the full dose from it."""

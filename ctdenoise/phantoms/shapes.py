@@ -1,0 +1,316 @@
+"""Solids whose intersection with a straight line is known exactly.
+
+A shape is an intersection of convex quadrics and half-spaces. Shapes are painted in order and a
+later shape replaces what lies below it, as in a drawing: nested anatomy is written with the
+Hounsfield units that it has, not with differences.
+
+Lengths are mm in the patient frame (LPS): x to the left, y to the back, z to the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from ctdenoise.core.arrays import BoolArray, DoubleArray
+from ctdenoise.core.units import AIR_HU, HU_PER_RELATIVE_ATTENUATION
+from ctdenoise.errors import UsageError
+
+Vector = tuple[float, float, float]
+
+_PARALLEL = 1e-14
+"""Below this a ray counts as parallel to a plane or to the axis of a cylinder."""
+
+_ENDLESS_MM = 1e6
+"""A solid that reaches farther than this is endless."""
+
+_CHORDS_AT_ONCE = 2_000_000
+"""Chords held in memory together, 16 bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quadric:
+    """The points x with |M (x - c)| <= 1.
+
+    Three rows make an ellipsoid, two an endless elliptic cylinder, one a slab.
+
+    Args:
+        centre_mm: c.
+        rows: The rows of M, per mm.
+
+    Raises:
+        UsageError: If there are not one to three finite rows.
+    """
+
+    centre_mm: Vector
+    rows: tuple[Vector, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.rows) <= 3 or not all(
+            math.isfinite(value) for row in (self.centre_mm, *self.rows) for value in row
+        ):
+            raise UsageError("A quadric has one to three rows of finite numbers.")
+
+    def chord(
+        self, origins: DoubleArray, directions: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Where rays enter and leave; see `Shape.chord`.
+
+        The point of the ray nearest to the centre (in the metric of M) is found first, so that no
+        digits are lost for a small shape far from the origin of the ray.
+        """
+        matrix = np.array(self.rows)
+        start = (origins - np.array(self.centre_mm)) @ matrix.T
+        slope = directions @ matrix.T
+        square = np.sum(slope * slope, axis=-1)
+        along = square <= _PARALLEL**2
+        safe = np.where(along, 1.0, square)
+        nearest = np.where(along, 0.0, -np.sum(start * slope, axis=-1) / safe)
+        offset = start + nearest[..., None] * slope
+        room = 1.0 - np.sum(offset * offset, axis=-1)
+        half = np.sqrt(np.maximum(room, 0.0) / safe)
+        half = np.where(along & (room >= 0), np.inf, half)
+        return nearest - half, nearest + half
+
+    def bounds_mm(self) -> tuple[DoubleArray, DoubleArray]:
+        """Corners of the axis-parallel box around it; infinite where it is endless."""
+        # The support along an axis is the length of the matching row of M^-1. Directions in which
+        # the solid is endless are given a reach that is too long to be a solid's.
+        square = np.array([*self.rows, *_missing_rows(self.rows)])
+        reach = np.sqrt(np.sum(np.linalg.inv(square) ** 2, axis=1))
+        extent = np.where(reach > _ENDLESS_MM, np.inf, reach)
+        return np.array(self.centre_mm) - extent, np.array(self.centre_mm) + extent
+
+    @property
+    def is_endless_along_z(self) -> bool:
+        """Whether every axial slice through it is the same."""
+        return all(row[2] == 0.0 for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfSpace:
+    """The points x with n . x <= d.
+
+    Args:
+        normal: n, a unit vector that points out of the solid.
+        offset_mm: d, distance of the plane from the origin along n.
+
+    Raises:
+        UsageError: If the normal is not a unit vector.
+    """
+
+    normal: Vector
+    offset_mm: float
+
+    def __post_init__(self) -> None:
+        if not abs(math.hypot(*self.normal) - 1.0) < 1e-9:
+            raise UsageError("The normal of a half-space is a unit vector.")
+
+    def chord(
+        self, origins: DoubleArray, directions: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Where rays enter and leave; see `Shape.chord`."""
+        normal = np.array(self.normal)
+        room = self.offset_mm - origins @ normal
+        slope = np.broadcast_to(directions @ normal, room.shape)
+        parallel = np.abs(slope) <= _PARALLEL
+        crossing = room / np.where(parallel, 1.0, slope)
+        start = np.where(slope < 0, crossing, -np.inf)
+        end = np.where(slope > 0, crossing, np.inf)
+        # A parallel ray is inside all along, or nowhere (an interval that ends before it starts).
+        start = np.where(parallel, np.where(room >= 0, -np.inf, np.inf), start)
+        end = np.where(parallel, np.where(room >= 0, np.inf, -np.inf), end)
+        return start, end
+
+    def bounds_mm(self) -> tuple[DoubleArray, DoubleArray]:
+        """Corners of the axis-parallel box around it; infinite where it is endless."""
+        low, high = np.full(3, -np.inf), np.full(3, np.inf)
+        for axis, component in enumerate(self.normal):
+            if component == 1.0:
+                high[axis] = self.offset_mm
+            elif component == -1.0:
+                low[axis] = -self.offset_mm
+        return low, high
+
+    @property
+    def is_endless_along_z(self) -> bool:
+        """Whether every axial slice through it is the same."""
+        return self.normal[2] == 0.0
+
+
+def _missing_rows(rows: tuple[Vector, ...]) -> list[Vector]:
+    """Rows that make a matrix square, for directions in which the solid is endless."""
+    if len(rows) == 3:
+        return []
+    tiny = 1e-3 / _ENDLESS_MM
+    if len(rows) == 2:
+        across = _cross(rows[0], rows[1])
+        scale = tiny / math.hypot(*across)
+        return [(across[0] * scale, across[1] * scale, across[2] * scale)]
+    axis = min(range(3), key=lambda index: abs(rows[0][index]))
+    other = _cross(rows[0], (float(axis == 0), float(axis == 1), float(axis == 2)))
+    scale = tiny / math.hypot(*other)
+    second = (other[0] * scale, other[1] * scale, other[2] * scale)
+    return [second, *_missing_rows((rows[0], second))]
+
+
+def _cross(a: Vector, b: Vector) -> Vector:
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+Part = Union[Quadric, HalfSpace]
+"""A convex solid that shapes are cut from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A convex solid of one material.
+
+    Args:
+        name: What it is, for the list of true values: "liver", "insert Teflon".
+        hu: Its Hounsfield units.
+        parts: The solid is where all of these overlap.
+        label: Name of the segmentation label that its voxels get; empty for background.
+        texture_sd_hu: Standard deviation of the texture that the rasteriser adds; line integrals
+            are those of the uniform shape.
+
+    Raises:
+        UsageError: If there is no part or the value is below that of vacuum.
+    """
+
+    name: str
+    hu: float
+    parts: tuple[Part, ...]
+    label: str = ""
+    texture_sd_hu: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise UsageError(f"The shape {self.name!r} has no parts.")
+        if not self.hu >= AIR_HU:
+            raise UsageError(f"The shape {self.name!r} has {self.hu} HU, less than vacuum.")
+
+    @property
+    def relative_attenuation(self) -> float:
+        """Attenuation over that of water: 1 + HU / 1000."""
+        return 1.0 + self.hu / HU_PER_RELATIVE_ATTENUATION
+
+    @property
+    def is_endless_along_z(self) -> bool:
+        """Whether every axial slice through it is the same."""
+        return all(part.is_endless_along_z for part in self.parts)
+
+    def chord(
+        self, origins: DoubleArray, directions: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Where rays enter and leave the shape.
+
+        Args:
+            origins: Points on the rays, mm, [..., 3].
+            directions: Unit vectors, broadcast against `origins`.
+
+        Returns:
+            Distances from the origin of the ray along its direction, mm. Where the ray misses the
+            shape both are equal.
+        """
+        start, end = self.parts[0].chord(origins, directions)
+        for part in self.parts[1:]:
+            first, last = part.chord(origins, directions)
+            start, end = np.maximum(start, first), np.minimum(end, last)
+        missed = ~(end > start)
+        return np.where(missed, 0.0, start), np.where(missed, 0.0, end)
+
+    def contains(self, points: DoubleArray) -> BoolArray:
+        """Whether points [..., 3] (mm) lie inside or on the surface."""
+        inside = np.ones(points.shape[:-1], dtype=bool)
+        for part in self.parts:
+            if isinstance(part, HalfSpace):
+                inside &= points @ np.array(part.normal) <= part.offset_mm
+            else:
+                reduced = (points - np.array(part.centre_mm)) @ np.array(part.rows).T
+                inside &= np.sum(reduced * reduced, axis=-1) <= 1.0
+        return inside
+
+    def bounds_mm(self) -> tuple[DoubleArray, DoubleArray]:
+        """Corners of an axis-parallel box that holds it; infinite where it is endless."""
+        corners = [part.bounds_mm() for part in self.parts]
+        low = np.max([low for low, _ in corners], axis=0)
+        high = np.min([high for _, high in corners], axis=0)
+        return low, high
+
+
+def line_integrals(
+    shapes: Sequence[Shape], origins: DoubleArray, directions: DoubleArray
+) -> DoubleArray:
+    """Exact line integrals of attenuation relative to water, in mm of water.
+
+    Multiply by the attenuation of water per mm for the line integral p of a scanner. Around the
+    shapes is vacuum. Along each ray the ends of all chords are sorted and every stretch between
+    two of them gets the attenuation of the last shape that covers it.
+
+    Args:
+        shapes: Painted in order; a later one replaces what lies below it.
+        origins: A point on each ray, mm, [..., 3]. The whole straight line counts, behind the
+            point as well as before it.
+        directions: Direction of each ray, [..., 3], of any length but zero; broadcast against
+            `origins`.
+
+    Returns:
+        float64 of the rays' shape.
+
+    Raises:
+        UsageError: If a direction is zero, or a ray runs inside an endless shape for ever.
+    """
+    origins, directions = np.broadcast_arrays(
+        np.asarray(origins, dtype=np.float64), np.asarray(directions, dtype=np.float64)
+    )
+    length = np.linalg.norm(directions, axis=-1, keepdims=True)
+    if not (length > 0).all():
+        raise UsageError("The direction of a ray is zero.")
+    flat_origins = origins.reshape(-1, 3)
+    flat_directions = (directions / length).reshape(-1, 3)
+    result = np.zeros(len(flat_origins))
+    step = max(1, _CHORDS_AT_ONCE // max(1, len(shapes)))
+    for first in range(0, len(result), step):
+        rays = slice(first, first + step)
+        result[rays] = _swept(shapes, flat_origins[rays], flat_directions[rays])
+    if not np.isfinite(result).all():
+        raise UsageError(
+            "A ray runs inside an endless shape for ever.",
+            fix="Cut the shape with half-spaces, or use rays across its axis.",
+        )
+    return result.reshape(origins.shape[:-1])
+
+
+def _swept(
+    shapes: Sequence[Shape], origins: DoubleArray, directions: DoubleArray
+) -> DoubleArray:
+    """Line integrals of a batch of rays [ray, 3]."""
+    if not shapes:
+        return np.zeros(len(origins))
+    chords = [shape.chord(origins, directions) for shape in shapes]
+    starts = np.stack([start for start, _ in chords])  # [shape, ray]
+    ends = np.stack([end for _, end in chords])
+    attenuation = np.array([shape.relative_attenuation for shape in shapes])
+    # Only shapes that are hit matter: gather them to the front, in their order.
+    hit = ends > starts
+    most = int(hit.sum(axis=0).max())
+    if most == 0:
+        return np.zeros(len(origins))
+    order = np.argsort(~hit, axis=0, kind="stable")[:most]
+    starts = np.take_along_axis(starts, order, axis=0)
+    ends = np.take_along_axis(ends, order, axis=0)
+    if np.isinf(starts).any() or np.isinf(ends).any():
+        return np.full(len(origins), np.inf)
+    values = attenuation[order]
+    edges = np.sort(np.concatenate([starts, ends]), axis=0)
+    middles = (edges[1:] + edges[:-1]) / 2
+    painted = np.zeros_like(middles)
+    for start, end, value in zip(starts, ends, values, strict=True):
+        covered = (middles > start) & (middles < end)
+        painted = np.where(covered, value, painted)
+    return np.asarray(np.sum(painted * np.diff(edges, axis=0), axis=0), dtype=np.float64)

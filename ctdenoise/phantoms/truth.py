@@ -1,0 +1,92 @@
+"""Shapes as JSON and back: the list of true values that goes with every phantom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.errors import InputError
+from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape
+from ctdenoise.phantoms.solids import vector
+
+TRUTH_FORMAT = 1
+"""Version of the file."""
+
+
+def truth_json(
+    shapes: Sequence[Shape],
+    *,
+    name: str,
+    label_numbers: Mapping[str, int],
+    anatomy: Mapping[str, JsonValue],
+) -> dict[str, JsonValue]:
+    """Everything that is known about a phantom.
+
+    Args:
+        shapes: In painting order.
+        name: Kind of phantom.
+        label_numbers: Number of every label.
+        anatomy: What was drawn at random.
+    """
+    return {
+        "format": TRUTH_FORMAT,
+        "phantom": name,
+        "frame": "LPS, mm: x to the left, y to the back, z to the head",
+        "rule": "a later shape replaces what lies below it; around them is air (-1000 HU)",
+        "anatomy": dict(anatomy),
+        "labels": dict(label_numbers),
+        "shapes": [shape_to_json(shape) for shape in shapes],
+    }
+
+
+def shape_to_json(shape: Shape) -> dict[str, JsonValue]:
+    """A shape in plain JSON, with its centre and size where it has them."""
+    low, high = shape.bounds_mm()
+    box: list[JsonValue] = [
+        [float(a), float(b)] if np.isfinite([a, b]).all() else None
+        for a, b in zip(low, high, strict=True)
+    ]
+    return {
+        "name": shape.name,
+        "hu": shape.hu,
+        "label": shape.label,
+        "texture_sd_hu": shape.texture_sd_hu,
+        "box_mm": box,
+        "parts": [_part_to_json(part) for part in shape.parts],
+    }
+
+
+def shape_from_json(record: Mapping[str, Any]) -> Shape:
+    """The shape that a record of `shape_to_json` describes.
+
+    Raises:
+        InputError: If it describes none.
+    """
+    try:
+        return Shape(
+            name=str(record["name"]),
+            hu=float(record["hu"]),
+            parts=tuple(_part_from_json(part) for part in record["parts"]),
+            label=str(record["label"]),
+            texture_sd_hu=float(record["texture_sd_hu"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"This record describes no shape: {error}.") from error
+
+
+def _part_to_json(part: Part) -> dict[str, JsonValue]:
+    if isinstance(part, HalfSpace):
+        return {"kind": "half_space", "normal": part.normal, "offset_mm": part.offset_mm}
+    return {"kind": "quadric", "centre_mm": part.centre_mm, "rows_per_mm": part.rows}
+
+
+def _part_from_json(record: Mapping[str, Any]) -> Part:
+    if record["kind"] == "half_space":
+        return HalfSpace(vector(record["normal"]), float(record["offset_mm"]))
+    if record["kind"] == "quadric":
+        rows = tuple(vector(row) for row in record["rows_per_mm"])
+        return Quadric(vector(record["centre_mm"]), rows)
+    raise ValueError(f"a part is of the unknown kind {record['kind']!r}")
