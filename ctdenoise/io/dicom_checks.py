@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ctdenoise.core.geometry import SPACING_TOLERANCE_FRACTION, Geometry
+from ctdenoise.io.dicom_kinds import CT_IMAGE
 from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
-from ctdenoise.io.dicom_slice import CT_IMAGE, SliceHeader
+from ctdenoise.io.dicom_slice import SliceHeader
 
 NOTED_TILT_DEGREES = 0.5
 """A smaller angle between normal and advance is rounding of positions."""

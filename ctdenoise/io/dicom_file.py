@@ -19,7 +19,6 @@ from typing import BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -108,7 +107,7 @@ def read_header(path: Path) -> DicomHeader:
     """
     with quiet_pydicom(), _as_damaged():
         with path.open("rb") as file:
-            source = _inflated(file, path, _HEADER_BYTES_MOST, whole=False)
+            source = _inflated(file, _HEADER_BYTES_MOST, whole=False)
             dataset = dcmread(source or file, stop_before_pixels=True, force=True)
             _settle_transfer_syntax(dataset, deflated=source is not None)
             stream: BinaryIO = source or file
@@ -136,7 +135,7 @@ def read_instance(path: Path, *, most_pixel_bytes: int) -> Dataset:
     """
     with quiet_pydicom(), _as_damaged(), path.open("rb") as file:
         limit = most_pixel_bytes + _HEADER_BYTES_MOST
-        source = _inflated(file, path, limit, whole=True)
+        source = _inflated(file, limit, whole=True)
         dataset = dcmread(source or file, force=True)
         _settle_transfer_syntax(dataset, deflated=source is not None)
         return dataset
@@ -152,16 +151,13 @@ def _as_damaged() -> Iterator[None]:
         raise DamagedFileError(f"it cannot be parsed ({type(error).__name__})") from error
 
 
-def _inflated(file: BinaryIO, path: Path, limit: int, *, whole: bool) -> BytesIO | None:
+def _inflated(file: BinaryIO, limit: int, *, whole: bool) -> BytesIO | None:
     """The file with its deflated dataset inflated, at most `limit` bytes; None if not deflated."""
     has_meta = file.read(132)[128:] == b"DICM"
-    file.seek(0)
-    if not has_meta:
+    start, syntax = _end_of_meta(file) if has_meta else (0, "")
+    if syntax != DeflatedExplicitVRLittleEndian:
+        file.seek(0)
         return None
-    meta = read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return None
-    start = _end_of_meta(file, path)
     file.seek(start)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     data = inflater.decompress(file.read(), limit)
@@ -170,19 +166,20 @@ def _inflated(file: BinaryIO, path: Path, limit: int, *, whole: bool) -> BytesIO
     return BytesIO(data)
 
 
-def _end_of_meta(file: BinaryIO, path: Path) -> int:
-    """Offset of the first byte after the file meta elements (explicit VR, little endian)."""
-    offset, size = 132, path.stat().st_size
-    while offset + 8 <= size:
+def _end_of_meta(file: BinaryIO) -> tuple[int, str]:
+    """Offset after the file meta elements (explicit VR, little endian), and the syntax in them."""
+    offset, syntax = 132, ""
+    while True:
         file.seek(offset)
         head = file.read(12)
-        if head[:2] != b"\x02\x00":
-            break
-        if head[4:6] in _LONG_VRS:
-            offset += 12 + int.from_bytes(head[8:12], "little")
-        else:
-            offset += 8 + int.from_bytes(head[6:8], "little")
-    return offset
+        if len(head) < 8 or head[:2] != b"\x02\x00":
+            return (offset, syntax)
+        start = offset + (12 if head[4:6] in _LONG_VRS else 8)
+        length = int.from_bytes(head[8:12] if head[4:6] in _LONG_VRS else head[6:8], "little")
+        if head[2:4] == b"\x10\x00":
+            file.seek(start)
+            syntax = file.read(min(length, 64)).rstrip(b"\0 ").decode("ascii", "replace")
+        offset = start + length
 
 
 def _settle_transfer_syntax(dataset: Dataset, *, deflated: bool) -> None:

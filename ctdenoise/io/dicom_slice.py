@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 from ctdenoise.io.dicom_file import DicomHeader, transfer_syntax
-
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
-LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
-CT_CLASSES = frozenset((CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT))
+from ctdenoise.io.dicom_kinds import ENHANCED_CT, LEGACY_ENHANCED_CT, what_it_is
 
 _FIELD_GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
@@ -113,6 +112,11 @@ class SliceHeader:
     facts: dict[str, Floats | str] = field(default_factory=dict)
 
 
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
 class _Values:
     """Reads elements of one frame: from its functional groups, the shared ones, then the top."""
 
@@ -122,13 +126,16 @@ class _Values:
 
     def raw(self, keyword: str) -> object:
         """The value as pydicom gives it; None if absent, empty or unreadable."""
+        tag = _tag(keyword)
         for holder in self._holders(keyword):
+            if tag not in holder:
+                continue
             try:
-                value = holder.get(keyword)
+                value = holder[tag].value
             except Exception:  # noqa: BLE001, S112 - pydicom raises whatever the bytes provoke
                 continue
             if value is not None and value != "":
-                return value
+                return cast("object", value)
         return None
 
     def _holders(self, keyword: str) -> Iterator[Dataset]:
@@ -142,7 +149,7 @@ class _Values:
     def floats(self, keyword: str, count: int) -> Floats | None:
         """`count` finite numbers, or None."""
         value = self.raw(keyword)
-        items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        items = list(value) if isinstance(value, MutableSequence) else [value]
         try:
             numbers = tuple(float(str(item)) for item in items)
         except (TypeError, ValueError, OverflowError):
@@ -165,9 +172,11 @@ class _Values:
         value = self.raw(keyword)
         if value is None:
             return ""
-        many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-        parts = [str(item) for item in value] if many else [str(value)]
-        return "".join(c for c in "/".join(parts) if c.isprintable()).strip()
+        items = value if isinstance(value, MutableSequence) else (value,)
+        text = "/".join(map(str, items))
+        if not text.isprintable():
+            text = "".join(c for c in text if c.isprintable())
+        return text.strip()
 
 
 def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
@@ -189,6 +198,25 @@ def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
         _slice(path, header, index, _Values(dataset, (groups, *shared)))
         for index, groups in enumerate(per_frame)
     ]
+
+
+def is_same_slice(header: SliceHeader, dataset: Dataset) -> bool:
+    """Whether a file that is read again still is what its header was read from.
+
+    Args:
+        header: What was found before.
+        dataset: The file now. Call within `quiet_pydicom`.
+    """
+    values = _Values(dataset, ())
+    now: list[object] = [values.whole(word) for word in ("Rows", "Columns", "BitsStored")]
+    now += [values.whole("BitsAllocated"), bool(values.whole("PixelRepresentation"))]
+    before: list[object] = [header.rows, header.columns, header.bits_stored]
+    before += [header.bits_allocated, header.signed]
+    if header.frame is None:
+        now += [values.number("RescaleSlope"), values.number("RescaleIntercept")]
+        before += [header.rescale_slope, header.rescale_intercept]
+    uid = values.text("SOPInstanceUID")
+    return now == before and (not uid or uid == header.sop_instance_uid)
 
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
@@ -339,46 +367,3 @@ def patient_key(patient_id: str, issuer: str = "") -> str:
     if not patient_id:
         return ""
     return hashlib.sha256((patient_id + issuer).encode()).hexdigest()[:8]
-
-
-_WHAT_BY_CLASS = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
-    "1.2.840.10008.5.1.4.1.1.66.7": "segmentation",
-    "1.2.840.10008.5.1.4.1.1.88.67": "dose report",
-    "1.2.840.10008.5.1.4.1.1.88.59": "key object selection",
-    "1.2.840.10008.5.1.4.1.1.481.3": "RT structure set",
-    "1.2.840.10008.5.1.4.1.1.481.2": "RT dose",
-    "1.2.840.10008.5.1.4.1.1.481.5": "RT plan",
-    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
-    "1.2.840.10008.5.1.4.1.1.66": "raw data",
-    "1.2.840.10008.5.1.4.1.1.104.1": "PDF",
-    "1.2.840.10008.1.3.10": "DICOMDIR",
-}
-_WHAT_BY_PREFIX = {
-    "1.2.840.10008.5.1.4.1.1.88.": "structured report",
-    "1.2.840.10008.5.1.4.1.1.11.": "presentation state",
-    "1.2.840.10008.5.1.4.1.1.7": "secondary capture",
-}
-
-
-def what_it_is(sop_class: str, modality: str, image_type: Sequence[str]) -> str:
-    """A word for an instance: "CT" only for what can hold Hounsfield units.
-
-    Args:
-        sop_class: SOPClassUID.
-        modality: Modality, upper case.
-        image_type: Values of ImageType, upper case.
-    """
-    words = {part.strip() for part in image_type}
-    if "LOCALIZER" in words:
-        return "scout"
-    if sop_class in _WHAT_BY_CLASS:
-        return _WHAT_BY_CLASS[sop_class]
-    if sop_class.startswith("1.2.840.10008.5.1.4.1.1.7") and any("DOSE" in word for word in words):
-        return "dose report"
-    for prefix, what in _WHAT_BY_PREFIX.items():
-        if sop_class.startswith(prefix):
-            return what
-    if sop_class in CT_CLASSES or (not sop_class and modality == "CT"):
-        return "CT"
-    return f"{modality} object" if modality else "unknown DICOM object"

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ctdenoise.core.arrays import BoolArray, HuArray
-from ctdenoise.core.source import SourceInstance
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import StudyError
-from ctdenoise.io.dicom_checks import gathered, slice_problems
-from ctdenoise.io.dicom_file import DamagedFileError, DicomHeader, quiet_pydicom, read_instance
+from ctdenoise.errors import StudyError, listed
+from ctdenoise.io.dicom_checks import gathered
+from ctdenoise.io.dicom_file import DamagedFileError, quiet_pydicom, read_instance
 from ctdenoise.io.dicom_pixels import StoredArray, stored_values, without_unused_bits
-from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.dicom_slice import SliceHeader, is_same_slice
 from ctdenoise.io.nifti import read_nifti
 from ctdenoise.io.study import FoundSeries, choose_series, find_series
 
@@ -46,21 +45,18 @@ def read_volume(source: FoundSeries | Path | str, *, series: str | None = None) 
 
 def _read_dicom(chosen: FoundSeries) -> CTVolume:
     geometry = chosen.geometry
-    instances = chosen.source.instances
+    where = chosen.source.instances[0].path.parent
     if geometry is None:
-        raise StudyError("the series has no known geometry.", where=instances[0].path.parent)
+        raise StudyError("the series has no known geometry.", where=where)
     hu: HuArray = np.empty(geometry.shape, dtype=np.float32)
     padding: BoolArray | None = None
     problems: dict[str, list[Path]] = {}
-    for path, group in groupby(enumerate(instances), key=lambda item: item[1].path):
+    for path, group in groupby(enumerate(chosen.headers), key=lambda item: item[1].path):
         members = list(group)
         try:
-            for index, (header, stored) in zip(
-                (index for index, _ in members),
-                _stored_slices(path, [instance for _, instance in members], geometry.shape[1:]),
-                strict=True,
-            ):
-                mask = _rescale_into(hu[index], header, stored)
+            values = _stored_slices(path, [header for _, header in members])
+            for (index, header), words in zip(members, values, strict=True):
+                mask = _rescale_into(hu[index], header, words)
                 if mask is not None and mask.any():
                     if padding is None:
                         padding = np.zeros(geometry.shape, dtype=np.bool_)
@@ -70,35 +66,24 @@ def _read_dicom(chosen: FoundSeries) -> CTVolume:
             problems.setdefault(reason or "it cannot be opened", []).append(path)
     if problems:
         raise StudyError(
-            "the series cannot be read right: " + "; ".join(gathered(problems, len(instances))),
-            where=instances[0].path.parent,
+            "the series cannot be read right:\n" + listed(gathered(problems, geometry.slices)),
+            where=where,
             fix="Export or copy the series again; no slice is ever left out.",
         )
     return CTVolume(hu, geometry, chosen.acquisition, chosen.source, padding=padding)
 
 
-def _stored_slices(
-    path: Path, instances: list[SourceInstance], shape: tuple[int, int]
-) -> Iterator[tuple[SliceHeader, StoredArray]]:
-    """The wanted slices of one file with their headers, read again and checked again."""
+def _stored_slices(path: Path, headers: list[SliceHeader]) -> Iterator[StoredArray]:
+    """Allocated words of the wanted slices of one file."""
+    first = headers[0]
     with quiet_pydicom():
-        frames = [instance.frame or 0 for instance in instances]
-        most = shape[0] * shape[1] * 4 * (max(frames) + 1 if instances[0].frame is None else 20_000)
+        most = first.rows * first.columns * first.frames * first.bits_allocated // 8
         dataset = read_instance(path, most_pixel_bytes=most)
-        pixel_data = dataset.get("PixelData")
-        header = DicomHeader(dataset, None, pixel_data is not None, truncated=pixel_data is None)
-        slices = {one.frame: one for one in slices_of(path, header)}
-    wanted = []
-    for instance in instances:
-        one = slices.get(instance.frame)
-        if one is None or one.sop_instance_uid != instance.sop_instance_uid:
+        if not all(is_same_slice(header, dataset) for header in headers):
             raise DamagedFileError("the file changed since it was listed")
-        if (one.rows, one.columns) != shape:
-            raise DamagedFileError("the file changed since it was listed")
-        for problem in slice_problems(one):
-            raise DamagedFileError(problem)
-        wanted.append(one)
-    yield from zip(wanted, stored_values(dataset, frames), strict=True)
+        if dataset.get("PixelData") is None:
+            raise DamagedFileError("its pixel data are incomplete")
+    yield from stored_values(dataset, [header.frame or 0 for header in headers])
 
 
 def _rescale_into(out: HuArray, header: SliceHeader, words: StoredArray) -> BoolArray | None:

@@ -6,7 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +40,7 @@ class FoundSeries:
         source: Its files, slices in order.
         problems: Every reason why it cannot be read right.
         notes: What is unusual about it though it can be read.
+        headers: What each DICOM slice says, in the order of `source.instances`; for the reader.
     """
 
     number: int
@@ -52,6 +53,7 @@ class FoundSeries:
     source: SourceSeries
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    headers: tuple[SliceHeader, ...] = field(default=(), repr=False)
 
     @property
     def readable(self) -> bool:
@@ -173,6 +175,7 @@ def _draft_of_stack(stack: Stack) -> _Draft:
         source=source,
         problems=stack.problems,
         notes=stack.notes,
+        headers=stack.slices,
     )
     number = first.series_number
     return _Draft((0, 2**31 if number is None else number, first.series, ""), series)
@@ -202,19 +205,7 @@ def _sorted(drafts: Iterable[_Draft]) -> list[_Draft]:
 
 
 def _numbered(number: int, draft: _Draft) -> FoundSeries:
-    series = draft.series
-    return FoundSeries(
-        number,
-        series.kind,
-        series.what,
-        series.description,
-        series.slices,
-        series.geometry,
-        series.acquisition,
-        series.source,
-        series.problems,
-        series.notes,
-    )
+    return replace(draft.series, number=number)
 
 
 def choose_series(
