@@ -1,0 +1,67 @@
+"""Filtered back-projection of an equiangular fan beam."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from scipy import fft
+
+from ctdenoise.config.dose import FixedKernelSettings
+from ctdenoise.core.arrays import FloatArray
+from ctdenoise.simulation.filters import fan_filter
+from ctdenoise.simulation.kernels import back_project_fan
+from ctdenoise.simulation.scanner import Fan, PixelGrid
+from ctdenoise.simulation.vectors import aligned_zeros
+
+_VIEWS_PER_TRANSFORM = 64
+"""Views filtered together: their spectra stay in the cache."""
+
+
+class FilteredBackProjection:
+    """From line integrals to images, for many slices at a time.
+
+    Weight D cos(gamma), filter along the channels, back-project with 1 / L^2.
+
+    Args:
+        fan: The fan beam.
+        grid: The pixels.
+        kernel: The reconstruction kernel.
+    """
+
+    def __init__(self, fan: Fan, grid: PixelGrid, kernel: FixedKernelSettings) -> None:
+        self.fan = fan
+        self.grid = grid
+        self._length = int(fft.next_fast_len(2 * fan.channels - 1, real=True))
+        self._response = fan_filter(fan, kernel, length=self._length).astype(np.float32)
+        self.channel_weights = (fan.distance_mm * np.cos(fan.fan_angles)).astype(np.float32)
+
+    def reconstruct(self, sinogram: FloatArray) -> FloatArray:
+        """Images, [y, x, lane], of line integrals, [view, channel, lane]; 1/mm from no unit.
+
+        Pixels outside the scan field are zero.
+        """
+        weighted = aligned_zeros(*sinogram.shape)
+        np.multiply(sinogram, self.channel_weights[None, :, None], out=weighted)
+        return self.filter_and_back_project(weighted)
+
+    def filter_and_back_project(self, weighted: FloatArray, scale: float = 1.0) -> FloatArray:
+        """The same for line integrals that hold their channel weights; these are overwritten.
+
+        Args:
+            weighted: Line integrals times `channel_weights`, [view, channel, lane], aligned.
+            scale: Factor on the result.
+        """
+        response = (self._response * np.float32(scale))[None, :, None]
+        threads = numba.get_num_threads()
+        for first in range(0, self.fan.views, _VIEWS_PER_TRANSFORM):
+            views = weighted[first : first + _VIEWS_PER_TRANSFORM]
+            spectrum = fft.rfft(views, n=self._length, axis=1, workers=threads)
+            spectrum *= response
+            filtered = fft.irfft(
+                spectrum, n=self._length, axis=1, workers=threads, overwrite_x=True
+            )
+            views[...] = filtered[:, : self.fan.channels]
+        image = aligned_zeros(self.grid.rows, self.grid.columns, weighted.shape[2])
+        pixels = self.grid.arrays(self.fan.field_radius_mm)
+        back_project_fan(weighted, self.fan.arrays(), pixels, image)
+        return image
