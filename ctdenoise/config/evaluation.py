@@ -1,0 +1,85 @@
+"""Settings of `ctdenoise evaluate`."""
+
+from __future__ import annotations
+
+from typing import Literal, Self, assert_never
+
+from pydantic import Field, model_validator
+
+from ctdenoise.config.base import Settings
+
+SsimConvention = Literal["uniform7", "redcnn11"]
+"""How structural similarity is computed; see `ctdenoise.metrics.fidelity`."""
+
+WindowName = Literal["full", "redcnn", "ldctbench-chest", "ldctbench-abdomen", "ldctbench-neuro"]
+"""Windows that published results use."""
+
+
+class WindowSettings(Settings):
+    """A range of HU that both images are clipped to, which is also the data range."""
+
+    low_hu: float
+    """What is below becomes this value."""
+    high_hu: float
+    """What is above becomes this value."""
+    ssim: SsimConvention = "uniform7"
+    """uniform7: 7 x 7 uniform filter, sample covariance, window mapped to [0, 1] (scikit-image's
+    default, ldct-benchmark). redcnn11: 11 x 11 Gaussian of sigma 1.5, raw HU, zero-padded borders
+    (the RED-CNN code base and what grew from it)."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.high_hu > self.low_hu:
+            raise ValueError(f"a window from {self.low_hu} to {self.high_hu} HU is empty")
+        return self
+
+    @property
+    def width_hu(self) -> float:
+        """The data range."""
+        return self.high_hu - self.low_hu
+
+    @property
+    def label(self) -> str:
+        """The window as it stands in a key: `[-160,240]`."""
+        return f"[{self.low_hu:g},{self.high_hu:g}]"
+
+
+def window_settings(window: WindowName | WindowSettings) -> WindowSettings:
+    """The window that a name stands for; a window that is spelled out stays as it is.
+
+    ldct-benchmark gives centre and width: chest -600/1500, abdomen 50/400, neuro 40/80.
+    """
+    if isinstance(window, WindowSettings):
+        return window
+    match window:
+        case "full":
+            return WindowSettings(low_hu=-1024, high_hu=3071)
+        case "redcnn":
+            return WindowSettings(low_hu=-160, high_hu=240, ssim="redcnn11")
+        case "ldctbench-chest":
+            return WindowSettings(low_hu=-1350, high_hu=150)
+        case "ldctbench-abdomen":
+            return WindowSettings(low_hu=-150, high_hu=250)
+        case "ldctbench-neuro":
+            return WindowSettings(low_hu=0, high_hu=80)
+        case _:
+            assert_never(window)
+
+
+class PageSettings(Settings):
+    """What the report page shows."""
+
+    difference_hu: float = Field(default=100.0, gt=0)
+    """Pictures of differences show minus to plus this many HU."""
+    crop_mm: float = Field(default=90.0, gt=0)
+    """Side of the enlarged part."""
+
+
+class EvaluateSettings(Settings):
+    """How test volumes are compared with a reference."""
+
+    windows: tuple[WindowName | WindowSettings, ...] = ("full", "redcnn", "ldctbench-chest")
+    """Windows for PSNR and SSIM: names, or `{low_hu: ..., high_hu: ...}`. There is no PSNR or SSIM
+    without a window, since its value means nothing without it."""
+    page: PageSettings | None = PageSettings()
+    """What the page shows; `null` for numbers alone, which needs neither jinja2 nor matplotlib."""

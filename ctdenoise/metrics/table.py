@@ -1,0 +1,151 @@
+"""Numbers that carry their conventions, and the table that holds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ctdenoise.core.arrays import DoubleArray
+from ctdenoise.core.provenance import JsonValue
+
+Better = Literal["lower", "higher", "near zero", "neither"]
+"""Which of two values of a metric is the better one, if either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number and everything needed to compare it with somebody else's.
+
+    Args:
+        key: Short name; holds the window where there is one, such as `psnr[-160,240]`.
+        value: The number; infinite where the formula says so, None where it cannot be computed.
+        unit: "HU", "dB", "%", or "" for none.
+        window: The HU that both images were clipped to, "none" for no clipping.
+        mask: Which voxels count.
+        reduction: How voxels and slices become one number.
+        better: Which direction is the better one.
+        description: One sentence for people.
+        note: Why there is no value, or why it is infinite.
+    """
+
+    key: str
+    value: float | None
+    unit: str
+    window: str
+    mask: str
+    reduction: str
+    better: Better
+    description: str
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The value for people: four significant digits at most, no unit."""
+        return number_text(self.value)
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Plain JSON; a value that is not finite becomes null, and the note says so."""
+        return {
+            "key": self.key,
+            "value": _finite(self.value),
+            "unit": self.unit,
+            "window": self.window,
+            "mask": self.mask,
+            "reduction": self.reduction,
+            "better": self.better,
+            "description": self.description,
+            "note": self.note or _infinite_note(self.value),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SliceTable:
+    """Figures of each slice.
+
+    Args:
+        positions_mm: Distance of each slice from the first, along the normal.
+        columns: Values of each slice by key; None where a slice has no body.
+    """
+
+    positions_mm: tuple[float, ...]
+    columns: dict[str, tuple[float | None, ...]]
+
+    def worst(self, key: str) -> int | None:
+        """The slice with the highest value of a column; None if no slice has one."""
+        found = [(value, i) for i, value in enumerate(self.columns[key]) if value is not None]
+        return max(found)[1] if found else None
+
+    def rows(self) -> Iterator[dict[str, JsonValue]]:
+        """One mapping per slice, numbered from 1; values that are not finite are None."""
+        for index, position in enumerate(self.positions_mm):
+            row: dict[str, JsonValue] = {"slice": index + 1, "position_mm": round(position, 3)}
+            for key, column in self.columns.items():
+                row[key] = _finite(column[index])
+            yield row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """How often each difference occurs.
+
+    Args:
+        edges: Edges of the bins, HU, float64 [bin + 1]. The first and last bin take what is beyond.
+        counts: Voxels in each bin, float64 [bin].
+    """
+
+    edges: DoubleArray
+    counts: DoubleArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How one test volume compares with its reference.
+
+    Args:
+        metrics: The numbers, the primary ones first.
+        slices: Some of them slice by slice.
+        differences: Test minus reference inside the body.
+    """
+
+    metrics: tuple[Metric, ...]
+    slices: SliceTable
+    differences: Histogram
+
+    def __getitem__(self, key: str) -> Metric:
+        for metric in self.metrics:
+            if metric.key == key:
+                return metric
+        raise KeyError(key)
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Plain JSON without NaN or infinity."""
+        return {
+            "metrics": [metric.as_json() for metric in self.metrics],
+            "slices": list(self.slices.rows()),
+        }
+
+    def rows(self) -> Iterator[dict[str, JsonValue]]:
+        """One mapping per metric, for CSV."""
+        for metric in self.metrics:
+            yield metric.as_json()
+
+
+def number_text(value: float | None) -> str:
+    """A number for people: a dash for none, the infinity sign, four significant digits."""
+    if value is None or math.isnan(value):
+        return "\N{EN DASH}"
+    if math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
+    digits = 4 if abs(value) < 1 else max(0, 3 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{min(digits, 4)}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _infinite_note(value: float | None) -> str:
+    return "infinite: no difference" if value is not None and math.isinf(value) else ""
