@@ -15,6 +15,7 @@ from ctdenoise.core.arrays import BoolArray, DoubleArray, LabelArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, PairsError
+from ctdenoise.io.nifti import LPS_RAS
 from ctdenoise.io.pair_manifest import ImageFile
 
 PADDING_HU = -2048
@@ -50,7 +51,7 @@ def stored_hu(volume: CTVolume, padding: BoolArray | None) -> StoredArray:
 def affine_and_notes(geometry: Geometry) -> tuple[DoubleArray, tuple[str, ...]]:
     """The affine for the NIfTI header (RAS, mm) and what a reader must know about it."""
     try:
-        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine(), ()
+        return LPS_RAS @ geometry.affine(), ()
     except GeometryError as error:
         rows_mm, columns_mm = geometry.pixel_spacing_mm
         affine = np.diag([columns_mm, rows_mm, geometry.slice_spacing_mm or 1.0, 1.0])

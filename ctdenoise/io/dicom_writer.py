@@ -1,0 +1,280 @@
+"""A derived series on the headers of its source: one instance for each instance, nothing moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRLittleEndian
+
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.provenance import digest
+from ctdenoise.core.source import SourceInstance, SourceSeries
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import StudyError, listed
+from ctdenoise.io.dicom_attributes import TYPE_1
+from ctdenoise.io.dicom_checks import gathered, slice_problems
+from ctdenoise.io.dicom_derivation import Derivation, run_moment
+from ctdenoise.io.dicom_derived import LossyStorage, NewSeries, derived_header, text_of
+from ctdenoise.io.dicom_file import (
+    DamagedFileError,
+    DicomHeader,
+    looks_like_dicom,
+    quiet_pydicom,
+    read_header,
+    read_instance,
+    transfer_syntax,
+)
+from ctdenoise.io.dicom_kinds import CT_IMAGE
+from ctdenoise.io.dicom_pixels import NATIVE_SYNTAXES, stored_values, without_unused_bits
+from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.dicom_stored import StoredScale, Words, stored_from_hu
+from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID, is_uid, new_uid
+
+IMPLEMENTATION_VERSION_NAME = "CTDENOISE"
+
+SERIES_NUMBER_STEP = 1000
+"""A derived series has the number of its source plus this, or the next free one."""
+
+_NEIGHBOURS_MOST = 4096  # files beside the source that are looked at for a taken series number
+_INTEGER_MOST = 2**31 - 1
+
+_LOSSY_METHODS = {
+    "1.2.840.10008.1.2.4.50": "ISO_10918_1",
+    "1.2.840.10008.1.2.4.51": "ISO_10918_1",
+    "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+    "1.2.840.10008.1.2.4.91": "ISO_15444_1",
+    "1.2.840.10008.1.2.4.203": "ISO_15444_15",
+}
+"""Transfer syntaxes that may lose something, and LossyImageCompressionMethod for each."""
+
+
+def check_derivable(volume: CTVolume) -> None:
+    """Refuse, before anything is computed, a series that no legal series can be derived from.
+
+    Args:
+        volume: A volume read from DICOM; its history does not matter.
+
+    Raises:
+        StudyError: With every reason.
+    """
+    source = _source_of(volume)
+    problems: dict[str, list[Path]] = {}
+    for path, reasons in _headers_problems(source):
+        for reason in reasons:
+            problems.setdefault(reason, []).append(path)
+    found = list(gathered(problems, len(source.instances)))
+    if len(source.instances) != volume.shape[0]:
+        found.append(f"{volume.shape[0]} slices came from {len(source.instances)} instances")
+    if found:
+        raise StudyError(
+            f"no legal DICOM series can be derived from this series:\n{listed(found)}",
+            where=source.instances[0].path.parent,
+            fix="Write NIfTI instead, or have the series exported again with a complete header.",
+        )
+
+
+def write_derived(
+    volume: CTVolume, folder: Path, derivation: Derivation, *, series_number: int | None = None
+) -> tuple[Path, ...]:
+    """Write one derived instance for each instance of the source.
+
+    Args:
+        volume: A volume read from DICOM and changed since, for which `check_derivable` holds.
+        folder: An existing empty folder, usually a staged one.
+        derivation: What was done.
+        series_number: Number of the new series; by default the source's plus SERIES_NUMBER_STEP.
+
+    Returns:
+        The files, slice by slice: 00001.dcm, 00002.dcm, ...
+
+    Raises:
+        StudyError: If a source file changed or vanished since it was read.
+    """
+    source = _source_of(volume)
+    stack = digest([instance.sop_instance_uid for instance in source.instances])
+    series_uid = new_uid("series", source.series_instance_uid, stack, derivation.key)
+    first = _read_source(source.instances[0], volume.shape)
+    with quiet_pydicom():
+        number = series_number
+        if number is None:
+            number = _free_series_number(first, source, str(series_uid))
+        moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"))
+    series = NewSeries(derivation, series_uid, number, moment)
+    paths = []
+    for index, instance in enumerate(source.instances):
+        dataset = _read_source(instance, volume.shape)
+        sop_uid = new_uid("instance", instance.sop_instance_uid, stack, derivation.key)
+        padding = None if volume.padding is None else volume.padding[index]
+        with quiet_pydicom():
+            header = derived_header(dataset, series, sop_uid, _lossy_storage(dataset))
+            set_pixels(header, _new_words(dataset, instance, volume.hu[index], padding))
+            path = folder / f"{index + 1:05d}.dcm"
+            save(header, path)
+        paths.append(path)
+    return tuple(paths)
+
+
+def set_pixels(header: Dataset, words: Words) -> None:
+    """Put native pixels into a header.
+
+    Args:
+        header: The instance.
+        words: Stored values [y, x], little endian, of BitsAllocated bits.
+    """
+    data = words.tobytes()
+    header.add_new(
+        "PixelData", "OB" if words.itemsize == 1 else "OW", data + b"\0" * (len(data) % 2)
+    )
+
+
+def save(dataset: Dataset, path: Path) -> None:
+    """Write an instance as a DICOM file: Explicit VR Little Endian, empty preamble.
+
+    Args:
+        dataset: A whole instance.
+        path: The file to make.
+    """
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    dataset.file_meta = meta
+    buffer = BytesIO()  # pydicom loses the reason of an OSError; writing bytes ourselves keeps it
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    path.write_bytes(buffer.getvalue())
+
+
+def _source_of(volume: CTVolume) -> SourceSeries:
+    if volume.source is None or volume.source.kind != "dicom":
+        raise StudyError("the volume was not read from DICOM, so no series is derived from it.")
+    return volume.source
+
+
+def _headers_problems(source: SourceSeries) -> Iterator[tuple[Path, Sequence[str]]]:
+    for instance in source.instances:
+        try:
+            with quiet_pydicom():
+                yield (instance.path, _problems(read_header(instance.path), instance, source))
+        except (DamagedFileError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            yield (instance.path, [f"the file cannot be read again: {reason}"])
+
+
+def _problems(header: DicomHeader, instance: SourceInstance, source: SourceSeries) -> list[str]:
+    dataset = header.dataset
+    slices = slices_of(instance.path, header)
+    if instance.frame is not None or len(slices) != 1 or slices[0].frames > 1:
+        return ["it is a multi-frame object; a series is derived from single-frame CT images only"]
+    one = slices[0]
+    problems = [
+        f"{keyword} is missing or empty" for keyword in TYPE_1 if not _has(dataset, keyword)
+    ]
+    if one.sop_class_uid not in ("", CT_IMAGE):
+        problems.append("its SOP class is not CT Image Storage")
+    problems += [
+        f"{keyword} is not a UID"
+        for keyword in TYPE_1
+        if keyword.endswith("UID")
+        and _has(dataset, keyword)
+        and not is_uid(str(dataset[keyword].value))
+    ]
+    named = {problem.split(" ", 1)[0] for problem in problems}
+    problems += [why for why in slice_problems(one) if why.split(" ", 1)[0] not in named]
+    expected = (instance.sop_instance_uid, source.series_instance_uid, source.study_instance_uid)
+    if (one.sop_instance_uid, one.series, one.study) != expected:
+        problems.append("the file changed since it was read")
+    return problems
+
+
+def _has(dataset: Dataset, keyword: str) -> bool:
+    return keyword in dataset and not dataset[keyword].is_empty
+
+
+def _read_source(instance: SourceInstance, shape: tuple[int, int, int]) -> Dataset:
+    most = shape[1] * shape[2] * 4
+    try:
+        dataset = read_instance(instance.path, most_pixel_bytes=most)
+    except (DamagedFileError, OSError) as error:
+        raise StudyError(
+            "a file of the source series cannot be read again.", where=instance.path
+        ) from error
+    raw = dataset.get("SOPInstanceUID")
+    if raw != instance.sop_instance_uid:
+        raise StudyError("the source file changed since it was read.", where=instance.path)
+    return dataset
+
+
+def _new_words(
+    dataset: Dataset, instance: SourceInstance, hu: HuArray, padding: BoolArray | None
+) -> Words:
+    header = DicomHeader(dataset, None, has_pixels=True, truncated=False)
+    one = slices_of(instance.path, header)[0]
+    try:
+        words = next(iter(stored_values(dataset, [0])))
+    except (DamagedFileError, StopIteration) as error:
+        raise StudyError(
+            "the pixels of a source file cannot be read again.", where=instance.path
+        ) from error
+    stored = without_unused_bits(words, allocated=one.bits_allocated, stored=one.bits_stored)
+    scale = _scale(one)
+    return stored_from_hu(hu, scale, source=stored, source_words=words, padding=padding)
+
+
+def _scale(one: SliceHeader) -> StoredScale:
+    if one.rescale_slope is None or one.rescale_intercept is None:
+        raise StudyError("the rescale of a source file is missing.", where=one.path)
+    return StoredScale(
+        slope=one.rescale_slope,
+        intercept=one.rescale_intercept,
+        bits_allocated=one.bits_allocated,
+        bits_stored=one.bits_stored,
+        signed=bool(one.signed),
+        padding=one.padding,
+    )
+
+
+def _lossy_storage(dataset: Dataset) -> LossyStorage | None:
+    syntax = transfer_syntax(dataset)
+    method = _LOSSY_METHODS.get(syntax)
+    if method is None or syntax in NATIVE_SYNTAXES:
+        return None
+    decoded = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    return LossyStorage(method, decoded / max(1, len(dataset.PixelData)))
+
+
+def _free_series_number(first: Dataset, source: SourceSeries, own_series: str) -> int:
+    """The source's number plus a step, or the next that no file beside the source has."""
+    number = int(first.get("SeriesNumber") or 0) + SERIES_NUMBER_STEP
+    if not 0 <= number < _INTEGER_MOST:
+        number = SERIES_NUMBER_STEP
+    taken = _numbers_beside(source, own_series)
+    while number in taken:
+        number += 1
+    return number
+
+
+def _numbers_beside(source: SourceSeries, own_series: str) -> set[int]:
+    """Series numbers of the other series of the study whose files lie beside the source's."""
+    known = {instance.path for instance in source.instances}
+    folders = sorted({path.parent for path in known})
+    others = [p for folder in folders for p in sorted(folder.iterdir()) if p not in known]
+    taken: set[int] = set()
+    for path in others[:_NEIGHBOURS_MOST]:
+        try:
+            if not path.is_file() or not looks_like_dicom(path):
+                continue
+            dataset = read_header(path).dataset
+            if dataset.get("StudyInstanceUID") != source.study_instance_uid:
+                continue
+            if dataset.get("SeriesInstanceUID") != own_series and Tag("SeriesNumber") in dataset:
+                taken.add(int(dataset.get("SeriesNumber") or 0))
+        except (DamagedFileError, OSError, ValueError, TypeError):
+            continue
+    return taken
