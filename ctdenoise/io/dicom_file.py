@@ -174,6 +174,8 @@ def _end_of_meta(file: BinaryIO) -> tuple[int, str]:
         head = file.read(12)
         if len(head) < 8 or head[:2] != b"\x02\x00":
             return (offset, syntax)
+        if not (head[4:6].isalpha() and head[4:6].isupper()):
+            raise DamagedFileError("its file meta information is not in explicit VR")
         start = offset + (12 if head[4:6] in _LONG_VRS else 8)
         length = int.from_bytes(head[8:12] if head[4:6] in _LONG_VRS else head[6:8], "little")
         if head[2:4] == b"\x10\x00":

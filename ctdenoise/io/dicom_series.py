@@ -22,6 +22,7 @@ from ctdenoise.io.dicom_checks import (
     stack_notes,
 )
 from ctdenoise.io.dicom_file import DamagedFileError, read_instance
+from ctdenoise.io.dicom_pixels import StoredArray, stored_values
 from ctdenoise.io.dicom_slice import SORTING_KEYWORDS, SliceHeader
 
 _SHORT_NAME = {
@@ -266,14 +267,21 @@ def _without_copies(ordered: Sequence[SliceHeader]) -> tuple[list[SliceHeader], 
 def _is_copy(a: SliceHeader, b: SliceHeader) -> bool:
     if _digest(a.path) == _digest(b.path):
         return True
-    if replace(a, path=b.path) != b:
+    if replace(a, path=b.path, syntax=b.syntax, pixel_bytes=b.pixel_bytes) != b:
         return False
-    most = a.rows * a.columns * a.frames * a.bits_allocated // 8
+    if slice_problems(a) or slice_problems(b):
+        return False
     try:
-        pixels = [read_instance(h.path, most_pixel_bytes=most).get("PixelData") for h in (a, b)]
+        first, second = (_stored(header) for header in (a, b))
     except DamagedFileError:
         return False
-    return bool(pixels[0] == pixels[1])
+    return np.array_equal(first, second)
+
+
+def _stored(header: SliceHeader) -> StoredArray:
+    most = header.rows * header.columns * header.frames * header.bits_allocated // 8
+    dataset = read_instance(header.path, most_pixel_bytes=most)
+    return next(stored_values(dataset, [header.frame or 0]))
 
 
 def _digest(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.errors import StudyError, UsageError, listed
+from ctdenoise.io.dicom_checks import is_placed
 from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
 from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
@@ -133,8 +134,9 @@ def _look_at(path: Path, found: _Files) -> None:
 def _slices(path: Path) -> list[SliceHeader]:
     header = read_header(path)
     slices = slices_of(path, header)
-    if slices[0].what == "unknown DICOM object" and not slices[0].series:
-        raise DamagedFileError("its header does not say what it is; it may be truncated")
+    first = slices[0]
+    if first.what in ("CT", "unknown DICOM object") and not first.series and not is_placed(first):
+        raise DamagedFileError("its header is incomplete, perhaps truncated")
     return [header for header in slices if header.what != "DICOMDIR"]
 
 
