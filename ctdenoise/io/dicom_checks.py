@@ -90,7 +90,7 @@ def _value_problems(header: SliceHeader) -> Iterator[str]:
         yield "the file is truncated: its pixel data are incomplete"
     elif header.pixel_bytes is not None and header.pixel_bytes < _expected_bytes(header):
         yield "its pixel data are shorter than its header says"
-    if not can_decode(header.syntax):
+    if not can_decode(header.syntax, bits_stored=header.bits_stored):
         yield f"there is no decoder for its transfer syntax {header.syntax}"
 
 

@@ -61,8 +61,15 @@ _FRAME_MARKS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 """JPEG and JPEG-LS markers that carry the size of the picture."""
 
 
-def can_decode(syntax: str) -> bool:
-    """Whether there is a decoder for a transfer syntax."""
+def can_decode(syntax: str, *, bits_stored: int) -> bool:
+    """Whether there is a decoder for a transfer syntax.
+
+    Args:
+        syntax: Transfer syntax UID.
+        bits_stored: BitsStored; JPEG Extended is decoded with 8 bits only.
+    """
+    if syntax == JPEGExtended12Bit and bits_stored != 8:
+        return False
     return syntax in NATIVE_SYNTAXES or UID(syntax) in _DECODERS
 
 

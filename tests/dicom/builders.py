@@ -19,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
     generate_uid,
 )
 
@@ -28,6 +29,7 @@ from ctdenoise.core.volume import CTVolume
 
 NATIVE = (
     ImplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
     ExplicitVRLittleEndian,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -229,3 +231,52 @@ def series_files(
     for path, dataset in zip(paths, datasets, strict=True):
         path.write_bytes(as_bytes(dataset, syntax, file_meta=file_meta))
     return paths
+
+
+def multi_frame(
+    volume: CTVolume,
+    *,
+    order: Sequence[int] | None = None,
+    sop_class: str = LegacyConvertedEnhancedCTImageStorage,
+) -> Dataset:
+    """All slices of a volume as the frames of one multi-frame CT object.
+
+    Args:
+        volume: What to write.
+        order: Slice of each frame; ascending by default.
+        sop_class: Enhanced or Legacy Converted Enhanced CT.
+    """
+    singles = ct_series(volume)
+    order = range(volume.shape[0]) if order is None else order
+    dataset = _copied(singles[0])
+    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, uid("multi-frame")
+    dataset.NumberOfFrames = len(order)
+    dataset.PixelData = b"".join(singles[index].PixelData for index in order)
+    shared, frames = Dataset(), []
+    shared.PixelMeasuresSequence = [_moved(dataset, "PixelSpacing", "SliceThickness")]
+    shared.PlaneOrientationSequence = [_moved(dataset, "ImageOrientationPatient")]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    for number, index in enumerate(order):
+        frame, content = Dataset(), Dataset()
+        content.FrameAcquisitionNumber, content.StackID = 1, "1"
+        content.InStackPositionNumber = number + 1
+        rescale = ("RescaleSlope", "RescaleIntercept")
+        frame.FrameContentSequence = [content]
+        frame.PlanePositionSequence = [_moved(singles[index], "ImagePositionPatient")]
+        frame.PixelValueTransformationSequence = [_moved(singles[index], *rescale)]
+        frame.PixelValueTransformationSequence[0].RescaleType = "HU"
+        frames.append(frame)
+    for keyword in ("ImagePositionPatient", "RescaleSlope", "RescaleIntercept"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    dataset.PerFrameFunctionalGroupsSequence = frames
+    return dataset
+
+
+def _moved(dataset: Dataset, *keywords: str) -> Dataset:
+    """A sequence item with some elements, which the dataset then has no longer."""
+    item = Dataset()
+    for keyword in keywords:
+        item[keyword] = dataset[keyword]
+        delattr(dataset, keyword)
+    return item
