@@ -66,7 +66,7 @@ class RedCnn(DenoisingNetwork):
                 smallest_input=SMALLEST_INPUT,
                 receptive_field_radius=RADIUS,
                 # Two shortcuts wait while a layer reads one set of maps and writes another.
-                peak_values_per_pixel=5 * channels + classes,
+                peak_values_per_pixel=4 * channels + classes,
             )
         )
         self.final_relu = settings.final_relu
@@ -98,9 +98,13 @@ class RedCnn(DenoisingNetwork):
         x = scaled.to(self.conv1.weight.dtype)  # [batch, channel, y, x] from here on
         e2 = _relu(self.conv2(_relu(self.conv1(x))))
         e4 = _relu(self.conv4(_relu(self.conv3(e2))))
-        d1 = self.tconv1(_relu(self.conv5(e4))) + e4
-        d3 = self.tconv3(_relu(self.tconv2(_relu(d1)))) + e2
-        features = _relu(self.tconv4(_relu(d3)))
+        maps = self.tconv1(_relu(self.conv5(e4)))
+        maps += e4
+        del e4  # what is not needed again is let go: this decides the peak memory
+        maps = self.tconv3(_relu(self.tconv2(_relu(maps))))
+        maps += e2
+        del e2
+        features = _relu(self.tconv4(_relu(maps)))
         # The sum is made in the type of the input, so that low precision touches the change only.
         image = self.tconv5(features).to(scaled.dtype) + scaled
         if self.final_relu:

@@ -1,0 +1,35 @@
+"""Settings of `infer`: how a network is put to work on a study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ctdenoise.config.base import Settings
+
+
+class InferSettings(Settings):
+    """How to denoise: how much of the change to apply, and with what means."""
+
+    strength: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Share of the network's change that is applied: 0 leaves every voxel as it is, 1 is the
+    network's own image."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+
+    precision: Literal["float32", "bf16"] = "float32"
+    """float32 is exact to rounding. bf16 takes half the time where the processor has it, and moves
+    the result by about 1 HU (root mean square) for RED-CNN."""
+
+    batch: int | None = Field(default=None, ge=1)
+    """Slices (or tiles) computed together, where memory allows; 1 on a CPU and 8 on a GPU unless
+    given."""
+
+    tile: int | None = Field(default=None, ge=16)
+    """Edge of the tiles a slice is cut into, pixels. Unless given, slices are computed whole where
+    they fit into memory_mb. Tiling with a known receptive field does not change the result."""
+
+    memory_mb: int = Field(default=2048, ge=32)
+    """Memory that the network's feature maps may take, MB."""

@@ -1,0 +1,202 @@
+"""From a CT volume to a denoised CT volume.
+
+How Hounsfield units are kept safe:
+
+* The network's *change* is added to the image, `hu + strength * (network - what it saw)`; its image
+  never replaces voxels. Strength 0 returns the same values, bit for bit.
+* The network sees values no farther out than networks meet in training (`SEEN_HU`, or the HU range
+  where it is wider). A metal implant at 8000 HU is seen at 4096 and stays near 8000 HU, moved only
+  by the change predicted there. The noise of air below -1024 HU is seen as it is.
+* Padding outside the reconstruction circle is shown to the network as air, so that a padding value
+  such as -3024 cannot leak into the image, and comes back untouched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ctdenoise import __version__
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.networks import IdentitySettings
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.intensity import HuRange
+from ctdenoise.core.progress import SILENT, Progress
+from ctdenoise.core.provenance import JsonValue, Step, digest
+from ctdenoise.core.units import AIR_HU
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import CheckpointError
+from ctdenoise.inference.engine import Engine, Plan, TorchEngine, choose_device, plan_work, run
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+
+REGISTERED = ("identity",)
+"""Names that `load_denoiser` knows without a file."""
+
+SEEN_HU = (-2048.0, 4096.0)
+"""What a network is shown at most: the 12 bits of usual CT, -1024 to 3071 HU, and room for the
+noise of a low dose on both sides. Training shows values in network scale without a cut, so cutting
+closer would show a network air that it has never met."""
+
+
+class Denoiser(Protocol):
+    """A function from CT volume to CT volume.
+
+    The contract:
+
+    * The result is on the same grid, with one more line of history, named "denoise".
+    * Padding is untouched, to the bit.
+    * The volume that was given is not changed.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: "redcnn"."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What computes, in a few words: "torch cpu float32"."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that change with whatever decides the output."""
+        ...
+
+    def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
+        """Denoise a volume.
+
+        Args:
+            volume: Any stack of slices.
+            progress: Told about every slice.
+        """
+        ...
+
+
+def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = None) -> Denoiser:
+    """A denoiser ready to be called.
+
+    Args:
+        name_or_path: A registered name ("identity"), a checkpoint file, or the output folder of a
+            training run.
+        settings: Strength, device, precision, memory; defaults if None.
+
+    Raises:
+        CheckpointError: If the file is no checkpoint.
+        UsageError: If a GPU is asked for and there is none.
+
+    Example:
+        >>> denoiser = load_denoiser("identity")
+        >>> denoiser.name
+        'identity'
+    """
+    settings = settings or InferSettings()
+    device = choose_device(settings.device)
+    checkpoint = _checkpoint_of(name_or_path)
+    engine = TorchEngine(checkpoint.build(), device, settings.precision)
+    return NetworkDenoiser(checkpoint, engine, settings)
+
+
+def _checkpoint_of(name_or_path: str | Path) -> Checkpoint:
+    if str(name_or_path) in REGISTERED:
+        return Checkpoint(IdentitySettings(), {}, HuRange())
+    path = Path(name_or_path)
+    if not path.exists():
+        raise CheckpointError(
+            "there is no such model.",
+            where=path,
+            fix="Give a .safetensors file, the output folder of `ctdenoise train`, or one of: "
+            f"{', '.join(REGISTERED)}.",
+        )
+    return load_checkpoint(path)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkDenoiser:
+    """A checkpoint, what runs it, and how much of its change is applied.
+
+    Args:
+        checkpoint: The trained network and its HU range.
+        engine: Runs the network.
+        settings: Strength, batch, memory.
+    """
+
+    checkpoint: Checkpoint
+    engine: Engine
+    settings: InferSettings
+
+    @property
+    def name(self) -> str:
+        """The kind of network."""
+        return self.checkpoint.network.name
+
+    @property
+    def description(self) -> str:
+        """What computes, in a few words."""
+        return self.engine.description
+
+    @property
+    def digest(self) -> str:
+        """The digest of the checkpoint."""
+        return self.checkpoint.digest
+
+    def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
+        """Denoise a volume, slice by slice.
+
+        Args:
+            volume: Any stack of slices.
+            progress: Told about every slice.
+
+        Raises:
+            CheckpointError: If the network returns something that is not a number.
+            SettingsError: If the bound on memory is too small for the network.
+        """
+        slices, height, width = volume.shape
+        plan = plan_work((height, width), self.engine, self.settings)
+        step = self._step()
+        with progress.stage("Denoising", slices) as advance:
+            if self.settings.strength == 0:
+                advance(slices)
+                return volume.with_step(step)
+            hu = np.empty_like(volume.hu)
+            for first in range(0, slices, plan.batch):
+                some = slice(first, min(first + plan.batch, slices))
+                padding = None if volume.padding is None else volume.padding[some]
+                hu[some] = self._denoised(volume.hu[some], padding, plan)
+                advance(some.stop - some.start)
+        return volume.with_hu(hu, step)
+
+    def _denoised(self, hu: HuArray, padding: BoolArray | None, plan: Plan) -> HuArray:
+        hu_range = self.checkpoint.hu_range
+        seen = np.clip(hu, min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high))
+        if padding is not None:
+            seen[padding] = AIR_HU
+        scaled = hu_range.to_network(torch.from_numpy(seen)).unsqueeze(1)  # [batch, 1, y, x]
+        # What is taken away, not what is added: x - (+0) is x to the bit, even for -0.
+        removed = (scaled - run(self.engine, scaled, plan)).squeeze(1)
+        removed_hu = (removed * (self.settings.strength * hu_range.width_hu)).numpy()
+        if not np.isfinite(removed_hu).all():
+            raise CheckpointError(
+                "the network returned values that are not numbers.",
+                fix="Train again, or use precision float32 if it was bf16.",
+            )
+        denoised: HuArray = np.subtract(hu, removed_hu, dtype=np.float32)
+        return denoised
+
+    def _step(self) -> Step:
+        hu_range = self.checkpoint.hu_range
+        params: dict[str, JsonValue] = {
+            "model": self.name,
+            "model_digest": self.digest,
+            "version": __version__,
+            "strength": self.settings.strength,
+            "precision": self.settings.precision,
+            "engine": self.engine.description,
+            "hu_range": [hu_range.low, hu_range.high],
+            "settings_digest": digest(self.settings.as_json()),
+        }
+        return Step("denoise", params)

@@ -1,0 +1,198 @@
+"""A network put to work: device, precision, the memory it may take, slices in and slices out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import Tensor
+
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.errors import SettingsError, UsageError
+from ctdenoise.inference.tiling import Tiling, plan_tiles, predict_in_tiles, smallest_tile
+from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
+
+_log = logging.getLogger(__name__)
+
+GPU_BATCH = 8
+"""Slices computed together on a GPU unless the settings say otherwise."""
+
+_BYTES = {"float32": 4, "bf16": 2}
+
+
+class Engine(Protocol):
+    """Something that runs a network.
+
+    The contract:
+
+    * `constraints` are those of the network.
+    * `predict` takes slices [batch, channel, y, x] in network scale, float32, on the CPU, within
+      the constraints, and returns images [batch, 1, y, x], float32, on the CPU.
+    * The same input gives the same output, to the bit, on the same machine.
+    """
+
+    @property
+    def constraints(self) -> Constraints:
+        """What the network asks of its input."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What computes, in a few words, for records: "torch cpu float32"."""
+        ...
+
+    @property
+    def bytes_per_value(self) -> int:
+        """Size of one number of a feature map."""
+        ...
+
+    def predict(self, scaled: Tensor) -> Tensor:
+        """Denoised images for a batch of slices."""
+        ...
+
+
+class TorchEngine:
+    """Plain torch, with transposed convolutions folded to plain ones, channels last.
+
+    Args:
+        network: The network; it is copied, not changed.
+        device: Where to compute.
+        precision: Type of weights and feature maps. float32 means float32 on GPUs too (no TF32).
+    """
+
+    def __init__(
+        self,
+        network: DenoisingNetwork,
+        device: torch.device,
+        precision: Literal["float32", "bf16"] = "float32",
+    ) -> None:
+        self._device = device
+        self._precision = precision
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._network = network.folded().eval().to(device=device, dtype=dtype)
+        self.constraints = network.constraints
+
+    @property
+    def description(self) -> str:
+        """What computes, in a few words."""
+        return f"torch {self._device.type} {self._precision}"
+
+    @property
+    def bytes_per_value(self) -> int:
+        """Size of one number of a feature map."""
+        return _BYTES[self._precision]
+
+    def predict(self, scaled: Tensor) -> Tensor:
+        """Denoised images for a batch of slices.
+
+        Args:
+            scaled: Slices in network scale, [batch, channel, y, x], float32.
+        """
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            on_device = scaled.to(self._device, memory_format=torch.channels_last)
+            return self._network(on_device).image.float().cpu()
+
+
+def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device that a setting means on this machine.
+
+    Raises:
+        UsageError: If a GPU is asked for and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise UsageError(
+            "torch finds no GPU on this machine.",
+            where="device",
+            fix="Use --set device=cpu, or install a torch build for this GPU.",
+        )
+    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How slices of one size go through an engine.
+
+    Args:
+        batch: Slices handed over together.
+        tiling: How they are cut; None for whole slices.
+    """
+
+    batch: int
+    tiling: Tiling | None
+
+
+def plan_work(shape: tuple[int, int], engine: Engine, settings: InferSettings) -> Plan:
+    """Whole slices where they fit into memory, in batches as large as fit; tiles otherwise.
+
+    Args:
+        shape: Size of the slices along (y, x).
+        engine: What computes.
+        settings: Wanted batch, tile and the bound on memory.
+
+    Raises:
+        SettingsError: If not even the smallest tile fits, or a wanted tile is too small.
+    """
+    constraints = engine.constraints
+    padded = padded_shape(shape, constraints)
+    bytes_per_pixel = constraints.peak_values_per_pixel * engine.bytes_per_value
+    pixels = settings.memory_mb * 1_000_000 // bytes_per_pixel
+    on_gpu = " cuda " in engine.description
+    wanted = settings.batch or (GPU_BATCH if on_gpu else 1)
+    whole = padded[0] * padded[1]
+    if settings.tile is None and whole <= pixels:
+        return Plan(max(1, min(wanted, pixels // whole)), None)
+    edge = settings.tile or math.isqrt(pixels)
+    least = smallest_tile(constraints)
+    if settings.tile is None and edge < least:
+        needed = math.ceil(least**2 * bytes_per_pixel / 1_000_000)
+        raise SettingsError(
+            f"{settings.memory_mb} MB do not hold the feature maps of the smallest tile.",
+            where="memory_mb",
+            fix=f"Set memory_mb to {needed} or more.",
+        )
+    batch = max(1, min(wanted, pixels // edge**2))
+    tiling = plan_tiles(padded, constraints, edge=edge, batch=batch)
+    if tiling.halo is None:
+        _log.warning(
+            "Slices are cut into blended tiles, since this network has no bounded field; "
+            "seams of about 1 HU are possible. Raise memory_mb to avoid them."
+        )
+    return Plan(1, tiling)
+
+
+def run(engine: Engine, scaled: Tensor, plan: Plan) -> Tensor:
+    """Denoised images of the slices' own size.
+
+    Slices that are smaller than the network accepts, or no multiple of what it asks for, are
+    continued with their edge pixels and cut back.
+
+    Args:
+        engine: What computes.
+        scaled: Slices in network scale, [batch, channel, y, x], float32, on the CPU.
+        plan: How they are cut.
+    """
+    height, width = scaled.shape[2:]
+    new_height, new_width = padded_shape((height, width), engine.constraints)
+    top, left = (new_height - height) // 2, (new_width - width) // 2
+    if (new_height, new_width) != (height, width):
+        margins = (left, new_width - width - left, top, new_height - height - top)
+        scaled = F.pad(scaled, margins, mode="replicate")
+    image = (
+        engine.predict(scaled)
+        if plan.tiling is None
+        else predict_in_tiles(scaled, engine.predict, plan.tiling)
+    )
+    return image[..., top : top + height, left : left + width]
+
+
+def padded_shape(shape: tuple[int, int], constraints: Constraints) -> tuple[int, int]:
+    """The least size along (y, x) that a network accepts and that holds a slice."""
+    step = constraints.multiple_of
+    height, width = (-(-max(n, constraints.smallest_input) // step) * step for n in shape)
+    return height, width
