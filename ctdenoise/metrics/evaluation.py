@@ -165,13 +165,19 @@ def _differences(sums: _Sums) -> Iterator[Metric]:
     note = "" if total.count else "no body was found"
     common = {"unit": "HU", "window": "none", "mask": _BODY, "reduction": _POOLED, "note": note}
     yield Metric(
-        "rmse", total.rmse, better="lower", description="Root mean squared difference.", **common
+        "rmse",
+        "RMSE",
+        total.rmse,
+        better="lower",
+        description="Root mean squared difference.",
+        **common,
     )
     yield Metric(
-        "mae", total.mae, better="lower", description="Mean absolute difference.", **common
+        "mae", "MAE", total.mae, better="lower", description="Mean absolute difference.", **common
     )
     yield Metric(
         "bias",
+        "Bias",
         total.bias,
         better="near zero",
         description="Mean difference, test minus reference.",
@@ -190,6 +196,7 @@ def _tissues(sums: _Sums) -> Iterator[Metric]:
         common = {"unit": "HU", "window": "none", "mask": mask, "reduction": _POOLED}
         yield Metric(
             f"rmse_{tissue.name}",
+            f"RMSE in {tissue.title}",
             total.rmse,
             better="lower",
             description=f"Root mean squared difference in {tissue.title}.",
@@ -197,6 +204,7 @@ def _tissues(sums: _Sums) -> Iterator[Metric]:
         )
         yield Metric(
             f"bias_{tissue.name}",
+            f"Bias in {tissue.title}",
             total.bias,
             better="near zero",
             description=f"Mean difference in {tissue.title}, test minus reference.",
@@ -216,6 +224,7 @@ def _noise(reference: CTVolume, test: CTVolume, body: BoolArray) -> Iterator[Met
     for name, level in zip(names, levels, strict=True):
         yield Metric(
             f"noise_{name}",
+            f"Noise magnitude of the {name}",
             level,
             unit="HU",
             better="neither",
@@ -226,6 +235,7 @@ def _noise(reference: CTVolume, test: CTVolume, body: BoolArray) -> Iterator[Met
     change = noise_change_percent(*levels)
     yield Metric(
         "noise_change",
+        "Change of the noise magnitude",
         change,
         unit="%",
         better="neither",
@@ -239,13 +249,14 @@ def _windows(sums: _Sums, windows: tuple[WindowSettings, ...]) -> Iterator[Metri
     done: set[str] = set()
     for window in windows:
         text = f"{window.low_hu:g} to {window.high_hu:g} HU"
-        for key, unit, description in (
+        for key, title, unit, description in (
             (
                 psnr_key(window),
+                "PSNR",
                 "dB",
                 f"Peak signal-to-noise ratio, data range {window.width_hu:g} HU.",
             ),
-            (ssim_key(window), "", _SSIM_TEXT[window.ssim]),
+            (ssim_key(window), "SSIM", "", _SSIM_TEXT[window.ssim]),
         ):
             if key in done:
                 continue
@@ -255,6 +266,7 @@ def _windows(sums: _Sums, windows: tuple[WindowSettings, ...]) -> Iterator[Metri
             note = _IDENTICAL if value is not None and math.isinf(value) else ""
             yield Metric(
                 key,
+                f"{title}, {text}",
                 value,
                 unit=unit,
                 window=text,

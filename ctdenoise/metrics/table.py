@@ -20,6 +20,7 @@ class Metric:
 
     Args:
         key: Short name; holds the window where there is one, such as `psnr[-160,240]`.
+        title: Name for people.
         value: The number; infinite where the formula says so, None where it cannot be computed.
         unit: "HU", "dB", "%", or "" for none.
         window: The HU that both images were clipped to, "none" for no clipping.
@@ -31,6 +32,7 @@ class Metric:
     """
 
     key: str
+    title: str
     value: float | None
     unit: str
     window: str
@@ -49,6 +51,7 @@ class Metric:
         """Plain JSON; a value that is not finite becomes null, and the note says so."""
         return {
             "key": self.key,
+            "title": self.title,
             "value": _finite(self.value),
             "unit": self.unit,
             "window": self.window,

@@ -1,0 +1,391 @@
+"""The report: one page that works offline, with every number and how it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ctdenoise.config.evaluation import EvaluateSettings, PageSettings
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.metrics.table import Evaluation, Metric, number_text
+from ctdenoise.report.figures import Chart, write_charts
+from ctdenoise.report.pictures import (
+    LUNG,
+    SOFT,
+    Display,
+    Region,
+    body_region,
+    central_region,
+    difference_in_grey,
+    in_display,
+    write_picture,
+)
+from ctdenoise.report.requirements import require_report_extra
+
+PAGE_FILE = "index.html"
+PICTURES_FOLDER = "pictures"
+
+LUNG_FRACTION = 0.05
+"""Slices with at least this part of the body below -500 HU are shown in the lung window, too."""
+
+_GROUPS = (
+    ("Differences inside the body", ("rmse", "mae", "bias")),
+    ("Noise", ("noise_reference", "noise_test", "noise_change")),
+    ("By tissue", ("rmse_", "bias_")),
+    ("Similarity inside a window", ("psnr", "ssim")),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """One test and how it compares.
+
+    Args:
+        name: What to call it on the page; names no patient.
+        volume: The test volume.
+        evaluation: Its numbers.
+    """
+
+    name: str
+    volume: CTVolume
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageContent:
+    """Everything the page shows.
+
+    Args:
+        reference: The reference volume.
+        body: Its body mask, indexed [z, y, x].
+        tests: The tests, in the order of the columns.
+        settings: How they were compared.
+        page: What the page shows.
+        command: The command that makes the page again, without names of files.
+        versions: Versions of the program and its libraries.
+        made: When, ISO 8601.
+    """
+
+    reference: CTVolume
+    body: BoolArray
+    tests: tuple[Compared, ...]
+    settings: EvaluateSettings
+    page: PageSettings
+    command: str
+    versions: dict[str, JsonValue]
+    made: str
+
+
+def write_page(folder: Path, content: PageContent) -> Path:
+    """Write `index.html` with its pictures inside, and the pictures once more as PNG files.
+
+    Args:
+        folder: An existing folder, usually a staged one.
+        content: What the page shows.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingExtraError: If jinja2 or matplotlib is not installed.
+    """
+    require_report_extra()
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pictures = folder / PICTURES_FOLDER
+    pictures.mkdir()
+    tests = [(test.name, test.evaluation) for test in content.tests]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html").render(
+        names=[test.name for test in content.tests],
+        facts=_facts(content.reference),
+        cards=[_card(test) for test in content.tests],
+        remark=_noise_remark(content.tests[0].evaluation),
+        groups=_groups(content.tests),
+        views=list(_views(content, pictures)),
+        charts=write_charts(pictures, tests, difference_hu=content.page.difference_hu),
+        slices=_slice_tables(content.tests),
+        conventions=list(_conventions(content.tests).values()),
+        difference_hu=f"{content.page.difference_hu:g}",
+        settings_text=yaml.safe_dump(content.settings.as_json(), sort_keys=False),
+        command=content.command,
+        versions=content.versions,
+        made=content.made,
+    )
+    path = folder / PAGE_FILE
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _facts(reference: CTVolume) -> list[tuple[str, str]]:
+    """What was compared, in words that name no patient."""
+    geometry, acquisition = reference.geometry, reference.acquisition
+    spacing = geometry.pixel_spacing_mm
+    facts = [
+        ("Slices", f"{geometry.slices}"),
+        ("Matrix", f"{geometry.rows} \N{MULTIPLICATION SIGN} {geometry.columns}"),
+        ("Pixel", f"{spacing[0]:.3f} \N{MULTIPLICATION SIGN} {spacing[1]:.3f} mm"),
+    ]
+    if geometry.slice_spacing_mm is not None:
+        facts.append(("Slice spacing", f"{geometry.slice_spacing_mm:.2f} mm"))
+    if acquisition.slice_thickness_mm is not None:
+        facts.append(("Slice thickness", f"{acquisition.slice_thickness_mm:g} mm"))
+    scanner = " ".join(
+        word for word in (acquisition.manufacturer, acquisition.manufacturer_model_name) if word
+    )
+    if scanner:
+        facts.append(("Scanner", scanner))
+    if acquisition.kvp is not None:
+        facts.append(("Tube voltage", f"{acquisition.kvp:g} kV"))
+    if acquisition.convolution_kernel:
+        facts.append(("Kernel", acquisition.convolution_kernel))
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """The three numbers to read first."""
+
+    name: str
+    figures: tuple[tuple[str, str, str], ...]
+
+
+def _card(test: Compared) -> _Card:
+    wanted = (("rmse", "RMSE"), ("noise_test", "noise"), ("bias_soft", "bias, soft tissue"))
+    found = {metric.key: metric for metric in test.evaluation.metrics}
+    figures = tuple(
+        (label, found[key].text, found[key].unit) for key, label in wanted if key in found
+    )
+    return _Card(test.name, figures)
+
+
+def _noise_remark(evaluation: Evaluation) -> str:
+    """What the noise of the reference means for the numbers."""
+    noise = evaluation["noise_reference"]
+    if not noise.value:
+        return ""
+    return (
+        f"The reference itself holds noise of {noise.text} HU. A test without any noise would "
+        "still differ from it by about that much: RMSE, PSNR and SSIM cannot reach their ideals."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A number in the summary table."""
+
+    text: str
+    best: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One metric in the summary table."""
+
+    title: str
+    key: str
+    unit: str
+    reference: str
+    cells: tuple[_Cell, ...]
+    better: str
+
+
+def _groups(tests: Sequence[Compared]) -> list[tuple[str, list[_Row]]]:
+    """The rows of the summary table; a metric that some test lacks keeps its row."""
+    metrics = _conventions(tests)
+    noise = metrics["noise_reference"]
+    groups: list[tuple[str, list[_Row]]] = []
+    for heading, starts in _GROUPS:
+        rows = []
+        for key, metric in metrics.items():
+            if key == "noise_reference" or not _belongs(key, starts):
+                continue
+            reference = noise.text if key == "noise_test" else ""
+            rows.append(_row(metric, [_find(test.evaluation, key) for test in tests], reference))
+        if rows:
+            groups.append((heading, rows))
+    return groups
+
+
+def _belongs(key: str, starts: tuple[str, ...]) -> bool:
+    return any(
+        key.startswith(start) if start in ("rmse_", "bias_", "psnr", "ssim") else key == start
+        for start in starts
+    )
+
+
+def _find(evaluation: Evaluation, key: str) -> Metric | None:
+    return next((metric for metric in evaluation.metrics if metric.key == key), None)
+
+
+def _row(metric: Metric, found: Sequence[Metric | None], reference: str) -> _Row:
+    best = _best([None if m is None else m.value for m in found], metric.better)
+    cells = tuple(
+        _Cell(number_text(None), note="not present")
+        if one is None
+        else _Cell(one.text, index in best, str(one.as_json()["note"]))
+        for index, one in enumerate(found)
+    )
+    title = "Noise magnitude" if metric.key == "noise_test" else metric.title
+    return _Row(title, metric.key, metric.unit, reference, cells, metric.better)
+
+
+def _best(values: Sequence[float | None], better: str) -> set[int]:
+    """Which tests have the best value, none where they do not differ or nothing is best."""
+    known = {i: v for i, v in enumerate(values) if v is not None}
+    if better == "neither" or len(known) < 2:
+        return set()
+    score = {
+        i: (v if better == "lower" else -v if better == "higher" else abs(v))
+        for i, v in known.items()
+    }
+    texts = {number_text(known[i]) for i in known}
+    smallest = min(score.values())
+    return {i for i in score if score[i] == smallest} if len(texts) > 1 else set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A picture in a grid; `uri` is empty for a cell that holds the legend."""
+
+    uri: str
+    aspect: float
+    alt: str
+    label: str = ""
+    figure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """A row of pictures, the reference first."""
+
+    title: str
+    kind: str
+    pictures: tuple[_Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Everything shown of one slice."""
+
+    title: str
+    strips: tuple[_Strip, ...]
+
+
+def _views(content: PageContent, folder: Path) -> Iterator[_View]:
+    """The middle slice and the one that differs most."""
+    with_body = np.flatnonzero(content.body.any(axis=(1, 2)))
+    slices = content.reference.shape[0]
+    middle = int(with_body[len(with_body) // 2]) if with_body.size else slices // 2
+    yield _view(content, folder, middle, "Middle slice")
+    last = content.tests[-1]
+    worst = last.evaluation.slices.worst("rmse")
+    if worst is not None and worst != middle:
+        yield _view(content, folder, worst, f"Slice with the highest RMSE of {last.name}")
+
+
+def _view(content: PageContent, folder: Path, index: int, title: str) -> _View:
+    body = content.body[index]
+    geometry = content.reference.geometry
+    whole = body_region(body, geometry)
+    crop = central_region(body, geometry, content.page.crop_mm)
+    strips = [
+        _strip(content, folder, index, SOFT, whole),
+        _difference_strip(content, folder, index, whole),
+        _strip(content, folder, index, SOFT, crop, crop_mm=content.page.crop_mm),
+    ]
+    inside = content.reference.hu[index][body]
+    if inside.size and np.mean(inside < -500) >= LUNG_FRACTION:
+        strips.insert(2, _strip(content, folder, index, LUNG, whole))
+    return _View(f"{title} (slice {index + 1} of {geometry.slices})", tuple(strips))
+
+
+def _images(content: PageContent, index: int) -> list[tuple[str, HuArray]]:
+    tests = [(test.name, test.volume.hu[index]) for test in content.tests]
+    return [("Reference", content.reference.hu[index]), *tests]
+
+
+def _strip(
+    content: PageContent,
+    folder: Path,
+    index: int,
+    display: Display,
+    region: Region,
+    crop_mm: float | None = None,
+) -> _Strip:
+    part = "" if crop_mm is None else "_enlarged"
+    title = f"{display.title}, {display.text}"
+    if crop_mm is not None:
+        title = f"Centre enlarged, {crop_mm:g} mm wide, {display.text}"
+    aspect = region.aspect(content.reference.geometry.pixel_spacing_mm)
+    pictures = []
+    for number, (name, image) in enumerate(_images(content, index)):
+        path = folder / f"slice{index + 1}_{display.name}{part}_{number}.png"
+        uri = write_picture(path, in_display(image[region.index], display))
+        pictures.append(_Picture(uri, aspect, f"{name}: {title}", name))
+    return _Strip(title, "image" if crop_mm is None else "crop", tuple(pictures))
+
+
+def _difference_strip(content: PageContent, folder: Path, index: int, region: Region) -> _Strip:
+    limit = content.page.difference_hu
+    (_, reference), *tests = _images(content, index)
+    aspect = region.aspect(content.reference.geometry.pixel_spacing_mm)
+    padding = _padding(content, index)
+    pictures = [_Picture("", aspect, "")]
+    for number, (name, image) in enumerate(tests, start=1):
+        grey = difference_in_grey(reference, image, limit)
+        if padding is not None:
+            grey[padding] = 128
+        path = folder / f"slice{index + 1}_difference_{number}.png"
+        uri = write_picture(path, grey[region.index])
+        rmse = content.tests[number - 1].evaluation.slices.columns["rmse"][index]
+        label = f"{name} \N{MINUS SIGN} reference"
+        alt = f"Difference of {name} and the reference"
+        pictures.append(_Picture(uri, aspect, alt, label, f"RMSE {number_text(rmse)} HU"))
+    return _Strip("Difference", "difference", tuple(pictures))
+
+
+def _padding(content: PageContent, index: int) -> BoolArray | None:
+    volumes = [content.reference, *(test.volume for test in content.tests)]
+    masks = [v.padding[index] for v in volumes if v.padding is not None]
+    return np.logical_or.reduce(masks) if masks else None
+
+
+def _slice_tables(tests: Sequence[Compared]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Name, headings and rows of the per-slice figures of each test."""
+    tables = []
+    for test in tests:
+        rows = list(test.evaluation.slices.rows())
+        headings = list(rows[0])
+        texts = [[str(row["slice"]), *(_text(row[key]) for key in headings[1:])] for row in rows]
+        tables.append((test.name, headings, texts))
+    return tables
+
+
+def _text(value: JsonValue) -> str:
+    return number_text(value if isinstance(value, int | float) else None)
+
+
+def _conventions(tests: Sequence[Compared]) -> dict[str, Metric]:
+    """Every metric that some test has, by its key."""
+    metrics: dict[str, Metric] = {}
+    for test in tests:
+        for metric in test.evaluation.metrics:
+            metrics.setdefault(metric.key, metric)
+    return metrics
+
+
+__all__ = ["PAGE_FILE", "PICTURES_FOLDER", "Chart", "Compared", "PageContent", "write_page"]

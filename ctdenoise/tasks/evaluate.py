@@ -1,0 +1,203 @@
+"""`ctdenoise evaluate`: series against a reference, as numbers, pictures and one page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctdenoise.config.evaluation import EvaluateSettings
+from ctdenoise.config.load import write_settings
+from ctdenoise.core.body import body_mask
+from ctdenoise.core.progress import SILENT, Progress
+from ctdenoise.core.provenance import JsonValue, canonical_json
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import UsageError
+from ctdenoise.io.read import read_volume
+from ctdenoise.io.runfile import Run, installed_versions, timestamp, write_run
+from ctdenoise.io.staging import require_free_folder, staged_folder
+from ctdenoise.metrics.evaluation import evaluate
+from ctdenoise.metrics.grids import require_same_grid
+from ctdenoise.metrics.table import Evaluation
+from ctdenoise.report.page import PAGE_FILE, Compared, PageContent, write_page
+from ctdenoise.report.requirements import require_report_extra
+
+JSON_FILE = "evaluation.json"
+CSV_FILE = "evaluation.csv"
+FORMAT_VERSION = 1
+"""Version of `evaluation.json`."""
+
+_VERSIONS = ("ctdenoise", "numpy", "scipy", "scikit-image", "matplotlib")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateReport:
+    """What `evaluate` made.
+
+    Args:
+        out: The folder with all files.
+        page: The page; None where settings ask for numbers alone.
+        evaluations: The numbers of each test by its name.
+        seconds: How long it took.
+    """
+
+    out: Path
+    page: Path | None
+    evaluations: dict[str, Evaluation]
+    seconds: float
+
+
+def run(  # noqa: PLR0913 - one argument for each word of the command line
+    reference: Path,
+    tests: Sequence[Path],
+    settings: EvaluateSettings,
+    *,
+    out: Path,
+    reference_series: str | None = None,
+    test_series: Sequence[str | None] | None = None,
+    names: Sequence[str] | None = None,
+    progress: Progress = SILENT,
+) -> EvaluateReport:
+    """Compare tests with a reference and write the numbers and the page.
+
+    Args:
+        reference: Folder or file of the full-dose study or the known truth.
+        tests: Folders or files on the same grid.
+        settings: Windows and page.
+        out: Folder to make: evaluation.json, evaluation.csv, index.html, pictures, settings.yaml
+            and run.json.
+        reference_series: Which series of the reference, where it holds several.
+        test_series: Which series of each test; None for the only one.
+        names: What to call the tests. The default is "test 1", ...: names of folders may be those
+            of patients and are never shown.
+        progress: Told how far it is.
+
+    Raises:
+        UsageError: If there is no test, or names or series do not match the tests in number.
+        OutputExistsError: If `out` is taken.
+        MissingExtraError: If a page is asked for and its packages are not installed.
+        StudyError: If a study cannot be read.
+        GeometryError: If a test is on another grid than the reference.
+    """
+    start = time.perf_counter()
+    called = _checked_names(tests, names)
+    series = _checked_series(tests, test_series)
+    require_free_folder(out)
+    if settings.page is not None:
+        require_report_extra()
+    full = read_volume(reference, series=reference_series)
+    body = body_mask(full.hu, full.padding)
+    compared = []
+    for name, path, wanted in zip(called, tests, series, strict=True):
+        volume = read_volume(path, series=wanted)
+        require_same_grid(full.geometry, volume.geometry, name=name)
+        result = evaluate(full, volume, settings, body=body, progress=progress)
+        compared.append(Compared(name, volume, result))
+    read_and_compared = time.perf_counter() - start
+    with staged_folder(out) as folder:
+        record = _record(full, compared)
+        (folder / JSON_FILE).write_text(_pretty(record), encoding="utf-8")
+        _write_csv(folder / CSV_FILE, compared)
+        write_settings(folder, settings)
+        if settings.page is not None:
+            content = PageContent(
+                full,
+                body,
+                tuple(compared),
+                settings,
+                settings.page,
+                _command(called),
+                installed_versions(_VERSIONS),
+                timestamp(),
+            )
+            write_page(folder, content)
+        seconds = time.perf_counter() - start
+        write_run(
+            folder,
+            Run(
+                "evaluate",
+                settings.as_json(),
+                inputs={"tests": len(tests), "slices": full.shape[0]},
+                results={test.name: _summary(test.evaluation) for test in compared},
+                timings_s={"compare": read_and_compared, "write": seconds - read_and_compared},
+            ),
+        )
+    return EvaluateReport(
+        out,
+        None if settings.page is None else out / PAGE_FILE,
+        {test.name: test.evaluation for test in compared},
+        time.perf_counter() - start,
+    )
+
+
+def _checked_names(tests: Sequence[Path], names: Sequence[str] | None) -> tuple[str, ...]:
+    if not tests:
+        raise UsageError("there is nothing to compare with the reference.", where="tests")
+    if names is None:
+        return tuple(f"test {number}" for number in range(1, len(tests) + 1))
+    called = tuple(name.strip() for name in names)
+    if len(called) != len(tests) or not all(called) or len(set(called)) != len(called):
+        raise UsageError(
+            f"{len(tests)} tests need {len(tests)} different names, and {len(called)} were given: "
+            f"{', '.join(called) or 'none'}.",
+            where="--names",
+        )
+    return called
+
+
+def _checked_series(
+    tests: Sequence[Path], series: Sequence[str | None] | None
+) -> Sequence[str | None]:
+    if series is None:
+        return [None] * len(tests)
+    if len(series) != len(tests):
+        raise UsageError(
+            f"{len(tests)} tests need {len(tests)} series, and {len(series)} were given.",
+            where="--test-series",
+            fix="Name one series for each test, in their order.",
+        )
+    return series
+
+
+def _record(reference: CTVolume, compared: Sequence[Compared]) -> dict[str, JsonValue]:
+    geometry = reference.geometry
+    return {
+        "format": "ctdenoise evaluation",
+        "format_version": FORMAT_VERSION,
+        "use": "Research use only. Not a medical device.",
+        "reference": {
+            "shape": list(geometry.shape),
+            "pixel_spacing_mm": list(geometry.pixel_spacing_mm),
+            "slice_spacing_mm": geometry.slice_spacing_mm,
+        },
+        "tests": [{"name": test.name, **test.evaluation.as_json()} for test in compared],
+    }
+
+
+def _pretty(record: dict[str, JsonValue]) -> str:
+    return json.dumps(json.loads(canonical_json(record)), indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_csv(path: Path, compared: Sequence[Compared]) -> None:
+    """One line per test and metric, in the order of the page."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        columns = ["test", *next(compared[0].evaluation.rows())]
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for test in compared:
+            writer.writerows({"test": test.name, **row} for row in test.evaluation.rows())
+
+
+def _summary(evaluation: Evaluation) -> dict[str, JsonValue]:
+    return {str(row["key"]): row["value"] for row in evaluation.rows()}
+
+
+def _command(names: Sequence[str]) -> str:
+    """The command that makes the page again; places stand for folders, which may name patients."""
+    tests = " ".join(f"TEST_{number}" for number in range(1, len(names) + 1))
+    called = " ".join(shlex.quote(name) for name in names)
+    return f"ctdenoise evaluate REFERENCE {tests} --names {called} --config settings.yaml --out OUT"
