@@ -1,0 +1,125 @@
+"""From the label numbers of a segmentation to the classes of a network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ctdenoise.errors import PairsError, SettingsError, listed
+from ctdenoise.io.pairs import PairFiles
+from ctdenoise.training.split import SliceRange
+
+_log = logging.getLogger(__name__)
+
+ClassTable = npt.NDArray[np.uint8]
+"""Class of each label number, uint8 [256]."""
+
+
+def require_labels(pairs: Sequence[PairFiles]) -> None:
+    """Refuse pairs without labels: a loss that compares labels needs them everywhere.
+
+    Raises:
+        PairsError: Listing every pair without labels.
+    """
+    missing = [str(files.folder) for files in pairs if files.labels is None]
+    if missing:
+        raise PairsError(
+            f"the loss compares labels, and {len(missing)} of {len(pairs)} pairs have none:\n"
+            f"{listed(missing)}",
+            fix="Make them again with `ctdenoise simulate --labels`, leave them out, or train "
+            "without cross_entropy and dice.",
+        )
+
+
+def class_tables(
+    ranges: Sequence[SliceRange], wanted: Mapping[str, int] | None, *, classes: int
+) -> dict[str, ClassTable]:
+    """The class of every label, for each pair.
+
+    Args:
+        ranges: The series, all with labels.
+        wanted: Class by label name or number; None if label numbers are classes.
+        classes: How many classes the network tells apart.
+
+    Returns:
+        For each pair's folder, as text, its table.
+
+    Raises:
+        SettingsError: If a label is no class of the network, or a wanted name is in no pair.
+    """
+    found = {part.files.folder: part.files for part in ranges}.values()
+    if wanted is None:
+        _require_numbers_below(found, classes)
+        identity = np.arange(256, dtype=np.uint8)
+        return {str(files.folder): identity for files in found}
+    known = {name for files in found for name in files.label_names.values()}
+    unknown = [key for key in wanted if not key.isdigit() and key not in known]
+    if unknown:
+        raise SettingsError(
+            f"no pair has labels of these names:\n{listed(unknown)}",
+            where="data.labels",
+            fix=f"Names in these pairs: {', '.join(sorted(known)) or 'none; use label numbers'}.",
+        )
+    return {str(files.folder): _table(files, wanted) for files in found}
+
+
+def class_shares(ranges: Sequence[SliceRange], tables: Mapping[str, ClassTable]) -> list[float]:
+    """Share of the pixels that each class has, by class number; what is absent is warned about.
+
+    Args:
+        ranges: The training slices.
+        tables: As made by `class_tables`.
+    """
+    pixels = np.zeros(256, dtype=np.int64)
+    for part in ranges:
+        counts = _label_counts(part.files, part.start, part.stop)
+        np.add.at(pixels, tables[str(part.files.folder)], counts)
+    used = int(max(table.max() for table in tables.values()))
+    shares = pixels[: used + 1] / pixels.sum()
+    absent = [str(number) for number, share in enumerate(shares) if share == 0]
+    if absent:
+        _log.warning("No training slice shows class %s, so it cannot be learnt.", ", ".join(absent))
+    return [float(share) for share in shares]
+
+
+def _table(files: PairFiles, wanted: Mapping[str, int]) -> ClassTable:
+    table = np.zeros(256, dtype=np.uint8)
+    numbers = {name: number for number, name in files.label_names.items()}
+    for key, wanted_class in wanted.items():
+        number = int(key) if key.isdigit() else numbers.get(key)
+        if number is None:
+            continue
+        if not 0 <= number < len(table):
+            raise SettingsError(f"label {key} is not within 0 to 255.", where="data.labels")
+        table[number] = wanted_class
+    return table
+
+
+def _require_numbers_below(pairs: Iterable[PairFiles], classes: int) -> None:
+    problems = []
+    for files in pairs:
+        counts = _label_counts(files, 0, files.shape[0])
+        above = np.flatnonzero(counts[classes:]) + classes
+        if len(above):
+            shown = ", ".join(str(number) for number in above[:12])
+            problems.append(f"{files.folder}: {shown}{', ...' if len(above) > 12 else ''}")
+    if problems:
+        raise SettingsError(
+            f"some labels are no class of the network, which has {classes} "
+            f"(0 to {classes - 1}):\n{listed(problems)}",
+            where="network.head.classes",
+            fix="Raise it, or say with data.labels which label belongs to which class.",
+        )
+
+
+def _label_counts(files: PairFiles, start: int, stop: int) -> npt.NDArray[np.int64]:
+    """Pixels of each label number, [256]."""
+    labels = files.open().labels
+    counts = np.zeros(256, dtype=np.int64)
+    if labels is not None:
+        for plane in labels[start:stop]:
+            counts += np.bincount(plane.reshape(-1), minlength=256)
+    return counts

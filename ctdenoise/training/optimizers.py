@@ -1,0 +1,57 @@
+"""How weights follow the gradient, and how fast at each step."""
+
+from __future__ import annotations
+
+import math
+from typing import assert_never
+
+import torch
+from torch import nn
+
+from ctdenoise.config.training import (
+    AdamSettings,
+    ConstantScheduleSettings,
+    CosineScheduleSettings,
+    ExponentialScheduleSettings,
+    ScheduleSettings,
+)
+
+
+def build_optimizer(settings: AdamSettings, network: nn.Module) -> torch.optim.AdamW:
+    """The optimizer a settings file asks for; AdamW without weight decay is Adam.
+
+    Args:
+        settings: Betas, epsilon, weight decay. The learning rate is set anew before every step.
+        network: Whose parameters it changes.
+    """
+    return torch.optim.AdamW(
+        network.parameters(),
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def learning_rate_at(step: int, *, first: float, schedule: ScheduleSettings, steps: int) -> float:
+    """The learning rate of one step; it depends on nothing but its arguments.
+
+    Args:
+        step: From 0.
+        first: The optimizer's learning rate, reached after the warm-up.
+        schedule: How the rate falls to `final_learning_rate` at step `steps - 1`.
+        steps: Steps in all.
+    """
+    warmup = schedule.warmup_steps
+    if step < warmup:
+        return first * (step + 1) / (warmup + 1)
+    done = min(1.0, (step - warmup) / max(1, steps - 1 - warmup))
+    match schedule:
+        case ConstantScheduleSettings():
+            return first
+        case CosineScheduleSettings(final_learning_rate=last):
+            return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * done))
+        case ExponentialScheduleSettings(final_learning_rate=last):
+            return float(first * (last / first) ** done)
+        case _:
+            assert_never(schedule)

@@ -1,0 +1,127 @@
+"""Which slices train and which judge: split by patient, never by slice.
+
+With one single patient there is nobody to hold out. Then the last contiguous slab of each series
+judges, which a warning says: neighbouring slices look alike, so the figure is optimistic.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ctdenoise.config.training import ValidationSettings
+from ctdenoise.core.randomness import stream
+from ctdenoise.errors import PairsError, SettingsError
+from ctdenoise.io.pairs import PairFiles
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceRange:
+    """Contiguous slices of one series.
+
+    Args:
+        files: The pair.
+        start: First slice.
+        stop: One past the last slice; above `start`.
+    """
+
+    files: PairFiles
+    start: int
+    stop: int
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Slices to learn from and slices to judge by.
+
+    Args:
+        train: What the network sees.
+        validation: What it never sees.
+        held_out_patients: How many patients only judge; 0 where a slab of slices had to be held
+            out of the only patient.
+    """
+
+    train: tuple[SliceRange, ...]
+    validation: tuple[SliceRange, ...]
+    held_out_patients: int
+
+
+def split_pairs(pairs: Sequence[PairFiles], settings: ValidationSettings, *, seed: int) -> Split:
+    """Hold out whole patients for validation; a slab of slices where there is one patient.
+
+    Series without a patient key may be of one patient, so they stay together.
+
+    Args:
+        pairs: At least one.
+        settings: How much to hold out, or whom.
+        seed: Decides who is held out, with the set of patients and nothing else.
+
+    Raises:
+        SettingsError: If a named patient is not there, or nobody would be left to train on.
+        PairsError: If a single patient has a single slice.
+    """
+    patients = sorted({files.patient_key for files in pairs})
+    if len(patients) == 1 and not settings.patients:
+        return _split_slab(pairs, settings.share)
+    held_out = _named(patients, settings) if settings.patients else _drawn(patients, settings, seed)
+    train = [files for files in pairs if files.patient_key not in held_out]
+    validation = [files for files in pairs if files.patient_key in held_out]
+    return Split(_whole(train), _whole(validation), len(held_out))
+
+
+def _named(patients: Sequence[str], settings: ValidationSettings) -> frozenset[str]:
+    wanted = frozenset(settings.patients)
+    missing = sorted(wanted.difference(patients))
+    if missing:
+        raise SettingsError(
+            f"no pair has the patient key {', '.join(missing)}.",
+            where="validation.patients",
+            fix=f"Keys in these pairs: {', '.join(key or '(empty)' for key in patients)}.",
+        )
+    if wanted.issuperset(patients):
+        raise SettingsError(
+            "every patient is held out, so there is nobody to train on.",
+            where="validation.patients",
+        )
+    return wanted
+
+
+def _drawn(patients: Sequence[str], settings: ValidationSettings, seed: int) -> frozenset[str]:
+    count = min(max(1, round(settings.share * len(patients))), len(patients) - 1)
+    order = stream(seed, "split").permutation(len(patients))
+    return frozenset(patients[index] for index in order[:count])
+
+
+def _split_slab(pairs: Sequence[PairFiles], share: float) -> Split:
+    train: list[SliceRange] = []
+    validation: list[SliceRange] = []
+    for files in pairs:
+        slices = files.shape[0]
+        held_out = min(max(1, round(share * slices)), slices - 1)
+        if slices > held_out:
+            train.append(SliceRange(files, 0, slices - held_out))
+        if held_out:
+            validation.append(SliceRange(files, slices - held_out, slices))
+    if not train or not validation:
+        raise PairsError(
+            "one slice of one patient cannot both train and judge a network.",
+            fix="Give pairs with more slices, or of more patients.",
+        )
+    _log.warning(
+        "All pairs are of one patient: the last %d slices of it judge the training. "
+        "Expect less on other patients.",
+        sum(part.slices for part in validation),
+    )
+    return Split(tuple(train), tuple(validation), 0)
+
+
+def _whole(pairs: Sequence[PairFiles]) -> tuple[SliceRange, ...]:
+    return tuple(SliceRange(files, 0, files.shape[0]) for files in pairs)

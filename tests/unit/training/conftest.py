@@ -1,0 +1,84 @@
+"""Tiny pairs on disk and settings that train in a blink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctdenoise.config.training import TrainSettings
+from ctdenoise.core.pair import Exposure, Pair
+from ctdenoise.core.source import SourceInstance, SourceSeries
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.io.pairs import PairFiles, find_pairs, write_pairs
+from tests.builders import water_disc
+
+MakePair = Callable[..., PairFiles]
+
+
+@pytest.fixture
+def make_pair(tmp_path: Path) -> MakePair:
+    """Writes a pair of a noisy water disc: keys `name`, `patient`, `slices`, `size`, `doses`..."""
+
+    def make(
+        name: str = "a",
+        *,
+        patient: str = "",
+        slices: int = 5,
+        size: int = 48,
+        doses: tuple[float, ...] = (0.25,),
+        labelled: bool = False,
+        label_names: dict[int, str] | None = None,
+        padded: bool = False,
+        seed: int = 0,
+    ) -> PairFiles:
+        clean = water_disc(slices=slices, size=size, radius_mm=40.0)
+        instances = tuple(SourceInstance(Path("x")) for _ in range(slices))
+        source = SourceSeries("nifti", instances, patient_key=patient)
+        rng = np.random.default_rng(seed)
+        padding = np.zeros(clean.shape, dtype=bool)
+        padding[:, 0, :] = padded
+        base = clean.hu + rng.normal(0, 3, clean.shape).astype(np.float32)
+        labels = (clean.hu > -500).astype(np.uint8)
+        labels[:, : size // 2] *= 3
+        pairs = []
+        full = CTVolume(base, clean.geometry, clean.acquisition, source, padding=padding)
+        for dose in doses:
+            noise = rng.normal(0, 20 / np.sqrt(dose), clean.shape).astype(np.float32)
+            low = CTVolume(base + noise, clean.geometry, clean.acquisition, source, padding=padding)
+            pairs.append(
+                Pair(
+                    full,
+                    low,
+                    Exposure(dose, 1e5),
+                    labels if labelled else None,
+                    (label_names or {}) if labelled else {},
+                )
+            )
+        folder = tmp_path / "pairs" / name
+        folder.mkdir(parents=True)
+        write_pairs(folder, pairs)
+        return find_pairs([folder])[0]
+
+    return make
+
+
+@pytest.fixture
+def tiny() -> TrainSettings:
+    """Four channels, patches of 24: a step takes milliseconds."""
+    return TrainSettings.model_validate(
+        {
+            "network": {"name": "redcnn", "channels": 4},
+            "patches": {"size": 24},
+            "batch_size": 4,
+            "steps": 8,
+            "optimizer": {"learning_rate": 1e-3},
+            "schedule": {"name": "cosine"},
+            "validation": {"every": 3, "slices": 2, "crop": 32},
+            "record_every": 2,
+            "checkpoint_every": 3,
+            "device": "cpu",
+        }
+    )
