@@ -92,7 +92,7 @@ class SimulateSettings(Settings):
     simulated full-dose noise equals the noise measured in the scan; where that cannot be measured,
     from kVp, mAs and slice thickness."""
     reference_mas: float = Field(200.0, gt=0, le=5000)
-    """Exposure assumed where N0 is `auto`, the noise cannot be measured and the header is silent."""
+    """Exposure assumed where N0 is `auto`, no noise can be measured and the header is silent."""
     exposure_along_z: Literal["header", "flat"] = "header"
     """Let N0 follow the header's exposure from slice to slice (tube current modulation), or not."""
     electronic_noise_quanta: float = Field(5.5, ge=0, le=1000)

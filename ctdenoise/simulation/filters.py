@@ -136,5 +136,6 @@ def fan_filter(fan: Fan, kernel: FixedKernelSettings, *, length: int) -> DoubleA
     ramp[odd] = -((stretched / (np.pi * gamma)) ** 2)
     response = np.real(np.fft.rfft(0.5 * ramp)) * angle * (2 * np.pi / fan.views)
     width = fan.channel_width_mm
-    shape = apodisation(kernel, np.fft.rfftfreq(length, width), nyquist_per_mm=0.5 / width)
+    frequency = np.asarray(np.fft.rfftfreq(length, width), dtype=np.float64)
+    shape = apodisation(kernel, frequency, nyquist_per_mm=0.5 / width)
     return np.asarray(response * shape)

@@ -20,7 +20,7 @@ from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.fbp import FilteredBackProjection
 from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.kernels import gather_attenuation
-from ctdenoise.simulation.noise import Keys, NoiseStatistics, draw_log_noise, upsampling
+from ctdenoise.simulation.noise import Keys, NoiseStatistics, draw_log_noise, lane_keys, upsampling
 from ctdenoise.simulation.projection import JosephProjector
 from ctdenoise.simulation.scanner import Fan, PixelGrid, fan_of
 from ctdenoise.simulation.vectors import aligned_zeros, lanes_for
@@ -98,7 +98,7 @@ class NoiseInsertion:
         statistics: NoiseStatistics,
         *,
         photons: FloatArray,
-        keys: tuple[Keys, Keys],
+        keys: Keys,
     ) -> FloatArray:
         """Noise images in HU, [y, x, lane], zero outside the scan field.
 
@@ -106,12 +106,11 @@ class NoiseInsertion:
             line_integrals: From `project`.
             statistics: What noise to draw.
             photons: N0 at full dose of each slice, [slice].
-            keys: Two random words for each slice.
+            keys: Two random words for each slice, [2, slice].
         """
         fan, lanes = self.model.fan, line_integrals.shape[2]
         if self._sinogram.shape[2] != lanes:
             self._sinogram = aligned_zeros(fan.views, fan.channels, lanes)
-        padded_keys = tuple(np.pad(words, (0, lanes - len(words))) for words in keys)
         padded_photons = np.ones(lanes, np.float32)
         padded_photons[: len(photons)] = photons
         draw_log_noise(
@@ -119,7 +118,7 @@ class NoiseInsertion:
             self._sampling,
             padded_photons,
             statistics,
-            padded_keys,
+            lane_keys(keys, lanes),
             self._fbp.channel_weights,
             self._sinogram,
         )

@@ -8,13 +8,14 @@ depends neither on the number of threads nor on the other lanes.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import float32, int32, int64, prange
 
 from ctdenoise.config.dose import VIEW_MULTIPLE
-from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray
+from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray, HuArray
 from ctdenoise.simulation.vectors import (
     LANES,
     add_four_taps,
@@ -31,6 +32,13 @@ TILE_ROWS = 16
 TILE_COLUMNS = 64
 BACK_VIEW_BLOCK = VIEW_MULTIPLE
 """Views that are back-projected into a tile before its next row."""
+
+Float = Any
+"""A float32 scalar of numba, whose constructors have no types."""
+
+IndexArray = npt.NDArray[np.int32]
+Taps = tuple[IndexArray, FloatArray, FloatArray]
+"""Channel, weight of it and weight of the next one, each [view, pixel]."""
 
 # Odd polynomial for the arctangent, fitted on |r| <= 0.65 (fans up to 66 degrees): within 3e-7.
 _ATAN = (
@@ -53,8 +61,8 @@ class Lines(NamedTuple):
     intercept: FloatArray
     step_mm: FloatArray
     """Length of the ray between two neighbouring rows."""
-    first: np.ndarray[tuple[int, int], np.dtype[np.int32]]
-    last: np.ndarray[tuple[int, int], np.dtype[np.int32]]
+    first: IndexArray
+    last: IndexArray
     """Rows that the ray crosses inside the padded image: first <= row < last."""
     is_flat: BoolArray
     """Whether the ray runs closer to the rows, and so crosses columns instead."""
@@ -85,7 +93,15 @@ class PixelArrays(NamedTuple):
 
 
 @inlined
-def _add_line(target, at, source, width, lanes, line, rows):  # type: ignore[no-untyped-def]  # compiled
+def _add_line(
+    target: FloatArray,
+    at: int,
+    source: FloatArray,
+    width: int,
+    lanes: int,
+    line: tuple[float, float, float],
+    rows: tuple[int, int],
+) -> None:
     """Add the samples of one ray in some rows to one detector element."""
     slope, intercept, step = line
     row, last = rows
@@ -134,7 +150,14 @@ def _add_line(target, at, source, width, lanes, line, rows):  # type: ignore[no-
 
 
 @inlined
-def _project_views(image, lines, flat, first_view, last_view, target):  # type: ignore[no-untyped-def]  # compiled
+def _project_views(
+    image: FloatArray,
+    lines: Lines,
+    flat: bool,
+    first_view: int,
+    last_view: int,
+    target: FloatArray,
+) -> None:
     """Project a few views, one block of image rows after the other."""
     channels = lines.slope.shape[1]
     rows, width, lanes = image.shape[0] - 2, image.shape[1], image.shape[2]
@@ -157,9 +180,9 @@ def _project_views(image, lines, flat, first_view, last_view, target):  # type: 
 
 
 @parallel_kernel
-def project_lines(  # type: ignore[no-untyped-def]  # compiled: types come with the arguments
-    by_row, by_column, lines, sinogram
-):
+def project_lines(
+    by_row: FloatArray, by_column: FloatArray, lines: Lines, sinogram: FloatArray
+) -> None:
     """Line integrals by Joseph's method: linear interpolation in every row the ray crosses.
 
     Args:
@@ -178,14 +201,21 @@ def project_lines(  # type: ignore[no-untyped-def]  # compiled: types come with 
 
 
 @inlined
-def _arctangent(ratio):  # type: ignore[no-untyped-def]  # compiled
+def _arctangent(ratio: Float) -> Float:
     square = ratio * ratio
     inner = _ATAN[2] + square * (_ATAN[3] + square * _ATAN[4])
     return ratio * (_ATAN[0] + square * (_ATAN[1] + square * inner))
 
 
 @inlined
-def _back_row(image, at, filtered, first_view, taps, shape):  # type: ignore[no-untyped-def]  # compiled
+def _back_row(
+    image: FloatArray,
+    at: int,
+    filtered: FloatArray,
+    first_view: int,
+    taps: Taps,
+    shape: tuple[int, int, int],
+) -> None:
     """Add four views to a stretch of pixels of one row."""
     index, near, far = taps
     pixels, channels, lanes = shape
@@ -217,7 +247,9 @@ def _back_row(image, at, filtered, first_view, taps, shape):  # type: ignore[no-
 
 
 @inlined
-def _find_channels(fan, view, start, pixels, taps):  # type: ignore[no-untyped-def]  # compiled
+def _find_channels(
+    fan: FanArrays, view: int, start: tuple[Float, Float, Float], pixels: int, taps: Taps
+) -> None:
     """Channel and weights 1/L^2 of each pixel of a row, for four views.
 
     `start` holds x and y of the first pixel and the column spacing, mm. With s across and l along
@@ -245,22 +277,22 @@ def _find_channels(fan, view, start, pixels, taps):  # type: ignore[no-untyped-d
 
 
 @inlined
-def _row_span(pixels, row, first, last):  # type: ignore[no-untyped-def]  # compiled
+def _row_span(pixels: PixelArrays, row: int, first: int, last: int) -> tuple[int, int]:
     """First and last column of a row inside the scan field (empty if last <= first)."""
     y_mm = (row - pixels.isocentre_row) * pixels.row_spacing_mm
     half_squared = pixels.radius_mm * pixels.radius_mm - y_mm * y_mm
     if half_squared <= 0:
         return first, first
     half = math.sqrt(half_squared) / pixels.column_spacing_mm
-    left = max(first, int(math.ceil(pixels.isocentre_column - half)))
-    right = min(last, int(math.floor(pixels.isocentre_column + half)) + 1)
+    left = max(first, math.ceil(pixels.isocentre_column - half))
+    right = min(last, math.floor(pixels.isocentre_column + half) + 1)
     return left, right
 
 
 @parallel_kernel
-def back_project_fan(  # type: ignore[no-untyped-def]  # compiled: types come with the arguments
-    filtered, fan, pixels, image
-):
+def back_project_fan(
+    filtered: FloatArray, fan: FanArrays, pixels: PixelArrays, image: FloatArray
+) -> None:
     """Weighted fan-beam back-projection: sum over views of q(channel of the pixel) / L^2.
 
     Args:
@@ -299,9 +331,9 @@ def back_project_fan(  # type: ignore[no-untyped-def]  # compiled: types come wi
 
 
 @parallel_kernel
-def gather_attenuation(  # type: ignore[no-untyped-def]  # compiled: types come with the arguments
-    hu, mu_water_per_mm, factor, by_row, by_column
-):
+def gather_attenuation(
+    hu: HuArray, mu_water_per_mm: float, factor: int, by_row: FloatArray, by_column: FloatArray
+) -> None:
     """Attenuation from Hounsfield units, binned and laid out for `project_lines`.
 
     mu = mu_water * (1 + HU / 1000), never below zero; each coarse pixel is the mean of
@@ -336,7 +368,7 @@ def gather_attenuation(  # type: ignore[no-untyped-def]  # compiled: types come 
 
 
 @parallel_kernel
-def add_to_slices(image, hu, out):  # type: ignore[no-untyped-def]  # compiled
+def add_to_slices(image: FloatArray, hu: HuArray, out: HuArray) -> None:
     """The sum of slices [slice, y, x] and an image [y, x, lane], written to `out`."""
     slices, rows, columns = hu.shape
     for row in prange(rows):

@@ -161,7 +161,7 @@ def _statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics | No
     )
 
 
-def _keys(part: CTVolume, seed: int, dose: float) -> tuple[Keys, Keys]:
+def _keys(part: CTVolume, seed: int, dose: float) -> Keys:
     """Random words of each slice: of the seed, the dose, where the slice is and what it shows.
 
     The position makes equal slices of a phantom differ and lets a slice keep its noise when it is
@@ -178,7 +178,7 @@ def _keys(part: CTVolume, seed: int, dose: float) -> tuple[Keys, Keys]:
     )
 
 
-def _pair(  # noqa: PLR0913 - everything that the line of history records
+def _pair(
     volume: CTVolume,
     hu: HuArray,
     dose: float,

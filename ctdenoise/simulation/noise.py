@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,24 @@ from numba import float32, int32, prange, uint32
 
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.simulation.scanner import Fan
-from ctdenoise.simulation.vectors import float_bits, float_from_bits, inlined, parallel_kernel
+from ctdenoise.simulation.vectors import (
+    LANES,
+    float_bits,
+    float_from_bits,
+    inlined,
+    parallel_kernel,
+)
 
 Keys = npt.NDArray[np.uint32]
+
+Scalar = Any
+"""A float32 or uint32 scalar of numba, whose constructors have no types."""
+
+Spread = tuple[Scalar, Scalar, Scalar]
+"""Variance per photon, constant variance, third cumulant per photon."""
+
+Rules = tuple[Scalar, Scalar, Scalar, Spread, Spread]
+"""Dose fraction, floor, counts below which a ray is starved, added spread, spread of the scan."""
 
 _LEAST_COUNTS = np.float32(1e-3)
 """Expected counts are never less: keeps ratios finite behind metal."""
@@ -81,9 +96,7 @@ def added_noise(
     )
 
 
-def native_noise(
-    dose_fraction: float, *, electronic_noise: float, floor: float
-) -> NoiseStatistics:
+def native_noise(dose_fraction: float, *, electronic_noise: float, floor: float) -> NoiseStatistics:
     """All the noise of a scan at a dose: what a noise-free image lacks.
 
     Args:
@@ -95,15 +108,22 @@ def native_noise(
     return NoiseStatistics(a, a, electronic_variance, a, floor, 0.0, electronic_variance)
 
 
-def slice_keys(names: Sequence[bytes]) -> tuple[Keys, Keys]:
-    """Two random words for each slice, from whatever tells it from all others.
+def slice_keys(names: Sequence[bytes]) -> Keys:
+    """Two random words for each slice, [2, slice], from whatever tells it from all others.
 
     Args:
         names: Seed, dose, position and content of each slice, as bytes.
     """
     words = [hashlib.blake2b(name, digest_size=8).digest() for name in names]
     pairs = np.frombuffer(b"".join(words), dtype="<u4").reshape(-1, 2)
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    return np.ascontiguousarray(pairs.T)
+
+
+def lane_keys(keys: Keys, lanes: int) -> Keys:
+    """The words of slices, [2, slice], laid out for vectors: [vector, 2, LANES], flat."""
+    padded = np.zeros((2, lanes), np.uint32)
+    padded[:, : keys.shape[1]] = keys
+    return np.ascontiguousarray(padded.reshape(2, -1, LANES).swapaxes(0, 1)).reshape(-1)
 
 
 class Upsampling(NamedTuple):
@@ -132,19 +152,19 @@ def upsampling(coarse: Fan, fine: Fan) -> Upsampling:
 
 
 @inlined
-def _exponential(x):  # type: ignore[no-untyped-def]  # compiled
+def _exponential(x: Scalar) -> Scalar:
     """exp(x) to 4e-6: 2^n times a polynomial in the rest."""
     y = max(x * float32(1.44269504), float32(-126.0))
-    whole = math.floor(y)
-    f = y - whole
+    whole = int32(y + float32(127.0)) - int32(127)  # floor, in single precision
+    f = y - float32(whole)
     p = float32(0.00961813) + f * (float32(0.00133336) + f * float32(0.00015469))
     p = float32(0.24022651) + f * (float32(0.05550411) + f * p)
     p = float32(1.0) + f * (float32(0.69314718) + f * p)
-    return float_from_bits(int32(float_bits(p) + (int32(whole) << int32(23))))
+    return float_from_bits(int32(float_bits(p) + (whole << int32(23))))
 
 
 @inlined
-def _logarithm(x):  # type: ignore[no-untyped-def]  # compiled
+def _logarithm(x: Scalar) -> Scalar:
     """ln(x) for normal x > 0: exponent, and the odd series of the mantissa around 1."""
     bits = float_bits(x)
     exponent = float32((bits >> int32(23)) - int32(127))
@@ -160,7 +180,7 @@ def _logarithm(x):  # type: ignore[no-untyped-def]  # compiled
 
 
 @inlined
-def _scramble(x):  # type: ignore[no-untyped-def]  # compiled
+def _scramble(x: Scalar) -> Scalar:
     """A bijective hash of 32 bits: two rounds of xor-shift and odd multiplication."""
     x ^= x >> uint32(16)
     x = uint32(x * uint32(0x21F0AAAD))
@@ -171,17 +191,17 @@ def _scramble(x):  # type: ignore[no-untyped-def]  # compiled
 
 
 @inlined
-def _sine_cosine(turns):  # type: ignore[no-untyped-def]  # compiled
+def _sine_cosine(turns: Scalar) -> tuple[Scalar, Scalar]:
     """Sine and cosine of a fraction of a turn in [0, 1)."""
     quarters = turns * float32(4.0)
-    nearest = math.floor(quarters + float32(0.5))
-    r = (quarters - nearest) * float32(1.57079633)
+    nearest = int32(quarters + float32(0.5))
+    r = (quarters - float32(nearest)) * float32(1.57079633)
     t = r * r
     s = float32(1 / 120) + t * float32(-1 / 5040)
     s = r * (float32(1.0) + t * (float32(-1 / 6) + t * s))
     c = float32(1 / 24) + t * (float32(-1 / 720) + t * float32(1 / 40320))
     c = float32(1.0) + t * (float32(-0.5) + t * c)
-    quadrant = int32(nearest) & int32(3)
+    quadrant = nearest & int32(3)
     swapped = (quadrant & int32(1)) != 0
     sine = c if swapped else s
     cosine = s if swapped else c
@@ -191,7 +211,7 @@ def _sine_cosine(turns):  # type: ignore[no-untyped-def]  # compiled
 
 
 @inlined
-def _normal_pair(first, second):  # type: ignore[no-untyped-def]  # compiled
+def _normal_pair(first: Scalar, second: Scalar) -> tuple[Scalar, Scalar]:
     """Two independent standard normal numbers from two random words (Box and Muller)."""
     uniform = (float32(first >> uint32(8)) + float32(0.5)) * float32(5.9604645e-08)
     turns = float32(second >> uint32(8)) * float32(5.9604645e-08)
@@ -201,8 +221,8 @@ def _normal_pair(first, second):  # type: ignore[no-untyped-def]  # compiled
 
 
 @inlined
-def _skewed(normal, mean, spread):  # type: ignore[no-untyped-def]  # compiled
-    """d for the mean counts N: Gaussian with the third cumulant put in (Cornish and Fisher)."""
+def _skewed(normal: Scalar, mean: Scalar, spread: Spread) -> Scalar:
+    """The change d of counts N: a Gaussian given a third cumulant (Cornish and Fisher)."""
     linear, constant, cubic = spread
     variance = linear * mean + constant
     tilt = cubic * mean / variance * float32(1 / 6)
@@ -210,23 +230,33 @@ def _skewed(normal, mean, spread):  # type: ignore[no-untyped-def]  # compiled
 
 
 @inlined
-def _log_change(mean, normal, dose, floor, spread):  # type: ignore[no-untyped-def]  # compiled
-    """delta p of a ray, the scan's own noise left as it is."""
+def _log_change(
+    mean: Scalar, normal: Scalar, dose: Scalar, floor: Scalar, spread: Spread
+) -> Scalar:
+    """Log change of a ray, the scan's own noise left as it is."""
     expected = dose * mean
     change = _skewed(normal, mean, spread)
     return -_logarithm(max(expected + change, floor) / expected)
 
 
 @inlined
-def _dual_log_change(mean, normals, dose, floor, spreads):  # type: ignore[no-untyped-def]  # compiled
-    """delta p of a starved ray, the scan's own noise drawn as well."""
+def _dual_log_change(
+    mean: Scalar,
+    normals: tuple[Scalar, Scalar],
+    dose: Scalar,
+    floor: Scalar,
+    spreads: tuple[Spread, Spread],
+) -> Scalar:
+    """Log change of a starved ray, the scan's own noise drawn as well."""
     scan = mean + _skewed(normals[1], mean, spreads[1])
     twin = dose * scan + _skewed(normals[0], mean, spreads[0])
     return _logarithm(max(scan, floor) / mean) - _logarithm(max(twin, floor) / (dose * mean))
 
 
 @inlined
-def _expected_counts(coarse, sampling, view, photons, counts):  # type: ignore[no-untyped-def]  # compiled
+def _expected_counts(
+    coarse: FloatArray, sampling: Upsampling, view: int, photons: FloatArray, counts: FloatArray
+) -> None:
     """Full-dose counts of a view, [channel, lane] flat, from the coarse line integrals."""
     channels = sampling.channel.shape[0]
     lanes = coarse.shape[2]
@@ -245,44 +275,69 @@ def _expected_counts(coarse, sampling, view, photons, counts):  # type: ignore[n
 
 
 @inlined
-def _draw_pair(ray, channels, counts, keys, rules, out):  # type: ignore[no-untyped-def]  # compiled
-    """Noise of two channels of a view, which share a pair of normal numbers in each lane."""
-    first, second = channels
-    dose, floor, threshold, added, scan, weights = rules
-    lanes = keys[0].shape[0]
+def _draw_pair(
+    ray: int, at: tuple[int, int], counts: FloatArray, keys: Keys, rules: Rules, out: FloatArray
+) -> None:
+    """Log change of two channels of a view, which share a pair of normal numbers in each lane.
+
+    Whole vectors in a buffer of their own: the compiler need not fear that arrays overlap, and a
+    lane is computed in one way wherever it stands.
+    """
+    first, second = at
+    dose, floor, _, added, _ = rules
     ray_a, ray_b = _scramble(uint32(ray)), _scramble(uint32(ray) ^ _SECOND)
-    starved = False
-    for lane in range(lanes):
-        one, two = counts[first * lanes + lane], counts[second * lanes + lane]
-        if min(one, two) * dose < threshold:
-            starved = True
-        words = _scramble(ray_a + keys[0][lane]), _scramble(ray_b + keys[1][lane])
-        normal_one, normal_two = _normal_pair(words[0], words[1])
-        change_one = _log_change(one, normal_one, dose, floor, added)
-        change_two = _log_change(two, normal_two, dose, floor, added)
-        out[first * lanes + lane] = weights[first] * change_one
-        out[second * lanes + lane] = weights[second] * change_two
-    if not starved:
-        return
-    for lane in range(lanes):
-        one, two = counts[first * lanes + lane], counts[second * lanes + lane]
-        words = _scramble(ray_a + keys[0][lane]), _scramble(ray_b + keys[1][lane])
+    work = np.empty(2 * LANES, np.float32)
+    for block in range(0, keys.shape[0] // 2, LANES):
+        for lane in range(LANES):
+            work[lane] = counts[first + block + lane]
+            work[LANES + lane] = counts[second + block + lane]
+        for lane in range(LANES):
+            one = _scramble(ray_a + keys[2 * block + lane])
+            two = _scramble(ray_b + keys[2 * block + LANES + lane])
+            normal_one, normal_two = _normal_pair(one, two)
+            work[lane] = _log_change(work[lane], normal_one, dose, floor, added)
+            work[LANES + lane] = _log_change(work[LANES + lane], normal_two, dose, floor, added)
+        for lane in range(LANES):
+            out[first + block + lane] = work[lane]
+            out[second + block + lane] = work[LANES + lane]
+
+
+@inlined
+def _draw_starved(
+    ray: int, at: tuple[int, int], counts: FloatArray, keys: Keys, rules: Rules, out: FloatArray
+) -> None:
+    """Log change of those lanes of two channels that are starved; the others are left alone."""
+    first, second = at
+    dose, floor, threshold, added, scan = rules
+    both = (added, scan)
+    ray_a, ray_b = _scramble(uint32(ray)), _scramble(uint32(ray) ^ _SECOND)
+    for lane in range(keys.shape[0] // 2):
+        one, two = counts[first + lane], counts[second + lane]
+        if min(one, two) * dose >= threshold:
+            continue
+        key = lane + lane // LANES * LANES
+        words = _scramble(ray_a + keys[key]), _scramble(ray_b + keys[key + LANES])
         normal_one, normal_two = _normal_pair(words[0], words[1])
         others = _scramble(words[0] ^ _THIRD), _scramble(words[1] ^ _FOURTH)
         scan_one, scan_two = _normal_pair(others[0], others[1])
-        both = (added, scan)
         if one * dose < threshold:
-            change = _dual_log_change(one, (normal_one, scan_one), dose, floor, both)
-            out[first * lanes + lane] = weights[first] * change
+            normals = (normal_one, scan_one)
+            out[first + lane] = _dual_log_change(one, normals, dose, floor, both)
         if two * dose < threshold:
-            change = _dual_log_change(two, (normal_two, scan_two), dose, floor, both)
-            out[second * lanes + lane] = weights[second] * change
+            normals = (normal_two, scan_two)
+            out[second + lane] = _dual_log_change(two, normals, dose, floor, both)
 
 
 @parallel_kernel
-def draw_log_noise(  # type: ignore[no-untyped-def]  # compiled: types come with the arguments
-    coarse, sampling, photons, statistics, keys, weights, out
-):
+def draw_log_noise(
+    coarse: FloatArray,
+    sampling: Upsampling,
+    photons: FloatArray,
+    statistics: NoiseStatistics,
+    keys: Keys,
+    weights: FloatArray,
+    out: FloatArray,
+) -> None:
     """Noise of the log data of every ray.
 
     Args:
@@ -290,7 +345,7 @@ def draw_log_noise(  # type: ignore[no-untyped-def]  # compiled: types come with
         sampling: `Upsampling` from them to all rays.
         photons: N0 at full dose, [lane].
         statistics: `NoiseStatistics`.
-        keys: Two random words for each lane.
+        keys: Two random words for each lane, as `lane_keys` lays them out.
         weights: Factor on each channel, [channel].
         out: Receives weight times delta p, [view, channel, lane].
     """
@@ -304,12 +359,22 @@ def draw_log_noise(  # type: ignore[no-untyped-def]  # compiled: types come with
         )
         scan = (float32(1.0), float32(statistics.electronic_variance), float32(1.0))
         dose, floor = float32(statistics.dose_fraction), float32(statistics.floor)
-        rules = (dose, floor, float32(statistics.dual_below), added, scan, weights)
+        rules = (dose, floor, float32(statistics.dual_below), added, scan)
         counts = np.empty(channels * lanes, np.float32)
         _expected_counts(coarse, sampling, view, photons, counts)
         target = out[view].reshape(-1)
+        # An odd channel in the middle is its own partner, and keeps the second of its numbers.
         for channel in range(half):
-            # Of an odd number of channels the last is drawn twice, and keeps the second draw.
-            partner = min(channel + half, channels - 1)
+            at = (channel * lanes, (channels - 1 - channel) * lanes)
             ray = view * channels + channel
-            _draw_pair(ray, (channel, partner), counts, keys, rules, target)
+            _draw_pair(ray, at, counts, keys, rules, target)
+            starved = 0
+            for lane in range(lanes):
+                starved += counts[at[0] + lane] * dose < rules[2]
+                starved += counts[at[1] + lane] * dose < rules[2]
+            if starved > 0:
+                _draw_starved(ray, at, counts, keys, rules, target)
+        for channel in range(channels):
+            weight = weights[channel]
+            for lane in range(channel * lanes, (channel + 1) * lanes):
+                target[lane] *= weight

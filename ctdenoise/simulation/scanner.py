@@ -42,12 +42,12 @@ class Fan:
     @cached_property
     def fan_angles(self) -> DoubleArray:
         """Angle of each channel from the central ray, radians, [channel]."""
-        return (np.arange(self.channels) - (self.channels - 1) / 2) * self.channel_angle
+        return np.linspace(-0.5, 0.5, self.channels) * ((self.channels - 1) * self.channel_angle)
 
     @cached_property
     def view_angles(self) -> DoubleArray:
         """Angle of the source in each view, radians, [view]."""
-        return np.arange(self.views) * (2 * np.pi / self.views)
+        return np.linspace(0, 2 * np.pi, self.views, endpoint=False)
 
     @property
     def field_radius_mm(self) -> float:
@@ -147,7 +147,7 @@ class PixelGrid:
         """Distance of each pixel from the isocentre, [y, x]."""
         y = (np.arange(self.rows) - self.isocentre_row) * self.row_spacing_mm
         x = (np.arange(self.columns) - self.isocentre_column) * self.column_spacing_mm
-        return np.hypot(y[:, None], x[None, :])
+        return np.asarray(np.hypot(y[:, None], x[None, :]))
 
     def arrays(self, radius_mm: float) -> PixelArrays:
         """The grid for the compiled back-projector, pixels beyond the radius left out."""

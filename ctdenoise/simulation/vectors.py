@@ -37,7 +37,7 @@ def parallel_kernel(function: Function) -> Function:
     decorate = numba.njit(
         parallel=True, fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True
     )
-    return cast(Function, decorate(function))
+    return cast("Function", decorate(function))
 
 
 def inlined(function: Function) -> Function:
@@ -45,7 +45,7 @@ def inlined(function: Function) -> Function:
     decorate = numba.njit(
         fastmath=True, nogil=True, error_model="numpy", boundscheck=False, forceinline=True
     )
-    return cast(Function, decorate(function))
+    return cast("Function", decorate(function))
 
 
 def aligned_zeros(*shape: int) -> FloatArray:
@@ -96,13 +96,13 @@ def _add_taps(context: Any, builder: Any, signature: Any, args: Any, count: int)
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
-def add_four_taps(  # noqa: PLR0913 - an intrinsic takes what the machine instruction takes
+def add_four_taps(  # noqa: PLR0913, PLR0917 - an intrinsic takes what the machine instruction takes
     typing: Any, target: Any, source: Any, at: Any, step: Any, starts: Any, near: Any, far: Any
 ) -> Any:
     """Add four interpolated vectors of a flat array to one vector of another.
 
-    ``target[at + l] += sum_k near[k] * source[starts[k] + l] + far[k] * source[starts[k] + step + l]``
-    for the lanes l = 0 ... 15.
+    ``target[at + l] += sum_k near[k] source[s_k + l] + far[k] source[s_k + step + l]`` for the
+    lanes l = 0 ... 15 and the starts s_k.
 
     Args:
         typing: Given by the compiler.
@@ -124,7 +124,7 @@ def add_four_taps(  # noqa: PLR0913 - an intrinsic takes what the machine instru
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
-def add_one_tap(  # noqa: PLR0913 - an intrinsic takes what the machine instruction takes
+def add_one_tap(  # noqa: PLR0913, PLR0917 - an intrinsic takes what the machine instruction takes
     typing: Any, target: Any, source: Any, at: Any, step: Any, starts: Any, near: Any, far: Any
 ) -> Any:
     """Like `add_four_taps` with tuples of one."""
