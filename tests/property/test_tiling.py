@@ -27,6 +27,15 @@ TOLERANCE_HU = 1e-4
 and the images below lie in soft tissue and lower."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small images are faster on one core, and other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def network() -> DenoisingNetwork:
     """A RED-CNN whose change is large: some 100 HU."""

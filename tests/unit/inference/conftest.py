@@ -14,6 +14,15 @@ from ctdenoise.networks.checkpoint import Checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
 
 
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Small images are faster on one core, and other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class Strided(DenoisingNetwork):
     """Halves the image and doubles it again, so that sizes must be multiples of 2."""
 
