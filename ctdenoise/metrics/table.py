@@ -44,8 +44,8 @@ class Metric:
 
     @property
     def text(self) -> str:
-        """The value for people: four significant digits at most, no unit."""
-        return number_text(self.value)
+        """The value for people, without its unit."""
+        return number_text(self.value, self.unit)
 
     def as_json(self) -> dict[str, JsonValue]:
         """Plain JSON; a value that is not finite becomes null, and the note says so."""
@@ -135,15 +135,29 @@ class Evaluation:
             yield metric.as_json()
 
 
-def number_text(value: float | None) -> str:
-    """A number for people: a dash for none, the infinity sign, four significant digits."""
+_DECIMALS = {"HU": 2, "dB": 2, "%": 1, "mm": 1}
+
+
+def number_text(value: float | None, unit: str) -> str:
+    """A number for people: decimals by unit, a dash for none, the infinity sign.
+
+    Args:
+        value: The number.
+        unit: Two decimals for HU and dB, one for % and mm, four where there is no unit.
+    """
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
     if math.isinf(value):
         return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
-    digits = 4 if abs(value) < 1 else max(0, 3 - math.floor(math.log10(abs(value))))
-    text = f"{value:.{min(digits, 4)}f}"
+    text = f"{value:.{_DECIMALS.get(unit, 4)}f}"
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+
+
+def unit_of(key: str) -> str:
+    """The unit of a column of the slice table, by its key."""
+    if key.startswith("ssim"):
+        return ""
+    return "dB" if key.startswith("psnr") else "mm" if key == "position_mm" else "HU"
 
 
 def _finite(value: float | None) -> float | None:

@@ -106,7 +106,7 @@ def _rendered(draw: Callable[[Any, _Theme], None], theme: _Theme) -> bytes:
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_style(theme)):
-        figure = Figure(figsize=(5.4, 3.1), dpi=200, layout="constrained")
+        figure = Figure(figsize=(4.2, 2.7), dpi=240, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         draw(axes, theme)

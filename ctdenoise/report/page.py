@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from ctdenoise.config.evaluation import EvaluateSettings, PageSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.metrics.table import Evaluation, Metric, number_text
+from ctdenoise.metrics.table import Evaluation, Metric, number_text, unit_of
 from ctdenoise.report.figures import Chart, write_charts
 from ctdenoise.report.pictures import (
     LUNG,
@@ -108,6 +109,7 @@ def write_page(folder: Path, content: PageContent) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["typographic"] = _typographic
     text = environment.get_template("page.html").render(
         names=[test.name for test in content.tests],
         facts=_facts(content.reference),
@@ -232,9 +234,9 @@ def _find(evaluation: Evaluation, key: str) -> Metric | None:
 
 
 def _row(metric: Metric, found: Sequence[Metric | None], reference: str) -> _Row:
-    best = _best([None if m is None else m.value for m in found], metric.better)
+    best = _best(found, metric.better)
     cells = tuple(
-        _Cell(number_text(None), note="not present")
+        _Cell(number_text(None, ""), note="not present")
         if one is None
         else _Cell(one.text, index in best, str(one.as_json()["note"]))
         for index, one in enumerate(found)
@@ -243,18 +245,15 @@ def _row(metric: Metric, found: Sequence[Metric | None], reference: str) -> _Row
     return _Row(title, metric.key, metric.unit, reference, cells, metric.better)
 
 
-def _best(values: Sequence[float | None], better: str) -> set[int]:
-    """Which tests have the best value, none where they do not differ or nothing is best."""
-    known = {i: v for i, v in enumerate(values) if v is not None}
-    if better == "neither" or len(known) < 2:
+def _best(found: Sequence[Metric | None], better: str) -> set[int]:
+    """Which tests have the best value; none where they read the same or nothing is best."""
+    known = {i: (m.value, m.text) for i, m in enumerate(found) if m and m.value is not None}
+    if better == "neither" or len({text for _, text in known.values()}) < 2:
         return set()
-    score = {
-        i: (v if better == "lower" else -v if better == "higher" else abs(v))
-        for i, v in known.items()
-    }
-    texts = {number_text(known[i]) for i in known}
-    smallest = min(score.values())
-    return {i for i in score if score[i] == smallest} if len(texts) > 1 else set()
+    sign = -1.0 if better == "higher" else 1.0
+    score = {i: abs(v) if better == "near zero" else sign * v for i, (v, _) in known.items()}
+    best = known[min(score, key=lambda i: score[i])][1].lstrip("\N{MINUS SIGN}")
+    return {i for i, (_, text) in known.items() if text.lstrip("\N{MINUS SIGN}") == best}
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +353,7 @@ def _difference_strip(content: PageContent, folder: Path, index: int, region: Re
         rmse = content.tests[number - 1].evaluation.slices.columns["rmse"][index]
         label = f"{name} \N{MINUS SIGN} reference"
         alt = f"Difference of {name} and the reference"
-        pictures.append(_Picture(uri, aspect, alt, label, f"RMSE {number_text(rmse)} HU"))
+        pictures.append(_Picture(uri, aspect, alt, label, f"RMSE {number_text(rmse, 'HU')} HU"))
     return _Strip("Difference", "difference", tuple(pictures))
 
 
@@ -370,13 +369,21 @@ def _slice_tables(tests: Sequence[Compared]) -> list[tuple[str, list[str], list[
     for test in tests:
         rows = list(test.evaluation.slices.rows())
         headings = list(rows[0])
-        texts = [[str(row["slice"]), *(_text(row[key]) for key in headings[1:])] for row in rows]
+        texts = [
+            [str(row["slice"]), *(_text(row[key], unit_of(key)) for key in headings[1:])]
+            for row in rows
+        ]
         tables.append((test.name, headings, texts))
     return tables
 
 
-def _text(value: JsonValue) -> str:
-    return number_text(value if isinstance(value, int | float) else None)
+def _text(value: JsonValue, unit: str) -> str:
+    return number_text(value if isinstance(value, int | float) else None, unit)
+
+
+def _typographic(text: str) -> str:
+    """Text with true minus signs before numbers; not for keys and commands."""
+    return re.sub(r"(^|[ \[])-(?=\d)", "\\1\N{MINUS SIGN}", text)
 
 
 def _conventions(tests: Sequence[Compared]) -> dict[str, Metric]:
