@@ -73,7 +73,8 @@ def _element(source: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
     if not little and element.VR in _WORD_SIZE and isinstance(element.value, bytes):
         words = np.frombuffer(element.value, f">u{_WORD_SIZE[element.VR]}")
         return DataElement(tag, element.VR, words.byteswap().tobytes())
-    return element
+    # A copy: assigning to an element that two datasets share would change the source as well.
+    return DataElement(tag, element.VR, element.value, already_converted=True)
 
 
 def _vr(source: Dataset, raw: RawDataElement) -> str:

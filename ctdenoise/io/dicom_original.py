@@ -194,6 +194,8 @@ def _add_scan(out: Dataset, volume: CTVolume, derivation: Derivation) -> None:
         out.ConvolutionKernel = [name[:_SHORT_STRING] for name in names]
     if scan.body_part_examined and _CODE_STRING.fullmatch(scan.body_part_examined):
         out.BodyPartExamined = scan.body_part_examined
+    else:
+        out.Laterality = ""  # 2C: the unknown body part may be one of a pair
     if scan.ctdi_vol_mgy is not None:
         out.CTDIvol = scan.ctdi_vol_mgy * (derivation.dose_fraction or 1.0)
 

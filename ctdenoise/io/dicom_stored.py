@@ -67,9 +67,11 @@ def stored_from_hu(
         source_words: Allocated words of the source [y, x], which padding is copied from.
         padding: Which pixels are padding, bool [y, x]; None for none.
     """
-    exact = (hu.astype(np.float64) - scale.intercept) / scale.slope
-    low, high = scale.limits
-    stored = np.clip(np.rint(exact), low, high)
+    exact = np.subtract(hu, scale.intercept, dtype=np.float64)
+    if scale.slope != 1.0:
+        exact /= scale.slope
+    stored = np.rint(exact)
+    np.clip(stored, *scale.limits, out=stored)
     if scale.padding is not None:
         first, last = scale.padding
         lands = (stored >= first) & (stored <= last)
@@ -77,7 +79,7 @@ def stored_from_hu(
             lands &= ~((source >= first) & (source <= last))
         if lands.any():
             stored[lands] = _outside(exact[lands], scale.padding, scale.limits)
-    words: Words = stored.astype(np.int64).astype(scale.dtype)
+    words: Words = stored.astype(scale.dtype)  # within the limits, so nothing wraps
     if padding is not None:
         if source_words is not None:
             words[padding] = source_words[padding].astype(scale.dtype)

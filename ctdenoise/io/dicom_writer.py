@@ -43,6 +43,8 @@ SERIES_NUMBER_STEP = 1000
 _NEIGHBOURS_MOST = 4096  # files beside the source that are looked at for a taken series number
 _INTEGER_MOST = 2**31 - 1
 
+_MULTI_FRAME = "it is a multi-frame object; a series is derived from single-frame CT images only"
+
 _LOSSY_METHODS = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
     "1.2.840.10008.1.2.4.51": "ISO_10918_1",
@@ -159,6 +161,9 @@ def _source_of(volume: CTVolume) -> SourceSeries:
 
 def _headers_problems(source: SourceSeries) -> Iterator[tuple[Path, Sequence[str]]]:
     for instance in source.instances:
+        if instance.frame is not None:
+            yield (instance.path, [_MULTI_FRAME])
+            continue
         try:
             with quiet_pydicom():
                 yield (instance.path, _problems(read_header(instance.path), instance, source))
@@ -170,8 +175,8 @@ def _headers_problems(source: SourceSeries) -> Iterator[tuple[Path, Sequence[str
 def _problems(header: DicomHeader, instance: SourceInstance, source: SourceSeries) -> list[str]:
     dataset = header.dataset
     slices = slices_of(instance.path, header)
-    if instance.frame is not None or len(slices) != 1 or slices[0].frames > 1:
-        return ["it is a multi-frame object; a series is derived from single-frame CT images only"]
+    if len(slices) != 1 or slices[0].frames > 1:
+        return [_MULTI_FRAME]
     one = slices[0]
     problems = [
         f"{keyword} is missing or empty" for keyword in TYPE_1 if not _has(dataset, keyword)

@@ -78,7 +78,8 @@ def write_image(
     """
     image = nib.Nifti1Image(array.T, affine)
     image.header.set_xyzt_units("mm")
-    nib.save(image, path)
+    with path.open("wb") as file:  # nibabel leaves a file of its own open when the disk is full
+        image.to_stream(file)
     return ImageFile(path.name, sha256_of(path), () if volume is None else volume.history)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
@@ -34,6 +37,14 @@ from tests.dicom.builders import ct_series, marked_volume, series_files, uid
 
 DENOISE = Step("denoise", {"model": "redcnn", "model_digest": "0123456789ab", "strength": 1.0})
 SIMULATE = Step("simulate_low_dose", {"dose_fraction": 0.25, "seed": 1})
+
+UNTOUCHED = [
+    *("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
+    *("InstanceNumber", "KVP", "AcquisitionNumber", "RescaleSlope", "RescaleIntercept"),
+    *("WindowCenter", "BitsStored", "HighBit", "PixelRepresentation", "Exposure", "CTDIvol"),
+    "IrradiationEventUID",
+]
 
 Edit = Callable[[Dataset, int], None]
 
@@ -92,7 +103,7 @@ def rich(dataset: Dataset, index: int) -> None:
 def read_source(folder: Path, **options: object) -> CTVolume:
     """A small series on disk, read back."""
     syntax = options.pop("syntax", ExplicitVRLittleEndian)
-    volume = options.pop("volume", None) or marked_volume(slices=3, size=(16, 24))
+    volume = options.pop("volume", None) or marked_volume(slices=3, size=(32, 40))
     series_files(folder, ct_series(volume, **options), syntax=syntax)
     return read_volume(folder)
 
@@ -135,7 +146,7 @@ def test_the_table_says_exactly_what_changes(tmp_path: Path, step: Step) -> None
             elif tag not in source and fate.get(tag) not in may_change:
                 assert new[tag].keyword in TYPE_2
                 assert new[tag].is_empty
-            elif tag not in (Tag("RequestAttributesSequence"),):  # it lost a private element
+            elif tag != Tag("RequestAttributesSequence"):  # it lost a private element
                 assert fate[tag] in may_change, tag
         for tag in tags:
             assert not (tag in new and fate.get(tag) in may_go), tag
@@ -165,12 +176,7 @@ def test_identities_are_new_and_unlike_those_of_the_source(tmp_path: Path) -> No
 def test_patient_study_and_place_stay(tmp_path: Path) -> None:
     sources, derived = derive(tmp_path, edit=rich)
     for source, one in zip(sources, derived, strict=True):
-        for keyword in (
-            "PatientName PatientID StudyInstanceUID FrameOfReferenceUID ImagePositionPatient "
-            "ImageOrientationPatient PixelSpacing SliceThickness InstanceNumber KVP "
-            "AcquisitionNumber RescaleSlope RescaleIntercept WindowCenter BitsStored HighBit "
-            "PixelRepresentation Exposure CTDIvol IrradiationEventUID"
-        ).split():
+        for keyword in UNTOUCHED:
             assert source[keyword].value == one[keyword].value, keyword
 
 
@@ -374,14 +380,14 @@ def test_padding_comes_back_bit_for_bit_and_no_pixel_joins_it(tmp_path: Path, si
 def test_overlays_of_their_own_stay_and_those_in_the_pixel_words_go(tmp_path: Path) -> None:
     _, derived = derive(tmp_path, edit=rich)
     assert (0x6000, 0x3000) in derived[0]
-    assert not any(tag.group == 0x6002 for tag in derived[0].keys())
+    assert not any(tag.group == 0x6002 for tag in list(derived[0].keys()))
 
 
 def test_private_elements_go_at_every_depth(tmp_path: Path) -> None:
     _, derived = derive(tmp_path, edit=rich)
 
     def private_tags(dataset: Dataset) -> list[int]:
-        found = [tag for tag in dataset.keys() if tag.is_private]
+        found = [tag for tag in list(dataset.keys()) if tag.is_private]
         for element in dataset:
             if element.VR == "SQ":
                 found += [tag for item in element.value for tag in private_tags(item)]
@@ -391,6 +397,7 @@ def test_private_elements_go_at_every_depth(tmp_path: Path) -> None:
     assert derived[0].RequestAttributesSequence[0].RequestedProcedureID == "RP1"
 
 
+@pytest.mark.filterwarnings("ignore:Unknown encoding")  # of this test's own reading
 @pytest.mark.parametrize(
     "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
 )
@@ -413,54 +420,36 @@ def test_names_keep_their_bytes_in_every_character_set(
         data = path.read_bytes()
         # Put the bytes in by hand: pydicom would check and encode them again.
         path.write_bytes(_with_text(data, character_set, name, description, syntax))
-    with pytest.warns() if character_set == "ISO_IR 999" else _no_check():
-        sources = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
-        sources[0].PatientName  # noqa: B018 - decoding warns where the character set is unknown
-    source = pydicom.dcmread(sorted(folder.iterdir())[0])
-    paths = write_series(read_volume(folder).with_step(DENOISE), tmp_path / "derived")
+    source = pydicom.dcmread(folder / "0001.dcm")
+    with warnings.catch_warnings(action="error"):  # nothing of ours may warn, and so quote a name
+        paths = write_series(read_volume(folder).with_step(DENOISE), tmp_path / "derived")
     one = pydicom.dcmread(paths[0])
     assert raw_bytes(one, "PatientName") == raw_bytes(source, "PatientName")
     assert raw_bytes(one, "PatientName").strip() == name
     assert raw_bytes(one, "StudyDescription").strip() == description
-    expected = b"Sch?del" if character_set == "ISO_IR 999" else description
-    assert raw_bytes(one, "SeriesDescription").strip() == expected + b" [ctdenoise]"
-
-
-class _no_check:  # noqa: N801 - stands beside pytest.warns
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
+    assert raw_bytes(one, "SeriesDescription").strip() == description + b" [ctdenoise]"
 
 
 def _with_text(
     data: bytes, character_set: str | list[str], name: bytes, description: bytes, syntax: str
 ) -> bytes:
     """The file with other bytes in its character set, name and descriptions."""
-    import io
-
+    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     dataset = pydicom.dcmread(io.BytesIO(data))
-    little = syntax != ExplicitVRBigEndian
-    values = {
-        0x00080005: (
-            "CS",
-            "\\".join(
-                [character_set] if isinstance(character_set, str) else character_set
-            ).encode(),
-        ),
-        0x00081030: ("LO", description),
-        0x0008103E: ("LO", description),
-        0x00100010: ("PN", name),
-    }
     for tag in list(dataset.keys()):
-        dataset[tag]  # noqa: B018 - decodes
-    for tag, (vr, value) in values.items():
-        if len(value) % 2:
-            value += b" "
-        dataset[tag] = pydicom.dataelem.RawDataElement(
-            Tag(tag), vr, len(value), value, 0, syntax == ImplicitVRLittleEndian, little
-        )
-    dataset.set_original_encoding(syntax == ImplicitVRLittleEndian, little, dataset._character_set)
+        dataset[tag]  # decodes
+    names = [character_set] if isinstance(character_set, str) else character_set
+    for tag, vr, value in (
+        (0x00080005, "CS", "\\".join(names).encode()),
+        (0x00081030, "LO", description),
+        (0x0008103E, "LO", description),
+        (0x00100010, "PN", name),
+    ):
+        even = value + b" " * (len(value) % 2)
+        dataset[tag] = RawDataElement(Tag(tag), vr, len(even), even, 0, implicit, little)
     buffer = io.BytesIO()
-    with pytest.warns() if character_set == "ISO_IR 999" else _no_check():
+    with warnings.catch_warnings(action="ignore"):  # an unknown character set is what is tested
+        dataset.set_original_encoding(implicit, little, dataset._character_set)
         pydicom.dcmwrite(buffer, dataset)
     return buffer.getvalue()
 

@@ -16,7 +16,7 @@ from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import PairsError
+from ctdenoise.errors import OutputError, PairsError
 from ctdenoise.io.pairs import (
     PADDING_HU,
     PairFiles,
@@ -25,6 +25,7 @@ from ctdenoise.io.pairs import (
     verify_pairs,
     write_pairs,
 )
+from ctdenoise.io.staging import staged_folder
 from tests.builders import water_disc
 
 
@@ -273,3 +274,13 @@ def test_a_single_slice_is_a_pair_too(tmp_path: Path) -> None:
     files = find_pairs([tmp_path])[0]
     assert files.shape == (1, 8, 8)
     assert isinstance(files.geometry, Geometry)
+
+
+def test_a_full_disk_is_reported_as_such_and_leaves_nothing(small_disk: Path) -> None:
+    pair = make_pair(full=water_disc(slices=4, size=150))
+    with (
+        pytest.raises(OutputError, match="disk is full"),
+        staged_folder(small_disk / "pairs") as stage,
+    ):
+        write_pairs(stage, [pair])
+    assert not any(small_disk.iterdir())
