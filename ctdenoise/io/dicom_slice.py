@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -117,6 +119,30 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
+@cache
+def _vr(tag: BaseTag) -> str:
+    return dictionary_VR(tag)
+
+
+def _plain_text(element: object, tag: BaseTag) -> str | list[str] | None:
+    """Text of an element that was not converted yet; None where pydicom must convert it.
+
+    Several times faster than converting, which is most of the time of listing a study.
+    """
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
+        return None
+    vr = element.VR or _vr(tag)
+    if vr not in _TEXT_VRS or vr != _vr(tag) or b"\x1b" in element.value:
+        return None
+    if not element.value.isascii():
+        return None
+    parts = [part.strip(" \0") for part in element.value.decode("ascii").split("\\")]
+    return parts if len(parts) > 1 else parts[0]
+
+
+_TEXT_VRS = frozenset(("AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
+
+
 class _Values:
     """Reads elements of one frame: from its functional groups, the shared ones, then the top."""
 
@@ -131,7 +157,10 @@ class _Values:
             if tag not in holder:
                 continue
             try:
-                value = holder[tag].value
+                element = holder.get_item(tag)
+                value = _plain_text(element, tag)
+                if value is None:
+                    value = holder[tag].value
             except Exception:  # noqa: BLE001, S112 - pydicom raises whatever the bytes provoke
                 continue
             if value is not None and value != "":
@@ -228,8 +257,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: _Values) 
     meta = header.dataset.file_meta
     sop_class = values.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", ""))
     modality = values.text("Modality").upper()
-    image_type = tuple(values.text("ImageType").upper().split("/"))
-    frame_type = values.text("FrameType").upper()
+    image_type = tuple((values.text("FrameType") or values.text("ImageType")).upper().split("/"))
     representation = values.number("PixelRepresentation")
     signed = None if representation is None else bool(representation)
     syntax = str(transfer_syntax(header.dataset))
@@ -250,7 +278,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: _Values) 
         series_number=None if series_number is None else int(series_number),
         description=values.text("SeriesDescription"),
         frame_of_reference_uid=values.text("FrameOfReferenceUID"),
-        image_type=tuple(frame_type.split("/")) if frame_type else image_type,
+        image_type=image_type,
         rows=values.whole("Rows"),
         columns=values.whole("Columns"),
         frames=max(1, values.whole("NumberOfFrames", 1)),

@@ -18,6 +18,9 @@ from ctdenoise.io.dicom_slice import SliceHeader, is_same_slice
 from ctdenoise.io.nifti import read_nifti
 from ctdenoise.io.study import FoundSeries, choose_series, find_series
 
+_IMPOSSIBLE_HU = 30_000.0
+"""No tissue or metal fills a slice with this: negative numbers that were read as unsigned do."""
+
 
 def read_volume(source: FoundSeries | Path | str, *, series: str | None = None) -> CTVolume:
     """A CT series as Hounsfield units on its grid, slices ascending along the normal.
@@ -97,11 +100,22 @@ def _rescale_into(out: HuArray, header: SliceHeader, words: StoredArray) -> Bool
         np.add(stored, np.float32(intercept), out=out, casting="same_kind")
     else:
         out[...] = stored.astype(np.float64) * slope + intercept
+    mask = _padding_mask(header, words, stored)
+    bright = out > _IMPOSSIBLE_HU
+    if np.count_nonzero(bright if mask is None else bright & ~mask) > bright.size / 100:
+        raise DamagedFileError(
+            f"over 1 % of its pixels are above {_IMPOSSIBLE_HU:.0f} HU, so its rescale or "
+            "PixelRepresentation is wrong"
+        )
+    return mask
+
+
+def _padding_mask(header: SliceHeader, words: StoredArray, stored: StoredArray) -> BoolArray | None:
     if header.padding is None:
         return None
     low, high = header.padding
     mask = (stored >= low) & (stored <= high)
-    if words is not stored and not _fits(low, header):
+    if not _fits(low, header):
         mask |= (words >= low) & (words <= high)
     return np.asarray(mask)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
@@ -79,3 +80,18 @@ def test_missing_frames_are_a_truncated_object(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(as_bytes(dataset))
     with pytest.raises(StudyError, match="shorter than its header says"):
         read_volume(tmp_path)
+
+
+def test_a_scout_frame_is_kept_out_of_the_volume(tmp_path: Path) -> None:
+    volume = marked_volume(slices=4)
+    dataset = multi_frame(volume, sop_class=EnhancedCTImageStorage)
+    for index, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        kind = Dataset()
+        kind.FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER" if index == 3 else "VOLUME", "NONE"]
+        frame.CTImageFrameTypeSequence = [kind]
+    (tmp_path / "a").write_bytes(as_bytes(dataset))
+    assert [(found.what, found.slices) for found in find_series(tmp_path)] == [
+        ("CT", 3),
+        ("scout", 1),
+    ]
+    np.testing.assert_array_equal(read_volume(tmp_path).hu, volume.hu[:3])

@@ -542,3 +542,10 @@ def test_a_frame_of_reference_of_its_own_for_every_slice_says_nothing(
     series_files(tmp_path, ct_series(volume, edit=edit))
     assert_same_place_and_value(read_volume(tmp_path), volume)
     assert "frame of reference" in " ".join(find_series(tmp_path)[0].notes)
+
+
+def test_negative_numbers_declared_unsigned_are_refused(tmp_path: Path, volume: CTVolume) -> None:
+    series_files(
+        tmp_path, ct_series(volume, intercept=0.0, signed=True, edit=_with(PixelRepresentation=0))
+    )
+    assert "PixelRepresentation is wrong" in refusal_of(tmp_path)
