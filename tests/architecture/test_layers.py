@@ -1,0 +1,94 @@
+"""Imports go where the architecture says, and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+MONAI_DOORS = {
+    "ctdenoise/losses/segmentation.py",
+    "ctdenoise/training/patches.py",
+    "ctdenoise/inference/tiling.py",
+}
+HOMES = {
+    "monai": MONAI_DOORS,
+    "torch": {"networks", "losses", "training", "inference"},
+    "numba": {"simulation", "inference", "phantoms"},
+    "llvmlite": {"simulation", "inference"},
+    "pydicom": {"io"},
+    "nibabel": {"io"},
+    "SimpleITK": {"io"},
+    "pydantic": {"config"},
+    "yaml": {"config"},
+    "cyclopts": {"cli"},
+    "rich": {"cli"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
+}
+
+LATE_IMPORTS = {
+    "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows
+    "ctdenoise/report/figures.py": {"matplotlib"},  # an optional extra
+    "ctdenoise/report/page.py": {"jinja2", "matplotlib"},  # optional extras
+}
+"""Imports inside functions outside `cli`, each with its reason."""
+
+
+def test_imports_go_down_the_layers_only():
+    program = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
+    assert program is not None
+    done = subprocess.run([program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_each_library_is_imported_only_where_it_belongs(modules):
+    strays = [
+        f"{path}: {library}"
+        for path, module in modules.items()
+        for library in imported(module)
+        if library in HOMES and not ({path, path.split("/")[1]} & HOMES[library])
+    ]
+    assert strays == []
+
+
+def test_every_library_in_the_table_has_a_user(modules):
+    used = {library for module in modules.values() for library in imported(module)}
+    assert set(HOMES) - used <= {"SimpleITK", "llvmlite"}
+
+
+def test_imports_inside_functions_are_kept_to_the_command_line(modules):
+    late = [
+        f"{path}: {library}"
+        for path, module in modules.items()
+        if not path.startswith("ctdenoise/cli/")
+        for library in imported_late(module)
+        if library not in LATE_IMPORTS.get(path, set())
+    ]
+    assert late == []
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Top-level names of the packages a piece of code imports, type-checking blocks left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+        else:
+            yield from imported(node)
+
+
+def imported_late(module: ast.Module) -> Iterator[str]:
+    """The same for what stands inside functions."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imported(node)
