@@ -162,7 +162,12 @@ class Anatomy:
         return elliptic_cylinder((0.0, -self.forward_mm), (a - less_mm, b - less_mm))
 
     def shape(
-        self, name: str, tissue: str, *parts: Part, hu: float | None = None, label: str | None = None
+        self,
+        name: str,
+        tissue: str,
+        *parts: Part,
+        hu: float | None = None,
+        label: str | None = None,
     ) -> Shape:
         """A solid of one of this patient's tissues.
 

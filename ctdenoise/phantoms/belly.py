@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,8 +13,7 @@ from ctdenoise.phantoms.skeleton import spine_y_mm
 from ctdenoise.phantoms.solids import ellipsoid, elliptic_cylinder, rotation, tube
 from ctdenoise.phantoms.trunk import LUNG_FLOOR_MM, domes
 
-
-_LOOPS = 70
+_LOOPS = 110
 """Loops of bowel; later ones lie on earlier ones."""
 
 
@@ -41,8 +41,15 @@ def liver_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     for parts in _liver_parts(anatomy):
         yield anatomy.shape("liver", "liver", *parts)
     meeting = anatomy.at(-24, 18, -14)
-    for end, radius in (((-104, 2, -48), 4.2), ((-66, -44, -34), 4.0), ((10, -40, -32), 3.6), ((-92, 38, -70), 3.4)):
-        yield anatomy.shape("hepatic vein", "liver vessel", *tube(meeting, anatomy.at(*end), radius))
+    for end, radius in (
+        ((-104, 2, -48), 4.2),
+        ((-66, -44, -34), 4.0),
+        ((10, -40, -32), 3.6),
+        ((-92, 38, -70), 3.4),
+    ):
+        yield anatomy.shape(
+            "hepatic vein", "liver vessel", *tube(meeting, anatomy.at(*end), radius)
+        )
     gate = anatomy.at(-34, -4, -72)
     for end, radius in (((-76, 6, -66), 5.2), ((-8, -34, -62), 4.4)):
         yield anatomy.shape("portal vein", "liver vessel", *tube(gate, anatomy.at(*end), radius))
@@ -78,7 +85,9 @@ def lesion_shapes(anatomy: Anatomy, count: int, rng: np.random.Generator) -> Ite
         # What sticks out of the liver is cut off, so a lesion is never in fat or lung.
         home = next(s for s in liver if s.contains(place[None])[0])
         hu = anatomy.hu("liver") + contrast
-        lesion = anatomy.shape(f"liver lesion {index + 1}", "liver", part, *home.parts, hu=hu, label="lesion")
+        lesion = anatomy.shape(
+            f"liver lesion {index + 1}", "liver", part, *home.parts, hu=hu, label="lesion"
+        )
         yield lesion
 
 
@@ -89,8 +98,10 @@ def kidney_shapes(anatomy: Anatomy) -> Iterator[Shape]:
         name = "left kidney" if side > 0 else "right kidney"
         middle = anatomy.at(side * 61, 36, z)
         turn = rotation(about_x=-10, about_y=side * -12, about_z=side * 32)
-        yield anatomy.shape(f"fat around the {name}", "visceral fat", ellipsoid(middle, (38, 35, 66), turn), limit)
-        yield anatomy.shape(name, "kidney", ellipsoid(middle, (29, 24, 53), turn), limit)
+        yield anatomy.shape(
+            f"fat around the {name}", "visceral fat", ellipsoid(middle, (40, 36, 68), turn), limit
+        )
+        yield anatomy.shape(name, "kidney", ellipsoid(middle, (31, 26, 56), turn), limit)
         hilum = (middle[0] - side * 14, middle[1] - 7, middle[2])
         yield anatomy.shape(f"{name} sinus", "renal sinus", ellipsoid(hilum, (15, 9, 27), turn))
         vein_end = (side * 14.0, spine_y_mm(anatomy) - 28, middle[2] + 6)
@@ -100,13 +111,13 @@ def kidney_shapes(anatomy: Anatomy) -> Iterator[Shape]:
 def spleen_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     """The spleen, hollow towards the stomach."""
     left_dome = domes(anatomy, less_mm=4)[1]
-    outer = ellipsoid(anatomy.at(90, 34, -66), anatomy.radii(44, 46, 52), rotation(about_z=-24))
+    outer = ellipsoid(anatomy.at(92, 32, -72), anatomy.radii(46, 50, 62), rotation(about_z=-24))
     above = HalfSpace((0.0, 0.0, -1.0), -(anatomy.diaphragm_mm + LUNG_FLOOR_MM))
     limit = anatomy.cavity(less_mm=5)
     yield anatomy.shape("spleen", "spleen", outer, left_dome, limit, above)
     low = HalfSpace((0.0, 0.0, 1.0), anatomy.diaphragm_mm + LUNG_FLOOR_MM)
     yield anatomy.shape("spleen", "spleen", outer, limit, low)
-    hollow = ellipsoid(anatomy.at(64, 10, -62), anatomy.radii(40, 36, 60))
+    hollow = ellipsoid(anatomy.at(60, 8, -62), anatomy.radii(36, 34, 60))
     yield anatomy.shape("fat at the spleen", "visceral fat", hollow, left_dome, limit)
 
 
@@ -119,19 +130,30 @@ def stomach_shapes(anatomy: Anatomy, rng: np.random.Generator) -> Iterator[Shape
     outer, inner = anatomy.radii(44, 40, 52), anatomy.radii(39, 35, 47)
     level = middle[1] - float(rng.uniform(2, 22))
     yield anatomy.shape("stomach wall", "wall", ellipsoid(middle, outer, turn), left_dome, limit)
-    inside = (ellipsoid(middle, inner, turn), domes(anatomy, less_mm=8)[1], anatomy.cavity(less_mm=9))
+    inside = (
+        ellipsoid(middle, inner, turn),
+        domes(anatomy, less_mm=8)[1],
+        anatomy.cavity(less_mm=9),
+    )
     yield anatomy.shape("stomach contents", "contents", *inside)
     yield anatomy.shape("gas in the stomach", "gas", *inside, HalfSpace((0.0, 1.0, 0.0), level))
 
 
 def pancreas_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     """The pancreas as a chain of lobes, and the vein behind it."""
-    points = [(-30, 4, -104), (-14, -8, -98), (6, -14, -94), (26, -8, -90), (46, 4, -86), (62, 16, -80)]
-    for first, last in zip(points, points[1:], strict=False):
+    points = [
+        (-30, 4, -104),
+        (-14, -8, -98),
+        (6, -14, -94),
+        (26, -8, -90),
+        (46, 4, -86),
+        (62, 16, -80),
+    ]
+    for first, last in pairwise(points):
         a, b = np.array(anatomy.at(*first)), np.array(anatomy.at(*last))
         turn = rotation(about_z=float(np.degrees(np.arctan2(b[1] - a[1], b[0] - a[0]))))
         yield anatomy.shape("pancreas", "pancreas", ellipsoid((a + b) / 2, (16, 9.5, 13), turn))
-    for first, last in zip(points[1:], points[2:], strict=False):
+    for first, last in pairwise(points[1:]):
         a, b = np.array(anatomy.at(*first)), np.array(anatomy.at(*last))
         behind = np.array([0.0, 8.5, 0.0])
         yield anatomy.shape("splenic vein", "vessel", *tube(a + behind, b + behind, 4.2))
@@ -145,14 +167,19 @@ def belly_vessel_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     ends = (HalfSpace((0.0, 0.0, 1.0), high), HalfSpace((0.0, 0.0, -1.0), -BOTTOM_MM))
     yield anatomy.shape("lower vena cava", "vessel", cava, *ends)
     root = (8.0, y - 38, anatomy.diaphragm_mm - 96)
-    yield anatomy.shape("mesenteric artery", "vessel", *tube(root, (10.0, y - 54, root[2] - 110), 3.6))
+    yield anatomy.shape(
+        "mesenteric artery", "vessel", *tube(root, (10.0, y - 54, root[2] - 110), 3.6)
+    )
 
 
 def muscle_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     """Crura of the diaphragm and the psoas muscles beside the spine."""
     y = spine_y_mm(anatomy)
     for side in (-1, 1):
-        crus = ((side * 16.0, y - 17, anatomy.diaphragm_mm - 22), (side * 13.0, y - 18, anatomy.diaphragm_mm - 130))
+        crus = (
+            (side * 16.0, y - 17, anatomy.diaphragm_mm - 22),
+            (side * 13.0, y - 18, anatomy.diaphragm_mm - 130),
+        )
         yield anatomy.shape("crus", "muscle", *tube(*crus, 6.0))
         psoas = ((side * 27.0, y + 6, anatomy.diaphragm_mm - 105), (side * 46.0, y - 2, BOTTOM_MM))
         yield anatomy.shape("psoas", "muscle", *tube(*psoas, 15.0))
@@ -169,10 +196,8 @@ def bowel_shapes(anatomy: Anatomy, rng: np.random.Generator) -> Iterator[Shape]:
     inside = anatomy.cavity(less_mm=9)
     for index in range(_LOOPS):
         x = float(rng.uniform(-70, 112))
-        y = float(rng.uniform(-66, 8))
-        z = float(rng.uniform(-330, -108 if x < 20 else -120))
-        if x < 0:
-            z -= 60
+        y = float(rng.uniform(-64, 4))
+        z = float(rng.uniform(-300, -112 if x > 0 else -150))
         middle = anatomy.at(x, y, z)
         radius = float(rng.uniform(11, 19))
         radii = np.array([radius * rng.uniform(1.1, 1.9), radius, radius])

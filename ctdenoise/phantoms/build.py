@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
-from typing import assert_never
 
 from ctdenoise.config.phantom import (
     GridSettings,
@@ -101,7 +101,7 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
             body_part_examined=drawing.body_part,
             patient_position="HFS",
         ),
-        history=(Step("phantom", settings.as_json()),),
+        history=(Step("phantom", {"name": settings.phantom.name, "settings": settings.as_json()}),),
     )
     truth = truth_json(
         drawing.shapes,

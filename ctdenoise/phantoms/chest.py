@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ctdenoise.phantoms.shapes import HalfSpace, Part, Shape
 from ctdenoise.phantoms.skeleton import spine_y_mm
 from ctdenoise.phantoms.solids import between_planes, ellipsoid, elliptic_cylinder, rotation, tube
 from ctdenoise.phantoms.trunk import LUNG_FLOOR_MM
+
 
 def lung_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     """Both lungs, without what is in them; the diaphragm is drawn over them later."""
@@ -76,8 +78,18 @@ def airway_shapes(anatomy: Anatomy) -> Iterator[Shape]:
         ("windpipe", top, fork, 8.5),
         ("right bronchus", fork, np.array(anatomy.at(-36, 14, 58)), 6.5),
         ("left bronchus", fork, np.array(anatomy.at(42, 16, 52)), 5.5),
-        ("right lower bronchus", np.array(anatomy.at(-36, 14, 60)), np.array(anatomy.at(-46, 28, 14)), 4.0),
-        ("left lower bronchus", np.array(anatomy.at(42, 16, 54)), np.array(anatomy.at(52, 30, 10)), 3.8),
+        (
+            "right lower bronchus",
+            np.array(anatomy.at(-36, 14, 60)),
+            np.array(anatomy.at(-46, 28, 14)),
+            4.0,
+        ),
+        (
+            "left lower bronchus",
+            np.array(anatomy.at(42, 16, 54)),
+            np.array(anatomy.at(52, 30, 10)),
+            3.8,
+        ),
     ]
     for name, first, last, radius in courses:
         yield anatomy.shape(f"{name} wall", "oesophagus", *tube(first, last, radius + 1.3), hu=20.0)
@@ -92,7 +104,9 @@ def mediastinum_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     fat = ellipsoid(anatomy.at(2, -8, 70), anatomy.radii(38, 62, 150))
     yield anatomy.shape("fat between the lungs", "visceral fat", fat, *high)
     spine = elliptic_cylinder((anatomy.spine_shift_mm, spine_y_mm(anatomy)), (25, 22))
-    yield anatomy.shape("fat before the spine", "visceral fat", spine, *between_planes(BOTTOM_MM, TOP_MM))
+    yield anatomy.shape(
+        "fat before the spine", "visceral fat", spine, *between_planes(BOTTOM_MM, TOP_MM)
+    )
 
 
 def heart_shapes(anatomy: Anatomy) -> Iterator[Shape]:
@@ -108,8 +122,12 @@ def heart_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     limit = anatomy.cavity(less_mm=4)
     yield anatomy.shape("heart wall", "heart wall", wall, limit)
     left = ellipsoid((x + 20 * scale, y + 4, z - 4), anatomy.radii(30, 17, 24, scale), turn)
-    right = ellipsoid((x - 6 * scale, y - 20 * scale, z - 2), anatomy.radii(34, 13, 26, scale), turn)
-    left_atrium = ellipsoid((x - 12 * scale, y + 27 * scale, z + 16), anatomy.radii(28, 15, 20, scale))
+    right = ellipsoid(
+        (x - 6 * scale, y - 20 * scale, z - 2), anatomy.radii(34, 13, 26, scale), turn
+    )
+    left_atrium = ellipsoid(
+        (x - 12 * scale, y + 27 * scale, z + 16), anatomy.radii(28, 15, 20, scale)
+    )
     right_atrium = ellipsoid((x - 42 * scale, y + 2, z + 8), anatomy.radii(17, 25, 28, scale))
     for name, part in (
         ("right atrium", right_atrium),
@@ -133,7 +151,14 @@ def great_vessel_shapes(anatomy: Anatomy) -> Iterator[Shape]:
         np.array([6.0, y_spine - 30, BOTTOM_MM]),
     ]
     yield from rounded_tubes(anatomy, "descending aorta", "vessel", course_down, 11.5)
-    course = [(4, -16, 56), (-8, -28, 88), (-12, -24, 112), (-4, -8, 128), (12, 16, 131), (24, 38, 122)]
+    course = [
+        (4, -16, 56),
+        (-8, -28, 88),
+        (-12, -24, 112),
+        (-4, -8, 128),
+        (12, 16, 131),
+        (24, 38, 122),
+    ]
     ascending = [np.array(anatomy.at(*point)) for point in course]
     ascending.append(np.array([down[0], aorta_y, anatomy.diaphragm_mm + 100]))
     yield from rounded_tubes(anatomy, "aortic arch", "vessel", ascending, 13.0)
@@ -143,7 +168,11 @@ def great_vessel_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     yield from rounded_tubes(anatomy, "pulmonary trunk", "vessel", trunk, 12.5)
     yield from rounded_tubes(anatomy, "right pulmonary artery", "vessel", right, 8.5)
     yield from rounded_tubes(anatomy, "left pulmonary artery", "vessel", left, 8.5)
-    yield anatomy.shape("superior vena cava", "vessel", *tube(anatomy.at(-32, -16, 52), anatomy.at(-30, -18, 220), 9))
+    yield anatomy.shape(
+        "superior vena cava",
+        "vessel",
+        *tube(anatomy.at(-32, -16, 52), anatomy.at(-30, -18, 220), 9),
+    )
     gullet = (anatomy.at(8, 30, 240), anatomy.at(14, 24, -12))
     yield anatomy.shape("oesophagus", "oesophagus", *tube(*gullet, 6.5))
     yield anatomy.shape("air in the oesophagus", "airway", *tube(*gullet, 1.4), label="soft tissue")
@@ -161,7 +190,7 @@ def rounded_tubes(
         points: Its course.
         radius_mm: Its radius.
     """
-    for first, last in zip(points, points[1:], strict=False):
+    for first, last in pairwise(points):
         yield anatomy.shape(name, tissue, *tube(first, last, radius_mm))
     for bend in points[1:-1]:
         yield anatomy.shape(name, tissue, ellipsoid(bend, (radius_mm,) * 3))

@@ -25,7 +25,11 @@ def parallel_rays(
     angle = np.asarray(angles_rad, dtype=np.float64)[:, None]
     offset = np.asarray(offsets_mm, dtype=np.float64)[None, :]
     origins = np.stack(
-        [offset * np.cos(angle), offset * np.sin(angle), np.full(np.broadcast(angle, offset).shape, z_mm)],
+        [
+            offset * np.cos(angle),
+            offset * np.sin(angle),
+            np.full(np.broadcast(angle, offset).shape, z_mm),
+        ],
         axis=-1,
     )
     flat = np.zeros_like(offset)

@@ -78,11 +78,14 @@ class Quadric:
 
     def bounds_mm(self) -> tuple[DoubleArray, DoubleArray]:
         """Corners of the axis-parallel box around it; infinite where it is endless."""
-        # The support along an axis is the length of the matching row of M^-1. Directions in which
-        # the solid is endless are given a reach that is too long to be a solid's.
-        square = np.array([*self.rows, *_missing_rows(self.rows)])
-        reach = np.sqrt(np.sum(np.linalg.inv(square) ** 2, axis=1))
-        extent = np.where(reach > _ENDLESS_MM, np.inf, reach)
+        # The support along an axis is the length of the matching row of M^-1, whose columns are
+        # cross products of the rows of M over its determinant. Directions in which the solid is
+        # endless are given a reach that is too long to be a solid's.
+        first, second, third = (*self.rows, *_missing_rows(self.rows))
+        columns = (_cross(second, third), _cross(third, first), _cross(first, second))
+        volume = sum(a * b for a, b in zip(first, columns[0], strict=True))
+        reach = [math.hypot(*row) / abs(volume) for row in zip(*columns, strict=True)]
+        extent = np.array([math.inf if value > _ENDLESS_MM else value for value in reach])
         return np.array(self.centre_mm) - extent, np.array(self.centre_mm) + extent
 
     @property
@@ -286,9 +289,7 @@ def line_integrals(
     return result.reshape(origins.shape[:-1])
 
 
-def _swept(
-    shapes: Sequence[Shape], origins: DoubleArray, directions: DoubleArray
-) -> DoubleArray:
+def _swept(shapes: Sequence[Shape], origins: DoubleArray, directions: DoubleArray) -> DoubleArray:
     """Line integrals of a batch of rays [ray, 3]."""
     if not shapes:
         return np.zeros(len(origins))

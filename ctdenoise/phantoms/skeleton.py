@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,17 +52,27 @@ def _vertebra(anatomy: Anatomy, name: str, x: float, y: float, low: float) -> It
     marrow = between_planes(low + 1.3, high - _DISC_MM - 1.3)
     arch = between_planes(middle - 8, middle + 7)
     for side in (-1, 1):
-        process = ellipsoid((x + side * 27, y + 29, middle + 3), (17, 5, 7), rotation(about_z=side * 14))
-        inner = ellipsoid((x + side * 27, y + 29, middle + 3), (15, 3, 5), rotation(about_z=side * 14))
+        process = ellipsoid(
+            (x + side * 27, y + 29, middle + 3), (17, 5, 7), rotation(about_z=side * 14)
+        )
+        inner = ellipsoid(
+            (x + side * 27, y + 29, middle + 3), (15, 3, 5), rotation(about_z=side * 14)
+        )
         yield anatomy.shape(f"{name} transverse process", "cortical bone", process)
         yield anatomy.shape(f"{name} transverse process", "spongy bone", inner)
     tip = ellipsoid((x, y + 43, middle - 6), (4, 14, 8), rotation(about_x=-18))
     yield anatomy.shape(f"{name} spinous process", "cortical bone", tip, hu=480.0)
     ring = elliptic_cylinder((x, y + 26), (16, 14))
     yield anatomy.shape(f"{name} arch", "cortical bone", ring, *arch, hu=560.0)
-    yield anatomy.shape(f"{name} disc", "disc", elliptic_cylinder((x, y), (20, 15.5)), *between_planes(low, high))
-    yield anatomy.shape(f"{name} cortex", "cortical bone", elliptic_cylinder((x, y), (20.5, 16)), *bone, hu=520.0)
-    yield anatomy.shape(f"{name} marrow", "spongy bone", elliptic_cylinder((x, y), (19, 14.5)), *marrow)
+    yield anatomy.shape(
+        f"{name} disc", "disc", elliptic_cylinder((x, y), (20, 15.5)), *between_planes(low, high)
+    )
+    yield anatomy.shape(
+        f"{name} cortex", "cortical bone", elliptic_cylinder((x, y), (20.5, 16)), *bone, hu=520.0
+    )
+    yield anatomy.shape(
+        f"{name} marrow", "spongy bone", elliptic_cylinder((x, y), (19, 14.5)), *marrow
+    )
 
 
 def rib_shapes(anatomy: Anatomy) -> Iterator[Shape]:
@@ -77,7 +88,7 @@ def _rib(anatomy: Anatomy, name: str, side: int, start: float, pieces: int) -> I
     side_name = f"{name} {'left' if side > 0 else 'right'}"
     points = [_rib_point(anatomy, side, start, index / _RIB_PIECES) for index in range(pieces + 1)]
     inner: list[Shape] = []
-    for index, (first, last) in enumerate(zip(points, points[1:], strict=False)):
+    for index, (first, last) in enumerate(pairwise(points)):
         step = np.subtract(last, first)
         turn = _upright_axes(step)
         middle = vector((np.add(first, last)) / 2)
@@ -117,5 +128,9 @@ def sternum_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     y = -(anatomy.cavity_mm[1] + 5.5) - anatomy.forward_mm
     span = between_planes(anatomy.diaphragm_mm + 18, TOP_MM - 90)
     marrow = between_planes(anatomy.diaphragm_mm + 20, TOP_MM - 92)
-    yield anatomy.shape("breastbone", "cortical bone", elliptic_cylinder((0, y), (18, 6)), *span, hu=420.0)
-    yield anatomy.shape("breastbone marrow", "spongy bone", elliptic_cylinder((0, y), (16.3, 4.4)), *marrow)
+    yield anatomy.shape(
+        "breastbone", "cortical bone", elliptic_cylinder((0, y), (18, 6)), *span, hu=420.0
+    )
+    yield anatomy.shape(
+        "breastbone marrow", "spongy bone", elliptic_cylinder((0, y), (16.3, 4.4)), *marrow
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Union
 
 import numpy as np
 
@@ -11,8 +12,11 @@ from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.errors import UsageError
 from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Vector
 
+Numbers = Union[Sequence[float], DoubleArray]
+"""Coordinates or half-axes, mm."""
 
-def vector(values: Sequence[float] | DoubleArray) -> Vector:
+
+def vector(values: Numbers) -> Vector:
     """Three numbers as a tuple of floats."""
     x, y, z = (float(value) for value in values)
     return (x, y, z)
@@ -27,9 +31,7 @@ def rotation(*, about_x: float = 0.0, about_y: float = 0.0, about_z: float = 0.0
     return np.asarray(third @ second @ first, dtype=np.float64)
 
 
-def ellipsoid(
-    centre_mm: Sequence[float], radii_mm: Sequence[float], turn: DoubleArray | None = None
-) -> Quadric:
+def ellipsoid(centre_mm: Numbers, radii_mm: Numbers, turn: DoubleArray | None = None) -> Quadric:
     """An ellipsoid.
 
     Args:
@@ -44,7 +46,7 @@ def ellipsoid(
 
 
 def elliptic_cylinder(
-    centre_mm: Sequence[float], radii_mm: Sequence[float], turn: DoubleArray | None = None
+    centre_mm: Numbers, radii_mm: Numbers, turn: DoubleArray | None = None
 ) -> Quadric:
     """A cylinder without ends along its own z.
 
@@ -65,7 +67,7 @@ def between_planes(low_mm: float, high_mm: float) -> tuple[HalfSpace, HalfSpace]
     return (HalfSpace((0.0, 0.0, 1.0), high_mm), HalfSpace((0.0, 0.0, -1.0), -low_mm))
 
 
-def tube(start_mm: Sequence[float], end_mm: Sequence[float], radius_mm: float) -> tuple[Part, ...]:
+def tube(start_mm: Numbers, end_mm: Numbers, radius_mm: float) -> tuple[Part, ...]:
     """A round cylinder between two points, cut flat at both.
 
     Raises:
@@ -88,7 +90,7 @@ def tube(start_mm: Sequence[float], end_mm: Sequence[float], radius_mm: float) -
     )
 
 
-def axes_along(direction: Sequence[float] | DoubleArray) -> DoubleArray:
+def axes_along(direction: Numbers) -> DoubleArray:
     """A rotation [3, 3] that takes z to a direction."""
     x, y, z = (float(value) for value in direction)
     length = math.hypot(x, y, z)
@@ -102,10 +104,8 @@ def axes_along(direction: Sequence[float] | DoubleArray) -> DoubleArray:
     )
 
 
-def _rows(radii_mm: Sequence[float], turn: DoubleArray | None) -> tuple[Vector, ...]:
+def _rows(radii_mm: Numbers, turn: DoubleArray | None) -> tuple[Vector, ...]:
     if not all(np.isfinite(radius) and radius > 0 for radius in radii_mm):
         raise UsageError(f"Half-axes of {tuple(radii_mm)} mm are not all positive.")
     axes = np.eye(3) if turn is None else turn
-    return tuple(
-        vector(axes[:, index] / radius) for index, radius in enumerate(radii_mm)
-    )
+    return tuple(vector(axes[:, index] / radius) for index, radius in enumerate(radii_mm))

@@ -45,10 +45,16 @@ def wall_shapes(anatomy: Anatomy) -> Iterator[Shape]:
         x, y = side * 33.0, anatomy.cavity_mm[1] + 1.0
         back = elliptic_cylinder((x, y), (31, 0.5 * anatomy.wall_mm + 9))
         around = elliptic_cylinder((x, y), (32.5, 0.5 * anatomy.wall_mm + 10.5))
-        yield anatomy.shape("fat beside the spine", "fat", around, *between_planes(BOTTOM_MM, TOP_MM))
-        yield anatomy.shape("muscle beside the spine", "muscle", back, *between_planes(BOTTOM_MM, TOP_MM))
+        yield anatomy.shape(
+            "fat beside the spine", "fat", around, *between_planes(BOTTOM_MM, TOP_MM)
+        )
+        yield anatomy.shape(
+            "muscle beside the spine", "muscle", back, *between_planes(BOTTOM_MM, TOP_MM)
+        )
     inside = anatomy.cavity()
-    yield anatomy.shape("fat around organs", "visceral fat", inside, *between_planes(BOTTOM_MM, TOP_MM))
+    yield anatomy.shape(
+        "fat around organs", "visceral fat", inside, *between_planes(BOTTOM_MM, TOP_MM)
+    )
 
 
 def _outline(anatomy: Anatomy, depth_mm: float) -> tuple[Quadric, ...]:
@@ -58,7 +64,8 @@ def _outline(anatomy: Anatomy, depth_mm: float) -> tuple[Quadric, ...]:
     oval = elliptic_cylinder((0, 0), (width - depth_mm, height - depth_mm))
     halves = tuple(
         elliptic_cylinder(
-            (side * 0.40 * width, 0.30 * height), (0.52 * width - depth_mm, 0.72 * height - depth_mm)
+            (side * 0.40 * width, 0.30 * height),
+            (0.52 * width - depth_mm, 0.72 * height - depth_mm),
         )
         for side in (-1, 1)
     )
@@ -73,7 +80,11 @@ def diaphragm_shapes(anatomy: Anatomy) -> Iterator[Shape]:
             yield anatomy.shape("diaphragm", tissue, dome, anatomy.cavity(less_mm=less))
         belly = HalfSpace((0.0, 0.0, 1.0), floor - less)
         yield anatomy.shape(
-            "abdomen", tissue, belly, anatomy.cavity(less_mm=less), HalfSpace((0.0, 0.0, -1.0), -BOTTOM_MM)
+            "abdomen",
+            tissue,
+            belly,
+            anatomy.cavity(less_mm=less),
+            HalfSpace((0.0, 0.0, -1.0), -BOTTOM_MM),
         )
 
 
