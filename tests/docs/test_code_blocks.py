@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,8 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for block in blocks("bash"):
         if block.reason is None:
-            for line in block.text.replace("\\\n", " ").splitlines():
-                if line.strip() and not line.startswith("#"):
-                    found.append((block.name, line.strip()))
+            lines = block.text.replace("\\\n", " ").splitlines()
+            found += [(block.name, line) for line in lines if line and not line.startswith("#")]
     return found
 
 
@@ -145,10 +145,10 @@ def test_ctdenoise_commands_are_understood(place, line):
 @pytest.mark.parametrize(("place", "line"), commands_of("ctdenoise"))
 def test_settings_in_commands_are_accepted(place, line):
     tokens = shlex.split(line)[1:]
-    changes = [tokens[i + 1] for i, token in enumerate(tokens) if token == "--set"]
+    changes = [value for option, value in pairwise(tokens) if option == "--set"]
     if not changes:
         return
-    named = [tokens[i + 1] for i, token in enumerate(tokens) if token == "--config"]
+    named = [value for option, value in pairwise(tokens) if option == "--config"]
     kind, ready = SETTINGS[tokens[0]]
     file = find_settings_file(tokens[0], named[0] if named else ready or tokens[1])
     load_settings(kind, file, changes)
