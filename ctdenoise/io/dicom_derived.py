@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
@@ -260,16 +261,31 @@ def _label_simulated(out: Dataset, source: Dataset, derivation: Derivation) -> N
     comments = text_of(source, "ImageComments")
     out.ImageComments = f"{derivation.warning} {comments}".strip()[:_LONG_TEXT]
     for keyword in (*_DOSE_INTEGERS, *_DOSE_DECIMALS, *_DOSE_FLOATS):
-        value = source.get(keyword)
-        if value is None or value == "":
+        if keyword not in out:
             continue
-        scaled = float(value) * fraction
-        if keyword in _DOSE_INTEGERS:
-            setattr(out, keyword, min(round(scaled), _INTEGER_MOST))
+        value = number_of(source, keyword)
+        if value is None:
+            out.pop(keyword)  # what cannot be scaled would tell the dose of the scan
+        elif keyword in _DOSE_INTEGERS:
+            setattr(out, keyword, min(round(value * fraction), _INTEGER_MOST))
         elif keyword in _DOSE_DECIMALS:
-            setattr(out, keyword, format_number_as_ds(scaled))
+            setattr(out, keyword, format_number_as_ds(value * fraction))
         else:
-            setattr(out, keyword, scaled)
+            setattr(out, keyword, value * fraction)
+
+
+def number_of(source: Dataset, keyword: str) -> float | None:
+    """One finite number of the source; None where it is missing, empty or unreadable.
+
+    Args:
+        source: A dataset as pydicom read it.
+        keyword: An attribute of one value.
+    """
+    try:
+        value = float(source.get(keyword))
+    except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes provoke
+        return None
+    return value if isfinite(value) else None
 
 
 def text_of(source: Dataset, keyword: str) -> str:

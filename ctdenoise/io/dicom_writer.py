@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import digest
@@ -18,8 +17,14 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import StudyError, listed
 from ctdenoise.io.dicom_attributes import TYPE_1
 from ctdenoise.io.dicom_checks import gathered, slice_problems
-from ctdenoise.io.dicom_derivation import Derivation, run_moment
-from ctdenoise.io.dicom_derived import LossyStorage, NewSeries, derived_header, text_of
+from ctdenoise.io.dicom_derivation import Derivation, derivation_of, run_moment
+from ctdenoise.io.dicom_derived import (
+    LossyStorage,
+    NewSeries,
+    derived_header,
+    number_of,
+    text_of,
+)
 from ctdenoise.io.dicom_file import (
     DamagedFileError,
     DicomHeader,
@@ -55,18 +60,19 @@ _LOSSY_METHODS = {
 """Transfer syntaxes that may lose something, and LossyImageCompressionMethod for each."""
 
 
-def check_derivable(volume: CTVolume) -> None:
+def check_derivable(volume: CTVolume, *, by_trial: bool = True) -> None:
     """Refuse, before anything is computed, a series that no legal series can be derived from.
 
     Args:
         volume: A volume read from DICOM; its history does not matter.
+        by_trial: Also derive and encode every header once, to find what only then shows.
 
     Raises:
         StudyError: With every reason.
     """
     source = _source_of(volume)
     problems: dict[str, list[Path]] = {}
-    for path, reasons in _headers_problems(source):
+    for path, reasons in _headers_problems(source, by_trial=by_trial):
         for reason in reasons:
             problems.setdefault(reason, []).append(path)
     found = list(gathered(problems, len(source.instances)))
@@ -113,7 +119,12 @@ def write_derived(
         sop_uid = new_uid("instance", instance.sop_instance_uid, stack, derivation.key)
         padding = None if volume.padding is None else volume.padding[index]
         with quiet_pydicom():
-            header = derived_header(dataset, series, sop_uid, _lossy_storage(dataset))
+            try:
+                header = _header(dataset, series, sop_uid, _lossy_storage(dataset))
+            except DamagedFileError as error:
+                raise StudyError(
+                    f"no slice can be derived: {error}.", where=instance.path
+                ) from error
             set_pixels(header, _new_words(dataset, instance, volume.hu[index], padding))
             path = folder / f"{index + 1:05d}.dcm"
             save(header, path)
@@ -141,6 +152,18 @@ def save(dataset: Dataset, path: Path) -> None:
         dataset: A whole instance.
         path: The file to make.
     """
+    path.write_bytes(encoded(dataset))  # pydicom, writing itself, loses the reason of an OSError
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """The bytes of a DICOM file in Explicit VR Little Endian, with an empty preamble.
+
+    Args:
+        dataset: An instance; it gets file meta information.
+
+    Raises:
+        DamagedFileError: If an element that was copied from a source cannot be encoded.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -148,9 +171,13 @@ def save(dataset: Dataset, path: Path) -> None:
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta = meta
-    buffer = BytesIO()  # pydicom loses the reason of an OSError; writing bytes ourselves keeps it
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    path.write_bytes(buffer.getvalue())
+    buffer = BytesIO()
+    try:
+        dcmwrite(buffer, dataset, enforce_file_format=True)
+    except Exception as error:
+        reason = f"its header cannot be encoded again ({type(error).__name__})"
+        raise DamagedFileError(reason) from error
+    return buffer.getvalue()
 
 
 def _source_of(volume: CTVolume) -> SourceSeries:
@@ -159,17 +186,38 @@ def _source_of(volume: CTVolume) -> SourceSeries:
     return volume.source
 
 
-def _headers_problems(source: SourceSeries) -> Iterator[tuple[Path, Sequence[str]]]:
+def _headers_problems(
+    source: SourceSeries, *, by_trial: bool
+) -> Iterator[tuple[Path, Sequence[str]]]:
     for instance in source.instances:
         if instance.frame is not None:
             yield (instance.path, [_MULTI_FRAME])
             continue
         try:
             with quiet_pydicom():
-                yield (instance.path, _problems(read_header(instance.path), instance, source))
+                problems = _problems(read_header(instance.path), instance, source)
+                if by_trial and not problems:
+                    _try(read_header(instance.path).dataset)
+                yield (instance.path, problems)
         except (DamagedFileError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             yield (instance.path, [f"the file cannot be read again: {reason}"])
+
+
+def _try(dataset: Dataset) -> None:
+    """Derive and encode a header for nothing but the errors that this may raise."""
+    trial = NewSeries(derivation_of(()), new_uid("trial"), 1, run_moment())
+    encoded(_header(dataset, trial, new_uid("trial"), None))
+
+
+def _header(
+    dataset: Dataset, series: NewSeries, sop_instance_uid: UID, lossy: LossyStorage | None
+) -> Dataset:
+    try:
+        return derived_header(dataset, series, sop_instance_uid, lossy)
+    except Exception as error:
+        reason = f"its header cannot be copied ({type(error).__name__})"
+        raise DamagedFileError(reason) from error
 
 
 def _problems(header: DicomHeader, instance: SourceInstance, source: SourceSeries) -> list[str]:
@@ -256,7 +304,7 @@ def _lossy_storage(dataset: Dataset) -> LossyStorage | None:
 
 def _free_series_number(first: Dataset, source: SourceSeries, own_series: str) -> int:
     """The source's number plus a step, or the next that no file beside the source has."""
-    number = int(first.get("SeriesNumber") or 0) + SERIES_NUMBER_STEP
+    number = int(number_of(first, "SeriesNumber") or 0) + SERIES_NUMBER_STEP
     if not 0 <= number < _INTEGER_MOST:
         number = SERIES_NUMBER_STEP
     taken = _numbers_beside(source, own_series)
@@ -278,8 +326,9 @@ def _numbers_beside(source: SourceSeries, own_series: str) -> set[int]:
             dataset = read_header(path).dataset
             if dataset.get("StudyInstanceUID") != source.study_instance_uid:
                 continue
-            if dataset.get("SeriesInstanceUID") != own_series and Tag("SeriesNumber") in dataset:
-                taken.add(int(dataset.get("SeriesNumber") or 0))
-        except (DamagedFileError, OSError, ValueError, TypeError):
+            number = number_of(dataset, "SeriesNumber")
+            if number is not None and dataset.get("SeriesInstanceUID") != own_series:
+                taken.add(int(number))
+        except (DamagedFileError, OSError):
             continue
     return taken

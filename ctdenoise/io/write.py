@@ -68,8 +68,8 @@ def write_series(
         OutputError: If the disk is full or the place cannot be written.
     """
     require_free_folder(out)
-    check_writable(volume, "dicom")
     if not _has_dicom_source(volume):
+        check_new_series(volume)
         return _staged(
             out, lambda stage: write_new_series(volume, stage, series_number=series_number)
         )
@@ -79,6 +79,7 @@ def write_series(
             where=out,
             fix="Copy the files of the source, or say what was done with volume.with_hu(hu, step).",
         )
+    check_derivable(volume, by_trial=False)
     derivation = derivation_of(volume.history)
     return _staged(
         out, lambda stage: write_derived(volume, stage, derivation, series_number=series_number)

@@ -563,7 +563,7 @@ def test_a_file_that_changes_under_our_hands_is_noticed(
     path = volume.source.instances[1].path
     exchanged = pydicom.dcmread(path)
     exchanged.SOPInstanceUID = uid("another")
-    monkeypatch.setattr("ctdenoise.io.write.check_writable", lambda *_: None)
+    monkeypatch.setattr("ctdenoise.io.write.check_derivable", lambda *_, **__: None)
     exchanged.save_as(path, enforce_file_format=False)
     with pytest.raises(StudyError, match="changed since it was read"):
         write_series(volume, tmp_path / "out")
@@ -593,3 +593,35 @@ def test_type_1_is_what_the_written_instances_have(tmp_path: Path) -> None:
     _, derived = derive(tmp_path)
     for keyword in TYPE_1:
         assert not copy.deepcopy(derived[0])[keyword].is_empty
+
+
+@pytest.mark.parametrize("keyword", ["Exposure", "XRayTubeCurrent"])
+def test_a_dose_that_cannot_be_scaled_is_dropped_and_never_passed_on(
+    tmp_path: Path, keyword: str
+) -> None:
+    folder = tmp_path / "source"
+    paths = series_files(folder, ct_series(marked_volume(slices=1, size=(8, 8))))
+    volume = read_volume(folder)
+    dataset = pydicom.dcmread(paths[0])
+    dataset[Tag(keyword)] = RawDataElement(Tag(keyword), "IS", 4, b"high", 0, False, True)
+    dataset.save_as(paths[0])
+    denoised = pydicom.dcmread(write_series(volume.with_step(DENOISE), tmp_path / "denoised")[0])
+    assert raw_bytes(denoised, keyword) == b"high"
+    simulated = pydicom.dcmread(write_series(volume.with_step(SIMULATE), tmp_path / "simulated")[0])
+    assert keyword not in simulated
+
+
+def test_a_header_that_cannot_be_copied_is_refused_before_any_work(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    (path,) = series_files(folder, ct_series(marked_volume(slices=1, size=(8, 8))))
+    volume = read_volume(folder)
+    dataset = pydicom.dcmread(path)
+    broken = b"\xfe\xff\x00\xe0\x08\x00"  # an item cut short
+    tag = Tag("RequestAttributesSequence")
+    dataset[tag] = RawDataElement(tag, "SQ", len(broken), broken, 0, False, True)
+    dataset.save_as(path)
+    with pytest.raises(StudyError, match="cannot be"):
+        check_writable(volume)
+    with pytest.raises(StudyError, match="cannot be"):
+        write_series(volume.with_step(DENOISE), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
