@@ -18,7 +18,7 @@ _LINES_PER_PIXEL = 5
 """Scan lines through a pixel of a shape that changes along z."""
 
 _LINES_PER_PIXEL_FLAT = 16
-"""Scan lines through a pixel of a shape that is the same in every slice (one slice is drawn)."""
+"""Scan lines through a pixel of a shape that is the same in several slices (drawn once)."""
 
 _PLANE_DISTANCE_MM = 0.75
 """Planes through the thickness of a slice lie at most this far apart ..."""
@@ -132,8 +132,10 @@ def _span(low: float, high: float, first: float, spacing: float, count: int) -> 
 def _shares(shape: Shape, grid: _Grid, box: _Box) -> FloatArray:
     """Share of each voxel of a box that the shape fills, float32 [z or 1, y, x]."""
     in_z, rows, columns = box
-    if shape.is_endless_along_z:
-        lines, heights = _LINES_PER_PIXEL_FLAT, np.zeros((1, 1))
+    first_mm, last_mm = grid.z[in_z][0], grid.z[in_z][-1]
+    half_mm = grid.thickness / 2
+    if shape.is_even_between(first_mm - half_mm, last_mm + half_mm):
+        lines, heights = _LINES_PER_PIXEL_FLAT, np.full((1, 1), first_mm)
     else:
         lines = _LINES_PER_PIXEL
         planes = int(np.clip(np.ceil(grid.thickness / _PLANE_DISTANCE_MM), 1, _MOST_PLANES))

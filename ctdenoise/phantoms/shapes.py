@@ -66,14 +66,15 @@ class Quadric:
         matrix = np.array(self.rows)
         start = (origins - np.array(self.centre_mm)) @ matrix.T
         slope = directions @ matrix.T
-        square = np.sum(slope * slope, axis=-1)
+        square = np.einsum("...i,...i", slope, slope)
         along = square <= _PARALLEL**2
         safe = np.where(along, 1.0, square)
-        nearest = np.where(along, 0.0, -np.sum(start * slope, axis=-1) / safe)
+        nearest = np.where(along, 0.0, -np.einsum("...i,...i", start, slope) / safe)
         offset = start + nearest[..., None] * slope
-        room = 1.0 - np.sum(offset * offset, axis=-1)
+        room = 1.0 - np.einsum("...i,...i", offset, offset)
         half = np.sqrt(np.maximum(room, 0.0) / safe)
-        half = np.where(along & (room >= 0), np.inf, half)
+        if along.any():
+            half = np.where(along & (room >= 0), np.inf, half)
         return nearest - half, nearest + half
 
     def bounds_mm(self) -> tuple[DoubleArray, DoubleArray]:
@@ -88,9 +89,9 @@ class Quadric:
         extent = np.array([math.inf if value > _ENDLESS_MM else value for value in reach])
         return np.array(self.centre_mm) - extent, np.array(self.centre_mm) + extent
 
-    @property
-    def is_endless_along_z(self) -> bool:
-        """Whether every axial slice through it is the same."""
+    def is_even_between(self, low_mm: float, high_mm: float) -> bool:
+        """Whether every axial slice through it between two heights is the same."""
+        del low_mm, high_mm
         return all(row[2] == 0.0 for row in self.rows)
 
 
@@ -139,10 +140,12 @@ class HalfSpace:
                 low[axis] = -self.offset_mm
         return low, high
 
-    @property
-    def is_endless_along_z(self) -> bool:
-        """Whether every axial slice through it is the same."""
-        return self.normal[2] == 0.0
+    def is_even_between(self, low_mm: float, high_mm: float) -> bool:
+        """Whether every axial slice through it between two heights is the same."""
+        x, y, z = self.normal
+        if x == y == 0.0:
+            return max(z * low_mm, z * high_mm) <= self.offset_mm
+        return z == 0.0
 
 
 def _missing_rows(rows: tuple[Vector, ...]) -> list[Vector]:
@@ -202,10 +205,9 @@ class Shape:
         """Attenuation over that of water: 1 + HU / 1000."""
         return 1.0 + self.hu / HU_PER_RELATIVE_ATTENUATION
 
-    @property
-    def is_endless_along_z(self) -> bool:
-        """Whether every axial slice through it is the same."""
-        return all(part.is_endless_along_z for part in self.parts)
+    def is_even_between(self, low_mm: float, high_mm: float) -> bool:
+        """Whether every axial slice through it between two heights is the same."""
+        return all(part.is_even_between(low_mm, high_mm) for part in self.parts)
 
     def chord(
         self, origins: DoubleArray, directions: DoubleArray

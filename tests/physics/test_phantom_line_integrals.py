@@ -30,7 +30,7 @@ def test_line_integrals_of_a_torso_agree_with_sampling_along_the_rays():
         # Midpoint sampling misses each edge by half a step at most. A ray crosses fewer than 200
         # edges with jumps below 1, and the errors have random signs: five standard errors are
         # 5 * 0.02 / sqrt(12) * sqrt(200) = 0.4; a lost rib or vessel wall is 1 mm and more.
-        assert exact[index] > 100
+        assert exact[index] > 50
         assert abs(painted.sum() * step_mm - exact[index]) < 0.4
 
 
