@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, RenderableType
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
@@ -21,8 +23,15 @@ from rich.table import Table
 
 from ctdenoise.core.progress import Advance, Progress
 
+if TYPE_CHECKING:
+    from ctdenoise.metrics.table import Evaluation
+
 STDOUT = Console(highlight=False, soft_wrap=False)
 STDERR = Console(stderr=True, highlight=False)
+
+
+TABLE_BOX = box.SIMPLE_HEAD
+"""The frame of every table: a line under the heads and nothing else."""
 
 
 class _Bars:
@@ -119,3 +128,39 @@ def number(value: float | None, unit: str = "", *, digits: int = 1) -> str:
     if value is None:
         return ""
     return f"{value:.{digits}f}{' ' if unit else ''}{unit}"
+
+
+def share(after: float | None, before: float | None) -> str:
+    """How much a figure changed, as " (-38 %)"; empty where one of them is unknown."""
+    if after is None or not before:
+        return ""
+    return f" ({100 * (after / before - 1):+.0f} %)"
+
+
+def print_wide(table: RenderableType) -> None:
+    """Print on stdout; into a pipe or file without cutting it at the width of a terminal."""
+    console = STDOUT if STDOUT.is_terminal else Console(highlight=False, width=220)
+    console.print(table)
+
+
+def print_line(text: str) -> None:
+    """Print a line on stdout as it is: brackets are no markup, long lines are not cut."""
+    STDOUT.print(text, markup=False, soft_wrap=True)
+
+
+def show_comparison(evaluations: Mapping[str, Evaluation]) -> None:
+    """Print the numbers of several tests against one reference, a column for each test.
+
+    Args:
+        evaluations: The numbers by the name of the test.
+    """
+    table = Table(box=TABLE_BOX, pad_edge=False, show_edge=False)
+    table.add_column("against the reference")
+    table.add_column("unit", style="dim")
+    for name in evaluations:
+        table.add_column(name, justify="right")
+    for metric in next(iter(evaluations.values())).metrics:
+        values = [evaluation[metric.key] for evaluation in evaluations.values()]
+        if any(value.value is not None for value in values):
+            table.add_row(metric.title, metric.unit, *(value.text for value in values))
+    print_wide(table)

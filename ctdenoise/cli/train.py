@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ctdenoise.cli.failure import STOPPED
 from ctdenoise.cli.options import Config, Out, Overrides, Seed
+
+if TYPE_CHECKING:
+    from ctdenoise.tasks.train import TrainReport
 
 
 def train(
@@ -17,7 +21,7 @@ def train(
     overrides: Overrides = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
     seed: Seed = 0,
-) -> None:
+) -> int:
     """Train a network on pairs that `simulate` made.
 
     Args:
@@ -43,4 +47,28 @@ def train(
     settings = load_settings(TrainSettings, settings_file, overrides)
     with console.progress() as progress:
         report = task.run(pairs, settings, out=out, resume=resume, seed=seed, progress=progress)
-    console.show_train(report)
+    _show(report)
+    return STOPPED if report.stopped == "interrupted" else 0
+
+
+def _show(report: TrainReport) -> None:
+    from ctdenoise.cli.console import number, share, show_facts
+
+    heading = {
+        "finished": f"Trained {report.steps} steps",
+        "early": f"Stopped early after {report.steps} steps: validation gained nothing any more",
+        "interrupted": f"Stopped after {report.steps} steps; go on with --resume",
+    }
+    after, before = report.val_rmse_hu, report.baseline_rmse_hu
+    show_facts(
+        heading[report.stopped],
+        (
+            ("low dose", number(before, "HU RMSE on the validation slices")),
+            ("denoised", number(after, "HU RMSE") + share(after, before)),
+            ("best after", "" if report.best_step is None else f"{report.best_step} steps"),
+            ("speed", f"{report.patches_per_second:.1f} patches/s"),
+            ("time", f"{report.seconds:.1f} s"),
+            ("model", "" if report.model is None else str(report.model)),
+            ("run", str(report.out)),
+        ),
+    )

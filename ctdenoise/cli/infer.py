@@ -1,0 +1,78 @@
+"""`ctdenoise infer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ctdenoise.cli.options import Config, Out, Overrides, Series
+
+if TYPE_CHECKING:
+    from ctdenoise.tasks.infer import InferReport
+
+
+def infer(  # noqa: PLR0913 - each argument is an option of the command
+    study: Path,
+    *,
+    model: Annotated[str, Parameter(name=["--model", "-m"])],
+    out: Out,
+    strength: Annotated[float | None, Parameter(name="--strength")] = None,
+    config: Config = None,
+    overrides: Overrides = (),
+    series: Series = None,
+    file_format: Annotated[Literal["same", "dicom", "nifti"], Parameter(name="--format")] = "same",
+) -> None:
+    """Denoise a study and write it as a derived series.
+
+    Args:
+        study: Folder with DICOM files, or a NIfTI file.
+        model: A checkpoint, a folder that `train` made, or `identity` to check the way through.
+        out: Folder for the result; new or empty.
+        strength: 0 keeps the study as it is, 1 is all that the network does.
+        config: Ready settings such as `default`, or a YAML file.
+        overrides: Settings to change, as key=value; may be given several times.
+        series: Which series, where the folder holds several: the number that `inspect` shows, the
+            end of its UID, or a part of its description.
+        file_format: `same` as the study, `dicom` or `nifti`.
+    """
+    from ctdenoise.cli import console
+    from ctdenoise.config.inference import InferSettings
+    from ctdenoise.config.load import find_settings_file, load_settings
+    from ctdenoise.tasks import infer as task
+
+    settings_file = find_settings_file("infer", config or "default")
+    changes = overrides if strength is None else (*overrides, f"strength={strength}")
+    settings = load_settings(InferSettings, settings_file, changes)
+    with console.progress() as progress:
+        report = task.run(
+            study,
+            model=model,
+            settings=settings,
+            out=out,
+            series=series,
+            file_format=file_format,
+            progress=progress,
+        )
+    _show(report)
+
+
+def _show(report: InferReport) -> None:
+    from ctdenoise.cli.console import number, share, show_facts
+
+    before, after = report.noise_before_hu, report.noise_after_hu
+    show_facts(
+        f"Denoised {report.slices} slices",
+        (
+            ("model", f"{report.model} {report.model_digest}".strip()),
+            ("strength", f"{report.strength:g}"),
+            ("noise before", number(before, "HU")),
+            ("noise after", number(after, "HU") + share(after, before)),
+            ("mean change", number(report.mean_change_hu, "HU", digits=2)),
+            ("largest change", number(report.largest_change_hu, "HU")),
+            ("engine", report.engine),
+            ("time", f"{report.seconds:.1f} s ({report.seconds_per_slice:.3f} s per slice)"),
+            ("written to", str(report.out)),
+        ),
+    )

@@ -1,0 +1,64 @@
+"""`ctdenoise phantom`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ctdenoise.cli.options import Config, Out, Overrides
+
+if TYPE_CHECKING:
+    from ctdenoise.tasks.phantom import PhantomReport
+
+
+def phantom(
+    kind: Literal["water", "rods", "torso"],
+    *,
+    out: Out,
+    file_format: Annotated[Literal["dicom", "nifti"], Parameter(name="--format")] = "dicom",
+    config: Config = None,
+    overrides: Overrides = (),
+    seed: Annotated[int | None, Parameter(name="--seed")] = None,
+) -> None:
+    """Make a study whose truth is known.
+
+    Args:
+        kind: `water` (a cylinder), `rods` (inserts of known contrast and size) or `torso`.
+        out: Folder for the series and its truth; new or empty.
+        file_format: `dicom` or `nifti`.
+        config: A YAML file instead of the ready settings of this kind.
+        overrides: Settings to change, as key=value; may be given several times.
+        seed: Another seed, another patient (torso only).
+    """
+    from ctdenoise.cli import console
+    from ctdenoise.config.load import find_settings_file, load_settings
+    from ctdenoise.config.phantom import PhantomSettings
+    from ctdenoise.tasks import phantom as task
+
+    changes = [f"phantom.name={kind}", *overrides]
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    settings_file = find_settings_file("phantom", config or kind)
+    settings = load_settings(PhantomSettings, settings_file, changes)
+    with console.progress() as progress:
+        report = task.run(settings, out=out, file_format=file_format, progress=progress)
+    _show(report)
+
+
+def _show(report: PhantomReport) -> None:
+    from ctdenoise.cli.console import show_facts
+
+    slices, rows, columns = report.shape
+    show_facts(
+        f"Drew the {report.name} phantom",
+        (
+            ("grid", f"{slices} slices of {columns} x {rows}"),
+            ("pixel", f"{report.pixel_spacing_mm:.3f} mm"),
+            ("slices every", f"{report.slice_spacing_mm:g} mm"),
+            ("seed", str(report.seed)),
+            ("made of", f"{report.shapes} shapes, {len(report.labels)} labels"),
+            ("time", f"{report.seconds:.1f} s"),
+            ("written to", str(report.out)),
+        ),
+    )
