@@ -1,0 +1,111 @@
+"""`simulate`: from a study to pairs or to a simulated series."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from ctdenoise.config.dose import ScannerSettings, SimulateSettings
+from ctdenoise.config.load import find_settings_file, load_settings
+from ctdenoise.core.provenance import Step
+from ctdenoise.errors import OutputExistsError, SimulationError
+from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.pairs import find_pairs, read_pair
+from ctdenoise.io.read import read_volume
+from ctdenoise.tasks import simulate
+from tests.builders import water_disc
+
+SETTINGS = SimulateSettings(
+    dose=(0.5, 0.25),
+    photons=2e4,
+    scanner=ScannerSettings(
+        distances="setting", channels=96, channel_pitch_mm=3.0, views_per_turn=96
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "scan.nii"
+    write_nifti(water_disc(noise_hu=5.0), path)
+    return path
+
+
+def test_pairs_hold_the_scan_and_a_twin_for_each_dose(study, tmp_path):
+    out = tmp_path / "pair"
+    report = simulate.run(study, SETTINGS, out=out)
+    files = find_pairs([out])
+    assert len(files) == 1
+    source = read_volume(study)
+    for index, dose in enumerate((0.5, 0.25)):
+        pair = read_pair(files[0], index)
+        assert np.array_equal(pair.full.hu, np.rint(source.hu))
+        assert pair.exposure.dose_fraction == dose
+        assert (pair.low.hu - pair.full.hu).std() > 1
+    assert [exposure.dose_fraction for exposure in report.exposures] == [0.5, 0.25]
+    assert report.slices == 4
+
+
+def test_the_run_can_be_repeated_from_what_it_wrote(study, tmp_path):
+    simulate.run(study, SETTINGS, out=tmp_path / "one", seed=7)
+    settings = load_settings(SimulateSettings, tmp_path / "one" / "settings.yaml")
+    seed = json.loads((tmp_path / "one" / "run.json").read_text())["seed"]
+    simulate.run(study, settings, out=tmp_path / "two", seed=seed)
+    simulate.run(study, settings, out=tmp_path / "other", seed=8)
+    images = [
+        read_pair(find_pairs([tmp_path / name])[0], 1).low.hu for name in ("one", "two", "other")
+    ]
+    assert np.array_equal(images[0], images[1])
+    assert not np.array_equal(images[0], images[2])
+
+
+def test_several_doses_become_one_simulated_series_each(study, tmp_path):
+    out = tmp_path / "series"
+    simulate.run(study, SETTINGS, out=out, file_format="dicom")
+    for dose in (0.5, 0.25):
+        series = read_volume(out / f"dose_{dose:g}")
+        assert series.shape == (4, 64, 64)
+
+
+def test_labels_travel_with_the_pair(study, tmp_path):
+    image = nib.load(study)
+    organs = np.zeros(image.shape, np.uint8)
+    organs[10:20, 20:40, 1] = 3
+    nib.save(nib.Nifti1Image(organs, image.affine), tmp_path / "labels.nii")
+    simulate.run(study, SETTINGS, out=tmp_path / "pair", labels=tmp_path / "labels.nii")
+    pair = read_pair(find_pairs([tmp_path / "pair"])[0])
+    assert pair.labels is not None
+    assert np.count_nonzero(pair.labels == 3) == 200
+
+
+def test_an_output_that_is_taken_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        simulate.run(tmp_path / "no such study", SETTINGS, out=tmp_path)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    disc = water_disc()
+    write_nifti(disc.with_hu(disc.hu / 100 + 20, Step("phantom")), tmp_path / "scan.nii")
+    with pytest.raises(SimulationError):
+        simulate.run(tmp_path / "scan.nii", SETTINGS, out=tmp_path / "out")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["scan.nii"]
+
+
+@pytest.mark.ctdata
+def test_organs_at_three_millimetres(ctdata, tmp_path):
+    settings = load_settings(SimulateSettings, find_settings_file("simulate", "default"))
+    folder = ctdata / "masks" / "organs"
+    simulate.run(
+        folder / "example_ct.nii.gz",
+        settings.replaced(scanner=SETTINGS.scanner.replaced(channels=160)),
+        out=tmp_path / "pair",
+    )
+    pair = read_pair(find_pairs([tmp_path / "pair"])[0])
+    assert sorted(pair.full.shape) == [101, 112, 122]
+    assert (pair.low.hu - pair.full.hu).std() > 1
