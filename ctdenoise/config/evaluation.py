@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, assert_never
+from typing import Annotated, Literal, Self, assert_never, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ctdenoise.config.base import Settings
 
@@ -44,14 +44,12 @@ class WindowSettings(Settings):
         return f"[{self.low_hu:g},{self.high_hu:g}]"
 
 
-def window_settings(window: WindowName | WindowSettings) -> WindowSettings:
-    """The window that a name stands for; a window that is spelled out stays as it is.
+def window_settings(name: WindowName) -> WindowSettings:
+    """The window that a name stands for.
 
     ldct-benchmark gives centre and width: chest -600/1500, abdomen 50/400, neuro 40/80.
     """
-    if isinstance(window, WindowSettings):
-        return window
-    match window:
+    match name:
         case "full":
             return WindowSettings(low_hu=-1024, high_hu=3071)
         case "redcnn":
@@ -63,7 +61,20 @@ def window_settings(window: WindowName | WindowSettings) -> WindowSettings:
         case "ldctbench-neuro":
             return WindowSettings(low_hu=0, high_hu=80)
         case _:
-            assert_never(window)
+            assert_never(name)
+
+
+def _named_window(value: object) -> object:
+    """A name as the window it stands for; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    for name in get_args(WindowName):
+        if value == name:
+            return window_settings(name)
+    known = ", ".join(get_args(WindowName))
+    raise ValueError(
+        f"no window has this name; there are {known}, or {{low_hu: ..., high_hu: ...}}"
+    )
 
 
 class PageSettings(Settings):
@@ -75,11 +86,17 @@ class PageSettings(Settings):
     """Side of the enlarged part."""
 
 
+_USUAL_WINDOWS: tuple[WindowName, ...] = ("full", "redcnn", "ldctbench-chest")
+
+
 class EvaluateSettings(Settings):
     """How test volumes are compared with a reference."""
 
-    windows: tuple[WindowName | WindowSettings, ...] = ("full", "redcnn", "ldctbench-chest")
-    """Windows for PSNR and SSIM: names, or `{low_hu: ..., high_hu: ...}`. There is no PSNR or SSIM
-    without a window, since its value means nothing without it."""
+    windows: tuple[Annotated[WindowSettings, BeforeValidator(_named_window)], ...] = tuple(
+        window_settings(name) for name in _USUAL_WINDOWS
+    )
+    """Windows for PSNR and SSIM: full, redcnn, ldctbench-chest, ldctbench-abdomen, ldctbench-neuro,
+    or `{low_hu: ..., high_hu: ...}`. Neither means anything without its window, so neither is given
+    without one."""
     page: PageSettings | None = PageSettings()
     """What the page shows; `null` for numbers alone, which needs neither jinja2 nor matplotlib."""

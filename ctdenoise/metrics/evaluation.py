@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ctdenoise.config.evaluation import EvaluateSettings, WindowSettings, window_settings
+from ctdenoise.config.evaluation import EvaluateSettings, WindowSettings
 from ctdenoise.core.arrays import BoolArray, DoubleArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.noise_level import PATCH_MM, SOFT_TISSUE_HU
@@ -84,7 +84,7 @@ def evaluate(
 
 def unique_windows(settings: EvaluateSettings) -> tuple[WindowSettings, ...]:
     """The windows of the settings, each once."""
-    return tuple(dict.fromkeys(window_settings(window) for window in settings.windows))
+    return tuple(dict.fromkeys(settings.windows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

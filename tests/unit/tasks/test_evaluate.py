@@ -12,7 +12,13 @@ import pytest
 
 from ctdenoise.config.evaluation import EvaluateSettings
 from ctdenoise.config.load import find_settings_file, load_settings
-from ctdenoise.errors import GeometryError, MissingExtraError, OutputExistsError, UsageError
+from ctdenoise.errors import (
+    GeometryError,
+    MissingExtraError,
+    OutputExistsError,
+    SettingsError,
+    UsageError,
+)
 from ctdenoise.tasks import evaluate as task
 
 SHAPE = (64, 64, 3)  # NIfTI order: x, y, z
@@ -130,3 +136,14 @@ def test_a_taken_folder_is_refused(tmp_path, studies):
 def test_the_ready_settings_load(name):
     settings = load_settings(EvaluateSettings, find_settings_file("evaluate", name))
     assert settings.windows
+
+
+def test_an_unknown_window_is_refused_with_the_names_there_are():
+    with pytest.raises(SettingsError, match="ldctbench-chest") as caught:
+        load_settings(EvaluateSettings, None, ["windows=[full, lung]"])
+    assert "windows.1" in str(caught.value)
+
+
+def test_an_empty_window_is_refused():
+    with pytest.raises(SettingsError, match="is empty"):
+        load_settings(EvaluateSettings, None, ["windows=[{low_hu: 5, high_hu: 2}]"])
