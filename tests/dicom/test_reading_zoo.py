@@ -280,6 +280,12 @@ def test_other_pixels_at_the_same_position_are_refused(tmp_path: Path, volume: C
     assert "lie at the position of another one" in refusal_of(tmp_path)
 
 
+def test_the_same_instance_with_other_pixels_is_no_copy(tmp_path: Path, volume: CTVolume) -> None:
+    other = ct_series(marked_volume(seed=9))[3]
+    series_files(tmp_path, [*ct_series(volume), other])
+    assert "lie at the position of another one" in refusal_of(tmp_path)
+
+
 def _new_identity(dataset: Dataset, index: int) -> None:
     dataset.SOPInstanceUID = uid("other instance", index)
 
@@ -467,9 +473,9 @@ def test_a_truncated_slice_refuses_the_series_and_is_named(
     for path in paths[1:3]:
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * kept)])
-    refusal = refusal_of(tmp_path)
-    assert "truncated" in refusal
-    assert "2 of 6: 0002.dcm, 0003.dcm" in refusal
+    reason = "the file is truncated: its pixel data are incomplete (2 of 6: 0002.dcm, 0003.dcm)"
+    assert reason in problems_of(tmp_path)
+    assert reason in refusal_of(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0, 140, 300, 420, 700])
@@ -479,6 +485,16 @@ def test_a_slice_cut_off_in_its_header_refuses_the_series(
     paths = series_files(tmp_path, ct_series(volume))
     paths[2].write_bytes(paths[2].read_bytes()[:kept])
     assert "0003.dcm" in refusal_of(tmp_path)
+
+
+def test_a_slice_that_lost_what_it_is_refuses_its_series(tmp_path: Path, volume: CTVolume) -> None:
+    def edit(dataset: Dataset, index: int) -> None:
+        if index == 2:
+            del dataset.SOPClassUID
+            del dataset.Modality
+
+    series_files(tmp_path, ct_series(volume, edit=edit), file_meta=False)
+    assert "(1 of 6: 0003.dcm)" in refusal_of(tmp_path)
 
 
 def test_patients_mixed_in_one_series_are_refused(tmp_path: Path, volume: CTVolume) -> None:
