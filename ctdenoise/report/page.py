@@ -14,7 +14,7 @@ from ctdenoise.config.evaluation import EvaluateSettings, PageSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.metrics.table import Evaluation, Metric, number_text, unit_of
+from ctdenoise.metrics.table import Evaluation, number_text, unit_of
 from ctdenoise.report.figures import Chart, write_charts
 from ctdenoise.report.pictures import (
     LUNG,
@@ -28,19 +28,13 @@ from ctdenoise.report.pictures import (
     write_picture,
 )
 from ctdenoise.report.requirements import require_report_extra
+from ctdenoise.report.summary import conventions, summary_groups
 
 PAGE_FILE = "index.html"
 PICTURES_FOLDER = "pictures"
 
 LUNG_FRACTION = 0.05
 """Slices with at least this part of the body below -500 HU are shown in the lung window, too."""
-
-_GROUPS = (
-    ("Differences inside the body", ("rmse", "mae", "bias")),
-    ("Noise", ("noise_reference", "noise_test", "noise_change")),
-    ("By tissue", ("rmse_", "bias_")),
-    ("Similarity inside a window", ("psnr", "ssim")),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,11 +109,11 @@ def write_page(folder: Path, content: PageContent) -> Path:
         facts=_facts(content.reference),
         cards=[_card(test) for test in content.tests],
         remark=_noise_remark(content.tests[0].evaluation),
-        groups=_groups(content.tests),
+        groups=summary_groups([evaluation for _, evaluation in tests]),
         views=list(_views(content, pictures)),
         charts=write_charts(pictures, tests, difference_hu=content.page.difference_hu),
         slices=_slice_tables(content.tests),
-        conventions=list(_conventions(content.tests).values()),
+        conventions=list(conventions([evaluation for _, evaluation in tests]).values()),
         difference_hu=f"{content.page.difference_hu:g}",
         settings_text=yaml.safe_dump(content.settings.as_json(), sort_keys=False),
         command=content.command,
@@ -182,78 +176,6 @@ def _noise_remark(evaluation: Evaluation) -> str:
         f"The reference itself holds noise of {noise.text} HU. A test without any noise would "
         "still differ from it by about that much: RMSE, PSNR and SSIM cannot reach their ideals."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A number in the summary table."""
-
-    text: str
-    best: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One metric in the summary table."""
-
-    title: str
-    key: str
-    unit: str
-    reference: str
-    cells: tuple[_Cell, ...]
-    better: str
-
-
-def _groups(tests: Sequence[Compared]) -> list[tuple[str, list[_Row]]]:
-    """The rows of the summary table; a metric that some test lacks keeps its row."""
-    metrics = _conventions(tests)
-    noise = metrics["noise_reference"]
-    groups: list[tuple[str, list[_Row]]] = []
-    for heading, starts in _GROUPS:
-        rows = []
-        for key, metric in metrics.items():
-            if key == "noise_reference" or not _belongs(key, starts):
-                continue
-            reference = noise.text if key == "noise_test" else ""
-            rows.append(_row(metric, [_find(test.evaluation, key) for test in tests], reference))
-        if rows:
-            groups.append((heading, rows))
-    return groups
-
-
-def _belongs(key: str, starts: tuple[str, ...]) -> bool:
-    return any(
-        key.startswith(start) if start in ("rmse_", "bias_", "psnr", "ssim") else key == start
-        for start in starts
-    )
-
-
-def _find(evaluation: Evaluation, key: str) -> Metric | None:
-    return next((metric for metric in evaluation.metrics if metric.key == key), None)
-
-
-def _row(metric: Metric, found: Sequence[Metric | None], reference: str) -> _Row:
-    best = _best(found, metric.better)
-    cells = tuple(
-        _Cell(number_text(None, ""), note="not present")
-        if one is None
-        else _Cell(one.text, index in best, str(one.as_json()["note"]))
-        for index, one in enumerate(found)
-    )
-    title = "Noise magnitude" if metric.key == "noise_test" else metric.title
-    return _Row(title, metric.key, metric.unit, reference, cells, metric.better)
-
-
-def _best(found: Sequence[Metric | None], better: str) -> set[int]:
-    """Which tests have the best value; none where they read the same or nothing is best."""
-    known = {i: (m.value, m.text) for i, m in enumerate(found) if m and m.value is not None}
-    if better == "neither" or len({text for _, text in known.values()}) < 2:
-        return set()
-    sign = -1.0 if better == "higher" else 1.0
-    score = {i: abs(v) if better == "near zero" else sign * v for i, (v, _) in known.items()}
-    best = known[min(score, key=lambda i: score[i])][1].lstrip("\N{MINUS SIGN}")
-    return {i for i, (_, text) in known.items() if text.lstrip("\N{MINUS SIGN}") == best}
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,15 +306,6 @@ def _text(value: JsonValue, unit: str) -> str:
 def _typographic(text: str) -> str:
     """Text with true minus signs before numbers; not for keys and commands."""
     return re.sub(r"(^|[ \[])-(?=\d)", "\\1\N{MINUS SIGN}", text)
-
-
-def _conventions(tests: Sequence[Compared]) -> dict[str, Metric]:
-    """Every metric that some test has, by its key."""
-    metrics: dict[str, Metric] = {}
-    for test in tests:
-        for metric in test.evaluation.metrics:
-            metrics.setdefault(metric.key, metric)
-    return metrics
 
 
 __all__ = ["PAGE_FILE", "PICTURES_FOLDER", "Chart", "Compared", "PageContent", "write_page"]
