@@ -60,7 +60,7 @@ def copied(source: Dataset, is_wanted: Callable[[BaseTag], bool]) -> Dataset:
 
 
 def _element(source: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
-    raw = source.get_item(tag)
+    raw: object = source.get_item(tag)  # pydicom's annotation forgets raw elements
     little = bool(source.original_encoding[1])
     if isinstance(raw, RawDataElement):
         vr = _vr(source, raw)

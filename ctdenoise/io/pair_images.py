@@ -114,7 +114,7 @@ def mapped(path: Path, shape: tuple[int, int, int], dtype: type[np.generic]) -> 
                 f"{np.dtype(dtype)} without scaling.",
                 where=path,
             )
-        array = np.asanyarray(image.dataobj).T
+        array: npt.NDArray[Any] = np.asanyarray(image.dataobj).T
     except (ImageFileError, OSError, ValueError) as error:
         if isinstance(error, PairsError):
             raise

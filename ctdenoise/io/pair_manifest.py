@@ -169,7 +169,7 @@ def _acquisition(item: Mapping[str, Any]) -> Acquisition:
     unknown = sorted(set(item) - known)
     if unknown:
         raise ValueError(f"unknown facts about the acquisition: {', '.join(unknown)}")
-    values = {
+    values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in item.items()
     }
     return Acquisition(**values)
