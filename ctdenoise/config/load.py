@@ -78,6 +78,8 @@ def load_settings(
     values = {} if path is None else _read_with_parents(path, origins)
     for text in overrides:
         key, _ = parse_override(text)
+        for below in [name for name in origins if name[: len(key)] == key]:
+            del origins[below]  # the file's lines say nothing about what replaces them
         origins[key] = (COMMAND_LINE, None)
     values = with_overrides(values, overrides)
     return checked(kind, values, origins=origins, where=path)

@@ -16,7 +16,17 @@ from ctdenoise.core.provenance import JsonValue, canonical_json
 RUN_FILE = "run.json"
 """Name of the file."""
 
-_REPORTED = ("ctdenoise", "numpy", "scipy", "numba", "torch", "monai", "pydicom", "nibabel")
+_REPORTED = (
+    "ctdenoise",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "numba",
+    "torch",
+    "monai",
+    "pydicom",
+    "nibabel",
+)
 
 
 @dataclass(frozen=True, slots=True)

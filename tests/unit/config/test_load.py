@@ -100,6 +100,14 @@ def test_a_wrong_override_says_that_it_came_from_the_command_line():
         load_settings(Root, None, ["stesp=3"])
 
 
+def test_a_wrong_list_from_the_command_line_is_not_blamed_on_the_file(tmp_path):
+    path = write(tmp_path, "doses: [0.5, 0.25]\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Root, path, ["doses=[0.5, x]"])
+    assert "line" not in str(caught.value)
+    assert "--set `doses.1`" in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["steps", "=3", "a..b=3", ".a=1"])
 def test_a_malformed_override_is_refused(text):
     with pytest.raises(SettingsError, match="key=value"):
