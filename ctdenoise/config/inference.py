@@ -20,8 +20,9 @@ class InferSettings(Settings):
     """Where to compute; auto takes a GPU if there is one."""
 
     precision: Literal["float32", "bf16"] = "float32"
-    """float32 is exact to rounding. bf16 takes half the time where the processor has it, and moves
-    the result by about 1 HU (root mean square) for RED-CNN."""
+    """float32 is exact to rounding. bf16 takes half the time on processors that compute with it
+    (and is far slower on those that do not), and moves the result by about 1 HU (root mean square)
+    for RED-CNN."""
 
     batch: int | None = Field(default=None, ge=1)
     """Slices (or tiles) computed together, where memory allows; 1 on a CPU and 8 on a GPU unless

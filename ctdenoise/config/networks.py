@@ -29,9 +29,10 @@ class RedCnnSettings(Settings):
     """Cut the output at the low end of the HU range, as the paper does. Off: air keeps its noise
     on both sides, so its mean stays right."""
 
-    init: Literal["kaiming", "gaussian"] = "kaiming"
-    """How weights are drawn: kaiming keeps the signal's size from layer to layer; gaussian is the
-    paper's normal distribution of standard deviation 0.01, which learns much more slowly."""
+    init: Literal["scaled", "gaussian"] = "scaled"
+    """How weights are drawn at first: `gaussian` has the paper's standard deviation of 0.01;
+    `scaled` follows the width of the layer (0.012 at 96 channels, 0.02 at 32), which learns
+    faster in narrow networks."""
 
     start_as_identity: bool = True
     """Set the last layer to zero at first, so that an untrained network returns its input."""

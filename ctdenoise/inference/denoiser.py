@@ -13,6 +13,7 @@ How Hounsfield units are kept safe:
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +31,18 @@ from ctdenoise.core.provenance import JsonValue, Step, digest
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import CheckpointError
-from ctdenoise.inference.engine import Engine, Plan, TorchEngine, choose_device, plan_work, run
+from ctdenoise.inference.engine import (
+    Engine,
+    Plan,
+    TorchEngine,
+    choose_device,
+    lacks_bf16,
+    plan_work,
+    run,
+)
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+
+_log = logging.getLogger(__name__)
 
 REGISTERED = ("identity",)
 """Names that `load_denoiser` knows without a file."""
@@ -97,6 +108,11 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
     settings = settings or InferSettings()
     device = choose_device(settings.device)
     checkpoint = _checkpoint_of(name_or_path)
+    if settings.precision == "bf16" and lacks_bf16(device):
+        _log.warning(
+            "This processor does not compute in bfloat16: precision bf16 will be far slower than "
+            "float32 here. Leave it out."
+        )
     engine = TorchEngine(checkpoint.build(), device, settings.precision)
     return NetworkDenoiser(checkpoint, engine, settings)
 

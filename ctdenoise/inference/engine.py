@@ -114,6 +114,19 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
+def lacks_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is known to be slow on a device: a processor that must imitate it.
+
+    Imitated, RED-CNN takes more than ten times as long as in float32.
+    """
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    found = torch.cpu.get_capabilities()
+    return found.get("architecture") == "x86_64" and not any(
+        found.get(name) for name in ("avx512_bf16", "amx_bf16")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How slices of one size go through an engine.

@@ -43,19 +43,20 @@ def transposed_convolution(inputs: int, outputs: int, size: int) -> nn.ConvTrans
 
 def draw_weights(
     layer: nn.Conv2d | nn.ConvTranspose2d,
-    kind: Literal["kaiming", "gaussian"],
+    kind: Literal["scaled", "gaussian"],
     generator: torch.Generator | None,
 ) -> None:
     """Draw the initial weights of a layer; biases become zero.
 
     Args:
         layer: A convolution, plain or transposed, of stride 1.
-        kind: "gaussian" is N(0, 0.01^2). "kaiming" is N(0, 2 / n) with n the products summed in one
-            output pixel, which keeps the variance through ReLUs (He et al. 2015).
+        kind: "gaussian" is N(0, 0.01^2), as in Chen et al. 2017. "scaled" is N(0, 1 / (3 n)) with n
+            the products summed in one output pixel: the variance that torch's own default draws
+            with, and nearly the paper's at 96 channels, but right for any width.
         generator: Source of randomness; None for torch's global one.
     """
     summed = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
-    std = GAUSSIAN_STD if kind == "gaussian" else (2.0 / summed) ** 0.5
+    std = GAUSSIAN_STD if kind == "gaussian" else (3.0 * summed) ** -0.5
     nn.init.normal_(layer.weight, std=std, generator=generator)
     _clear_bias(layer)
 

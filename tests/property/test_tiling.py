@@ -42,7 +42,9 @@ def network() -> DenoisingNetwork:
     chosen = RedCnnSettings(channels=4, start_as_identity=False)
     net = build_network(chosen, generator=torch.Generator().manual_seed(2)).eval()
     with torch.no_grad():
-        net.tconv5.weight.mul_(0.1)  # type: ignore[operator,union-attr]  # a layer of RedCnn
+        for weights in net.parameters():
+            weights.mul_(6**0.5)  # keeps the size of the signal from layer to layer
+        net.get_parameter("tconv5.weight").mul_(0.1)
     return net
 
 

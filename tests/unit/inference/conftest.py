@@ -74,7 +74,8 @@ def trained() -> Checkpoint:
     """A RED-CNN that changes its input visibly, as a trained one does."""
     settings = RedCnnSettings(channels=6, start_as_identity=False)
     network = build_network(settings, generator=torch.Generator().manual_seed(3))
-    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    # Weights that keep the size of the signal (He et al. 2015), as training makes them.
+    weights = {name: 6**0.5 * tensor for name, tensor in network.state_dict().items()}
     weights["tconv5.weight"] *= 0.05
     weights["tconv5.bias"] += 0.002
     return Checkpoint(settings, weights, HuRange())

@@ -230,3 +230,11 @@ class TestLoad:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         with pytest.raises(UsageError, match="GPU"):
             load_denoiser("identity", InferSettings(device="cuda"))
+
+    def test_bf16_on_a_processor_without_it_is_warned_of(self, monkeypatch, caplog):
+        lacking = {"architecture": "x86_64", "avx512_bf16": False}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: lacking, raising=False)
+        load_denoiser("identity", InferSettings(device="cpu"))
+        assert caplog.text == ""
+        load_denoiser("identity", InferSettings(device="cpu", precision="bf16"))
+        assert "slower" in caplog.text

@@ -13,6 +13,7 @@ from ctdenoise.errors import SettingsError, UsageError
 from ctdenoise.inference.engine import (
     TorchEngine,
     choose_device,
+    lacks_bf16,
     padded_shape,
     plan_work,
     run,
@@ -71,6 +72,20 @@ def test_auto_takes_the_gpu_that_is_there_and_cpu_does_not(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "lacks"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, False),
+        ({"architecture": "aarch64"}, False),
+    ],
+)
+def test_a_processor_that_imitates_bfloat16_is_told(monkeypatch, capabilities, lacks):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert lacks_bf16(CPU) is lacks
+    assert not lacks_bf16(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (20, 64), (21, 21), (30, 7)])

@@ -12,7 +12,7 @@ from ctdenoise.networks.blocks import as_plain_convolution, draw_weights, transp
 @pytest.mark.parametrize(("inputs", "outputs", "size"), [(1, 3, 3), (4, 2, 5), (3, 1, 2)])
 def test_a_folded_layer_gives_the_same_maps(inputs, outputs, size):
     layer = transposed_convolution(inputs, outputs, size)
-    draw_weights(layer, "kaiming", torch.Generator().manual_seed(0))
+    draw_weights(layer, "scaled", torch.Generator().manual_seed(0))
     nn.init.constant_(layer.bias, 0.3)
     maps = torch.rand(2, inputs, 9, 11, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

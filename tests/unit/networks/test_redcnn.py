@@ -122,12 +122,32 @@ def test_a_fresh_identity_start_still_learns():
     assert losses[-1] < losses[0]
 
 
-def test_kaiming_weights_keep_the_size_of_the_signal():
-    net = network(small(channels=32), seed=3)
-    weight = net.state_dict()["conv3.weight"]
-    expected = (2 / (32 * 25)) ** 0.5
-    # 25,600 draws: the standard error of a standard deviation is 0.44 %; five of them.
-    assert float(weight.std()) == pytest.approx(expected, rel=0.022)
+@pytest.mark.parametrize("channels", [16, 32])
+def test_scaled_weights_shrink_with_the_width_of_the_layer(channels):
+    weight = network(small(channels=channels), seed=3).state_dict()["conv3.weight"]
+    expected = (3 * channels * 25) ** -0.5
+    # 6,400 draws or more: the standard error of a standard deviation is 0.9 %; five of them.
+    assert float(weight.std()) == pytest.approx(expected, rel=0.045)
+
+
+def test_a_narrow_network_learns_more_in_its_first_steps_than_with_the_weights_of_the_paper():
+    generator = torch.Generator().manual_seed(11)
+    full = 0.25 + 0.02 * torch.randn(4, 1, 9, 9, generator=generator)
+    full = F.interpolate(full, size=(40, 40), mode="bicubic")
+    low = full + 0.01 * torch.randn(full.shape, generator=generator)
+    errors = {}
+    for init in ("scaled", "gaussian"):
+        net = network(RedCnnSettings(channels=8, init=init), seed=1).train()
+        optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+        for _ in range(40):
+            loss = (net(low).image - full).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        errors[init] = loss.item()
+    before = (low - full).square().mean().item()
+    assert errors["scaled"] < 0.9 * before
+    assert errors["scaled"] < errors["gaussian"]
 
 
 def test_gaussian_weights_have_the_deviation_of_the_paper():

@@ -52,7 +52,7 @@ def study(volume, tmp_path) -> Path:
 def model(tmp_path) -> Path:
     settings = RedCnnSettings(channels=4, start_as_identity=False)
     network = build_network(settings, generator=torch.Generator().manual_seed(3))
-    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    weights = {name: 6**0.5 * tensor for name, tensor in network.state_dict().items()}
     weights["tconv5.weight"] *= 0.05
     return save_checkpoint(tmp_path / "model.safetensors", Checkpoint(settings, weights, HuRange()))
 
