@@ -104,7 +104,7 @@ def derived_header(
     _reference(out, source)
     _set_equipment(out, source, derivation, series.moment)
     _keep_lossy(out, source, lossy)
-    if derivation.is_synthetic or source.get("SyntheticData") == "YES":
+    if derivation.is_synthetic:  # the YES of a source was copied with its header
         out.SyntheticData = "YES"
     if is_simulated:
         _label_simulated(out, source, derivation)

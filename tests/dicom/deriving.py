@@ -68,6 +68,7 @@ def rich(dataset: Dataset, index: int) -> None:
     dataset.add_new((0x6000, 0x3000), "OW", bytes(dataset.Rows * dataset.Columns // 8))
     dataset.add_new((0x6002, 0x0100), "US", 16)
     dataset.add_new((0x6002, 0x0102), "US", 12)
+    dataset.add_new((0x6004, 0x0100), "US", 1)  # without OverlayData
     dataset.add_new((0x5000, 0x3000), "OW", b"\0\0")
 
 
