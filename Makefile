@@ -33,7 +33,7 @@ types: .venv/set-up-dev ## Check the types.
 	$(BIN)/mypy
 
 layers: .venv/set-up-dev ## Check that imports go down the layers only.
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 docs: .venv/set-up-dev ## Build the documentation into docs/_build/html; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -24,7 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from ctdenoise.config.base import Settings
 
-HELP_WIDTH = 96
+HELP_WIDTH = 82
 UNION = (Union, types.UnionType)
 
 
