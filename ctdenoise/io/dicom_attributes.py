@@ -228,13 +228,13 @@ _DROPPED_TAGS = {
 
 
 def is_dropped(tag: BaseTag, *, is_simulated: bool) -> bool:
-    """Whether an element never goes into a derived series, whatever its value.
+    """Whether a standard element never goes into a derived series, whatever its value.
 
     Args:
         tag: Its tag.
         is_simulated: Whether the dose of the derived series is simulated.
     """
-    if tag.is_private or tag.group in (0x0002, 0xFFFA, 0xFFFC) or 0x5000 <= tag.group <= 0x50FF:
+    if tag.group in (0x0002, 0xFFFA, 0xFFFC) or 0x5000 <= tag.group <= 0x50FF:
         return True
     if tag in _DROPPED_TAGS[Fate.DROPPED]:
         return True

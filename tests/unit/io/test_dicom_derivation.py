@@ -98,3 +98,11 @@ def test_source_date_epoch_decides_the_moment(monkeypatch: pytest.MonkeyPatch) -
 def test_an_unusable_timezone_is_ignored(offset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     assert run_moment(offset).utcoffset() == timedelta(0)
+
+
+def test_another_version_of_the_program_makes_another_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = derivation_of([DENOISE]).key
+    monkeypatch.setattr("ctdenoise.io.dicom_derivation.__version__", "999.0")
+    assert derivation_of([DENOISE]).key != before
