@@ -53,9 +53,10 @@ def test_private_elements_go_at_every_depth(tmp_path: Path) -> None:
         (["", "ISO 2022 IR 87"], b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", b"Chest"),
         ("ISO_IR 192", "M\u00fcller^J\u00f6rg".encode(), "Sch\u00e4del".encode()),
         ("ISO_IR 100", "M\u00fcller^J\u00f6rg".encode("latin1"), "Sch\u00e4del".encode("latin1")),
+        ("ISO_IR 192", b"M\xfcller^J", b"Chest"),
         ("ISO_IR 999", b"M\xfcller^J", b"Sch\xe4del"),
     ],
-    ids=["japanese", "utf-8", "latin-1", "unknown"],
+    ids=["japanese", "utf-8", "latin-1", "no utf-8", "unknown"],
 )
 def test_names_keep_their_bytes_in_every_character_set(
     tmp_path: Path, character_set: str | list[str], name: bytes, description: bytes, syntax: str
