@@ -151,7 +151,7 @@ def test_settings_in_commands_are_accepted(place, line):
     named = [value for option, value in pairwise(tokens) if option == "--config"]
     kind, ready = SETTINGS[tokens[0]]
     file = find_settings_file(tokens[0], named[0] if named else ready or tokens[1])
-    load_settings(kind, file, changes)
+    assert isinstance(load_settings(kind, file, changes), kind), place
 
 
 @pytest.mark.parametrize(("place", "line"), commands_of("make"))
