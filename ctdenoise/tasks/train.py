@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ from ctdenoise.training.state import (
     restore_state,
     save_state,
 )
+
+_log = logging.getLogger(__name__)
 
 SETTINGS_FILE = "settings.yaml"
 
@@ -112,6 +115,13 @@ def run(
         events = TensorBoardEvents(out, after=progressed.step)
         records.callback(events.close)
         outcome = train(job, progressed, out=out, recorders=(table, events), progress=progress)
+    best = outcome.progressed.best
+    if best is not None and best.rmse_hu >= best.baseline_rmse_hu:
+        _log.warning(
+            "The network is no better than doing nothing (%.2f HU). Train longer, or with a "
+            "smaller optimizer.learning_rate and a longer schedule.warmup_steps.",
+            best.baseline_rmse_hu,
+        )
     seconds = time.perf_counter() - started
     _write_run(out, job, outcome, seconds)
     return _report(out, outcome, seconds)
@@ -143,6 +153,12 @@ def _same_settings(settings: TrainSettings, out: Path) -> TrainSettings:
 
 def _resumed(job: TrainingJob, out: Path) -> Progressed:
     _, before = read_progress(out)
+    if before.arithmetic != job.identity.arithmetic:
+        _log.warning(
+            "Computed on %s before and on %s now: the result will not be the same bit for bit.",
+            before.arithmetic,
+            job.identity.arithmetic,
+        )
     problems = _differences(before, job.identity)
     if problems:
         raise UsageError(
@@ -168,10 +184,6 @@ def _differences(before: RunIdentity, now: RunIdentity) -> list[str]:
         problems.append(f"the seed was {before.seed} and is {now.seed}")
     if before.data_digest != now.data_digest:
         problems.append("the pairs are others, or in another order")
-    if before.arithmetic != now.arithmetic:
-        problems.append(
-            f"it was computed with {before.arithmetic}, and this machine would use {now.arithmetic}"
-        )
     return problems
 
 

@@ -109,7 +109,7 @@ def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: in
     )
     return TrainingJob(
         settings=settings,
-        identity=RunIdentity(seed, data_digest(pairs), f"{device.type} {precision}"),
+        identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision)),
         network=network,
         optimizer=build_optimizer(settings.optimizer, network),
         loss=build_loss(settings.loss),
@@ -136,6 +136,16 @@ def data_digest(pairs: Sequence[PairFiles]) -> str:
             for manifest in manifests
         ]
     )
+
+
+def _arithmetic(device: torch.device, precision: Precision) -> str:
+    """What the last bits of a result depend on: sums are cut differently for each."""
+    where = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"cpu with {torch.get_num_threads()} threads"
+    )
+    return f"{where}, {precision}"
 
 
 def _first_network(settings: TrainSettings, hu_range: HuRange, seed: int) -> DenoisingNetwork:

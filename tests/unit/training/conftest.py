@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.pair import Exposure, Pair
@@ -16,6 +17,15 @@ from ctdenoise.io.pairs import PairFiles, find_pairs, write_pairs
 from tests.builders import water_disc
 
 MakePair = Callable[..., PairFiles]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Tiny networks on one thread: threads that wait for each other cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
