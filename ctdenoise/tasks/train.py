@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 SETTINGS_FILE = "settings.yaml"
 
+LEAST_CHANGE = 0.999
+"""A validation RMSE above this share of the low-dose images' own is no improvement."""
+
 MAY_CHANGE = frozenset({"steps"})
 """Settings that a resumed run may change."""
 
@@ -116,7 +119,7 @@ def run(
         records.callback(events.close)
         outcome = train(job, progressed, out=out, recorders=(table, events), progress=progress)
     best = outcome.progressed.best
-    if best is not None and best.rmse_hu >= best.baseline_rmse_hu:
+    if best is not None and best.rmse_hu > LEAST_CHANGE * best.baseline_rmse_hu:
         _log.warning(
             "The network is no better than doing nothing (%.2f HU). Train longer, or with a "
             "smaller optimizer.learning_rate and a longer schedule.warmup_steps.",

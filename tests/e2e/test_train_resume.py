@@ -17,12 +17,12 @@ SETTINGS = (
     "network.channels=4",
     "patches.size=32",
     "batch_size=2",
-    "steps=40",
-    "validation.every=10",
+    "steps=20",
+    "validation.every=5",
     "validation.slices=1",
     "validation.crop=32",
     "record_every=1",
-    "checkpoint_every=10",
+    "checkpoint_every=5",
 )
 TIMINGS = ("patches_per_second", "seconds")
 
@@ -58,14 +58,14 @@ def test_a_run_that_was_stopped_in_the_middle_ends_as_if_it_never_was(
     pair, whole, tmp_path, number
 ):
     out = tmp_path / "run"
-    first = stopped(*_words(pair, out), when=lambda: len(_lines(out)) >= 13, with_signal=number)
+    first = stopped(*_words(pair, out), when=lambda: len(_lines(out)) >= 8, with_signal=number)
     assert first.code == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     done = len(_lines(out))
-    assert 13 <= done < 40
+    assert 8 <= done < 20
     second = ctdenoise(*_words(pair, out), "--resume")
     assert second.code == 0, second.stderr
     assert _result(out) == _result(whole)
-    assert len(_lines(out)) == 40
+    assert len(_lines(out)) == 20
 
 
 def test_other_settings_are_refused_on_resume_and_the_written_ones_accepted(pair, whole):

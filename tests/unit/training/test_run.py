@@ -135,8 +135,10 @@ def test_a_run_can_be_prolonged(pairs, tiny, tmp_path):
     assert _figures(tmp_path / "parts") == _figures(tmp_path / "whole")
 
 
-def test_training_brings_the_loss_and_the_error_down(pairs, tiny, tmp_path):
-    settings = tiny.replaced(
+@pytest.fixture
+def learning(tiny):
+    """Enough steps and channels to learn something."""
+    return tiny.replaced(
         steps=150,
         hu_range={"low": 0, "high": 1000},
         optimizer={"learning_rate": 5e-3},
@@ -146,7 +148,10 @@ def test_training_brings_the_loss_and_the_error_down(pairs, tiny, tmp_path):
         record_every=10,
         checkpoint_every=150,
     )
-    report = task.run(pairs, settings, out=tmp_path / "run")
+
+
+def test_training_brings_the_loss_and_the_error_down(pairs, learning, tmp_path):
+    report = task.run(pairs, learning, out=tmp_path / "run")
     rows = read_metrics(tmp_path / "run")
     assert float(rows[-1]["loss"]) < 0.6 * float(rows[0]["loss"])
     assert report.val_rmse_hu < 0.8 * report.baseline_rmse_hu
@@ -225,17 +230,15 @@ def test_a_start_in_another_hu_range_or_size_is_refused(pairs, tiny, tmp_path):
     assert not (tmp_path / "second").exists()
 
 
-def test_bfloat16_trains_to_nearly_the_same_network(pairs, tiny, tmp_path):
+def test_bfloat16_learns_what_float32_learns(pairs, learning, tmp_path):
+    gains_hu = {}
     for precision in ("float32", "bfloat16"):
-        settings = tiny.replaced(steps=40, precision=precision, checkpoint_every=40)
-        task.run(pairs, settings, out=tmp_path / precision)
-    exact, rough = (
-        float(read_metrics(tmp_path / name)[-1]["val_rmse_hu"]) for name in ("float32", "bfloat16")
-    )
-    baseline = float(read_metrics(tmp_path / "float32")[-1]["val_baseline_rmse_hu"])
-    assert rough != exact
-    # bfloat16 keeps 8 bits: the learnt gain over the baseline may differ by a few per cent.
-    assert abs(rough - exact) < 0.1 * (baseline - exact)
+        settings = learning.replaced(precision=precision, steps=100)
+        report = task.run(pairs, settings, out=tmp_path / precision)
+        gains_hu[precision] = report.baseline_rmse_hu - report.val_rmse_hu
+    # bfloat16 keeps 8 bits, and small differences grow over the steps: the gains differ somewhat.
+    assert gains_hu["bfloat16"] != gains_hu["float32"]
+    assert gains_hu["bfloat16"] > 0.75 * gains_hu["float32"] > 2
 
 
 def test_a_taken_folder_is_refused_and_left_alone(pairs, tiny, tmp_path):
