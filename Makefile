@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-out
 TESTS ?= tests
+# Processes that share the tests; torch gets one thread in each.
 WORKERS ?= 2
 SET_UP := pyproject.toml .ci/constraints.txt .ci/set_up.py
 
@@ -21,7 +22,7 @@ demo: .venv/set-up-report ## Run the whole chain on a phantom; the result is in 
 	$(BIN)/ctdenoise demo --out $(OUT)
 
 test: .venv/set-up-dev ## Run the test suite (TESTS=tests/unit for a part of it).
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 check: lint types layers test docs ## Everything that must pass before a change is handed in.
 
