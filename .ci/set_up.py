@@ -20,7 +20,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -118,11 +117,11 @@ def make_venv() -> str:
 def gather(python: str, requirements: list[str], house: Path) -> None:
     """Fetch the wheels that the house lacks; the only step that uses a network."""
     say(f"gathering wheels in {house} (once)")
-    with tempfile.TemporaryDirectory(dir=house) as incoming:
-        pip(python, "wheel", "--wheel-dir", incoming, "--find-links", str(house), requirements)
-        # Each wheel appears whole or not at all, so an interruption leaves nothing to mistrust.
-        for wheel in Path(incoming).glob("*.whl"):
-            wheel.replace(house / wheel.name)
+    incoming = house / "incoming"  # a wheel joins the others when pip is done with all of them
+    shutil.rmtree(incoming, ignore_errors=True)
+    pip(python, "wheel", "--wheel-dir", str(incoming), "--find-links", str(house), requirements)
+    for wheel in incoming.glob("*.whl"):
+        wheel.replace(house / wheel.name)
 
 
 def install(python: str, requirements: list[str], house: Path) -> None:
@@ -164,4 +163,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
