@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -147,8 +148,19 @@ def write_nifti(
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
     with staged_file(path) as stage:
-        nib.save(image, stage)
+        _save(image, stage)
     return path
+
+
+def _save(image: nib.Nifti1Image, path: Path) -> None:
+    """Write an image and close its file even if the disk is full, which `nib.save` does not."""
+    with path.open("wb") as file:
+        if path.suffix != ".gz":
+            image.to_stream(file)
+            return
+        # No name and no time inside: the same image gives the same bytes.
+        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+            image.to_stream(packed)
 
 
 def read_labels(path: Path | str, like: Geometry) -> LabelArray:

@@ -133,9 +133,13 @@ def _draw(
     drawing = PhantomSettings(
         phantom=TorsoSettings(level_mm=level_mm),
         grid=GridSettings(
-            size=settings.size, slices=settings.slices, slice_spacing_mm=settings.slice_spacing_mm
+            size=settings.size,
+            slices=settings.slices,
+            slice_spacing_mm=settings.slice_spacing_mm,
+            slice_thickness_mm=settings.slice_thickness_mm,
         ),
         seed=seed,
+        exposure_mas=settings.exposure_mas,
     )
     phantom.run(drawing, out=out, progress=progress)
     return out / "dicom"
@@ -150,9 +154,11 @@ def _make_low_dose(
     seed: int,
     progress: Progress,
 ) -> None:
-    # A phantom has no noise of its own: all the noise of the dose is added, not the difference.
-    changes = (f"dose={settings.dose}", "source_noise=none")
-    dose = load_settings(SimulateSettings, find_settings_file("simulate", "default"), changes)
+    changes = (
+        f"dose={settings.dose}",
+        f"kernel={{name: gaussian, f50_per_mm: {settings.kernel_f50_per_mm}}}",
+    )
+    dose = load_settings(SimulateSettings, find_settings_file("simulate", "phantom"), changes)
     simulate.run(
         study, dose, out=stage / LOW_DOSE, file_format="dicom", seed=seed, progress=progress
     )

@@ -19,7 +19,7 @@ from ctdenoise.io.pairs import write_pairs
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
-from ctdenoise.io.write import write_series
+from ctdenoise.io.write import check_writable, write_series
 from ctdenoise.simulation.low_dose import simulate_doses
 
 COMMAND = "simulate"
@@ -80,6 +80,8 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     start = time.perf_counter()
     require_free_folder(out)
     volume = read_volume(study, series=series)
+    if file_format == "dicom":
+        check_writable(volume, "dicom")
     label_map = None if labels is None else read_labels(labels, volume.geometry)
     read = time.perf_counter()
     pairs = simulate_doses(volume, settings, stream(seed, COMMAND), progress=progress)

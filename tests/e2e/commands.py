@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+from ctdenoise.cli.app import app
+from ctdenoise.cli.failure import guarded
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,20 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": "160", "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
 
 
-def ctdenoise(*words: str | Path, timeout_s: float = 600) -> Outcome:
-    """Run a command to its end."""
+def ctdenoise(*words: str | Path) -> Outcome:
+    """Run a command to its end, in this process: the imports are paid for once."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            code = guarded(app, [str(word) for word in words])
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    return Outcome(code, stdout.getvalue(), stderr.getvalue())
+
+
+def ctdenoise_process(*words: str | Path, timeout_s: float = 600) -> Outcome:
+    """Run a command to its end in a process of its own, as a shell does."""
     done = subprocess.run(
         _arguments(words),
         capture_output=True,
