@@ -55,10 +55,10 @@ NetworkSettings = Annotated[RedCnnSettings | IdentitySettings, Field(discriminat
 class HuRangeSettings(Settings):
     """The Hounsfield units that are 0 and 1 for a network."""
 
-    low: float = -1024.0
-    """HU that becomes 0."""
+    low: float = 0.0
+    """HU that becomes 0; 0 is water. It is a scale, not a clip: air becomes -1."""
 
-    high: float = 3071.0
+    high: float = 1000.0
     """HU that becomes 1."""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ctdenoise.config.load import checked
@@ -128,8 +128,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path:
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in checkpoint.weights.items()
     }
+    # Through bytes: safetensors' own writer hides the reason of a failure, such as a full disk.
+    content = save(weights, metadata)
     with staged_file(path) as stage:
-        save_file(weights, stage, metadata)
+        stage.write_bytes(content)
     return path
 
 

@@ -86,7 +86,11 @@ def run(
         _make_low_dose(stage, study, cohort, settings, seed=seed, progress=progress)
         clock.lap("simulate")
         training = load_settings(TrainSettings, find_settings_file("train", settings.training))
-        train.run([stage / COHORT], training, out=stage / MODEL, seed=seed, progress=progress)
+        trained = train.run(
+            [stage / COHORT], training, out=stage / MODEL, seed=seed, progress=progress
+        )
+        if trained.stopped == "interrupted":  # a run that can be resumed is no demonstration
+            raise KeyboardInterrupt
         clock.lap("train")
         infer.run(
             stage / LOW_DOSE,

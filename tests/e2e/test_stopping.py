@@ -1,15 +1,13 @@
-"""A run that is stopped leaves nothing partial, and training goes on bit for bit."""
+"""A run that is stopped leaves nothing partial; for training see test_train_resume.py."""
 
 from __future__ import annotations
 
-import csv
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.commands import ctdenoise, files_below, stopped
-from tests.e2e.conftest import TINY_TRAINING
 
 STOPPED = 130
 
@@ -48,29 +46,3 @@ def test_a_stopped_simulation_leaves_nothing(larger_study, tmp_path):
     )
     assert outcome.code == STOPPED, outcome
     assert files_below(tmp_path) == []
-
-
-def without_timing(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        {k: v for k, v in row.items() if "second" not in k and "per_s" not in k} for row in rows
-    ]
-
-
-def test_a_stopped_training_goes_on_to_the_same_bits(pair, tmp_path):
-    training = (*TINY_TRAINING, "--set", "steps=150", "--set", "validation.every=50")
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert ctdenoise("train", pair, "--out", whole, *training).code == 0
-    metrics = parts / "metrics.csv"
-    outcome = stopped(
-        *("train", pair, "--out", parts, *training),
-        when=lambda: metrics.is_file() and len(metrics.read_text().splitlines()) > 1,
-    )
-    assert outcome.code == STOPPED, outcome
-    assert "--resume" in outcome.stdout + outcome.stderr
-    assert not list(parts.rglob(".ctdenoise-partial-*"))
-    resumed = ctdenoise("train", pair, "--out", parts, "--resume", *training)
-    assert resumed.code == 0, resumed.stderr
-    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    assert without_timing(metrics) == without_timing(whole / "metrics.csv")

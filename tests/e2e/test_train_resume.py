@@ -53,7 +53,7 @@ def whole(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_was_stopped_in_the_middle_ends_as_if_it_never_was(
     pair, whole, tmp_path, number
 ):
