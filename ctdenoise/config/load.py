@@ -233,5 +233,10 @@ def write_settings(folder: Path, settings: Settings) -> Path:
         settings: What the run was made with, defaults included.
     """
     path = folder / "settings.yaml"
-    path.write_text(yaml.safe_dump(settings.as_json(), sort_keys=False), encoding="utf-8")
+    path.write_text(settings_text(settings), encoding="utf-8")
     return path
+
+
+def settings_text(settings: Settings) -> str:
+    """Settings as YAML, defaults included, in the order in which they are declared."""
+    return yaml.safe_dump(settings.as_json(), sort_keys=False)

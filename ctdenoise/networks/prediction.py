@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -60,13 +61,13 @@ class DenoisingNetwork(nn.Module):
         super().__init__()
         self.constraints = constraints
 
+    @abstractmethod
     def forward(self, scaled: Tensor) -> Prediction:
         """Denoise a batch.
 
         Args:
             scaled: Low-dose images in network scale, [batch, channel, y, x].
         """
-        raise NotImplementedError
 
     def folded(self) -> Self:
         """An equal network, arranged for fast prediction; may be the network itself.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from ctdenoise.config.evaluation import EvaluateSettings, PageSettings
+from ctdenoise.config.load import settings_text
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
@@ -115,7 +115,7 @@ def write_page(folder: Path, content: PageContent) -> Path:
         slices=_slice_tables(content.tests),
         conventions=list(conventions([evaluation for _, evaluation in tests]).values()),
         difference_hu=f"{content.page.difference_hu:g}",
-        settings_text=yaml.safe_dump(content.settings.as_json(), sort_keys=False),
+        settings_text=settings_text(content.settings),
         command=content.command,
         versions=content.versions,
         made=content.made,

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ctdenoise.config.load import load_settings, write_settings
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.progress import SILENT, Progress
@@ -21,7 +19,7 @@ from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.runfile import RUN_FILE, Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.networks.checkpoint import MODEL_FILE
-from ctdenoise.training.job import TrainingJob, prepare_job
+from ctdenoise.training.job import TrainingJob, device_name, prepare_job
 from ctdenoise.training.loop import Outcome, Stopped, columns, train
 from ctdenoise.training.records import MetricsTable, TensorBoardEvents
 from ctdenoise.training.state import (
@@ -206,7 +204,7 @@ def _write_run(out: Path, job: TrainingJob, outcome: Outcome, seconds: float) ->
         command="train",
         settings=job.settings.as_json(),
         seed=job.identity.seed,
-        device=_device_name(job.device),
+        device=device_name(job.device),
         inputs={"data_digest": job.identity.data_digest, **job.trained_on},
         results={
             "steps": outcome.progressed.step,
@@ -228,12 +226,6 @@ def _replacing(out: Path) -> Iterator[Path]:
     """A folder on the same disk, to write a file in that then replaces one in `out`."""
     with tempfile.TemporaryDirectory(prefix=".ctdenoise-partial-", dir=out) as stage:
         yield Path(stage)
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return device.type
 
 
 def _report(out: Path, outcome: Outcome, seconds: float) -> TrainReport:

@@ -259,3 +259,10 @@ def _limits(values: Sequence[float | None]) -> list[float] | None:
     """Least and greatest of the known values, or None if none is known."""
     known = [value for value in values if value is not None]
     return [min(known), max(known)] if known else None
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is called in `run.json`: its type, and which GPU."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return device.type

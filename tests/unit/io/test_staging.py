@@ -72,11 +72,11 @@ def test_leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_kept(t
     (tmp_path / f".ctdenoise-partial-{dead}-ab-other").mkdir()
     with staged_folder(tmp_path / "out"):
         pass
-    assert names(tmp_path) == [
+    assert set(names(tmp_path)) == {
         f".ctdenoise-partial-{dead}-ab-other",
         f".ctdenoise-partial-{os.getppid()}-ab-out",
         "out",
-    ]
+    }
 
 
 def test_a_file_is_replaced_in_one_step_or_not_at_all(tmp_path):

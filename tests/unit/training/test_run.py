@@ -222,7 +222,7 @@ def test_a_start_in_another_hu_range_or_size_is_refused(pairs, tiny, tmp_path):
     first = task.run(pairs, tiny, out=tmp_path / "first")
     start = {"init_from": first.model}
     other_range = tiny.replaced(**start, hu_range={"low": -1000, "high": 2000})
-    with pytest.raises(UsageError, match="-1024 to 3071"):
+    with pytest.raises(UsageError, match="trained for 0 to 1000 HU, not -1000 to 2000 HU"):
         task.run(pairs, other_range, out=tmp_path / "second")
     other_size = tiny.replaced(**start, network={"name": "redcnn", "channels": 5})
     with pytest.raises(CheckpointError, match="conv1"):
