@@ -7,7 +7,8 @@ from monai.losses.dice import DiceLoss
 from torch import Tensor
 
 SMOOTHING = 1e-5
-"""Added to numerator and denominator, so that a class that is nowhere costs nothing."""
+"""Added to numerator and denominator, so that a class that is nowhere divides no zero by zero. It
+still costs up to 1 while the network gives it a share of its softmax."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def power_law_field(
 
     Returns:
         float32 [z, y, x], mean 0 and standard deviation 1 over the field that was made (which is
-        deeper than `shape` for thin stacks), periodic in y and x.
+        deeper than `shape` for thin stacks).
     """
     slices, rows, columns = shape
     deep = max(slices, int(np.ceil(_LEAST_DEPTH_MM / spacing_mm[0])))

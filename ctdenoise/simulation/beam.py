@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ctdenoise.simulation.scanner import Fan
+
 USUAL_KVP = 120.0
 """Tube voltage where none is known."""
 
@@ -15,6 +17,8 @@ _PHOTONS_PER_MAS = (4.2e5, 7.5e5, 1.12e6, 1.53e6)
 
 _ROW_MM = 0.6
 _USUAL_THICKNESS_MM = 3.0
+_REFERENCE_CELL_PER_MM = 1.2858 / 1085.6 / 595.0
+"""Channel width at the isocentre over distance squared, of the scanner that the table is for."""
 
 
 def mu_water_per_mm(kvp: float | None) -> float:
@@ -27,15 +31,20 @@ def mu_water_per_mm(kvp: float | None) -> float:
 
 
 def photons_of_exposure(
-    mas: float, *, kvp: float | None, slice_thickness_mm: float | None, views: int
+    mas: float, *, kvp: float | None, slice_thickness_mm: float | None, fan: Fan
 ) -> float:
     """N0: mean photons per channel and view without an object, for one slice.
+
+    The table is for a channel of the reference scanner; photons go with the solid angle of a
+    channel, which is its width at the isocentre over the square of the distance.
 
     Args:
         mas: Exposure of a turn.
         kvp: Tube voltage, kV; None is taken as 120.
         slice_thickness_mm: Nominal thickness; None is taken as 3.
-        views: Views in a turn.
+        fan: The fan beam: views in a turn, width of a channel, distance.
     """
     per_mas = float(np.interp(kvp or USUAL_KVP, _KVP, _PHOTONS_PER_MAS))
-    return per_mas * mas / views * (slice_thickness_mm or _USUAL_THICKNESS_MM) / _ROW_MM
+    cell = fan.channel_width_mm / fan.distance_mm**2 / _REFERENCE_CELL_PER_MM
+    thickness = slice_thickness_mm or _USUAL_THICKNESS_MM
+    return per_mas * cell * mas / fan.views * thickness / _ROW_MM

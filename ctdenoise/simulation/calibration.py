@@ -51,8 +51,12 @@ class Calibration:
 
 def calibration_slices(volume: CTVolume) -> CTVolume:
     """At most sixteen slices, evenly spread over a volume, to measure noise in."""
+    return volume.select(_calibration_indices(volume))
+
+
+def _calibration_indices(volume: CTVolume) -> list[int]:
     count = min(LANES, volume.shape[0])
-    return volume.select([int(i) for i in np.linspace(0, volume.shape[0] - 1, count).round()])
+    return [int(i) for i in np.linspace(0, volume.shape[0] - 1, count).round()]
 
 
 def noise_magnitude(volume: CTVolume) -> float | None:
@@ -93,7 +97,7 @@ def calibrate(
         settings.reference_mas if mas is None else mas,
         kvp=volume.acquisition.kvp,
         slice_thickness_mm=_thickness_mm(volume),
-        views=insertion.model.fan.views,
+        fan=insertion.model.fan,
     )
     guess = float(np.clip(guess, *PHOTON_LIMITS))
     if settings.source_noise == "subtract" and measured is not None and measured > LEAST_NOISE_HU:
@@ -119,7 +123,8 @@ def _fit_photons(
 ) -> float | None:
     """N0 at which the simulated full-dose noise is the target; None if none is found."""
     few = calibration_slices(volume)
-    exposure = relative_exposure(few, settings).astype(np.float32)
+    # Relative to the mean of the whole volume, as N0 is.
+    exposure = relative_exposure(volume, settings)[_calibration_indices(volume)].astype(np.float32)
     hu = without_padding(few)
     line_integrals = insertion.project(hu)
     statistics = native_noise(

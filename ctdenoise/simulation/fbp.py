@@ -6,12 +6,13 @@ import numba
 import numpy as np
 from scipy import fft
 
-from ctdenoise.config.dose import FixedKernelSettings
+from ctdenoise.config.dose import VIEW_MULTIPLE, FixedKernelSettings
 from ctdenoise.core.arrays import FloatArray
+from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.filters import fan_filter
 from ctdenoise.simulation.kernels import back_project_fan
 from ctdenoise.simulation.scanner import Fan, PixelGrid
-from ctdenoise.simulation.vectors import aligned_zeros
+from ctdenoise.simulation.vectors import aligned_zeros, require_whole_vectors
 
 _VIEWS_PER_TRANSFORM = 64
 """Views filtered together: their spectra stay in the cache."""
@@ -26,9 +27,17 @@ class FilteredBackProjection:
         fan: The fan beam.
         grid: The pixels.
         kernel: The reconstruction kernel.
+
+    Raises:
+        SimulationError: If the views of the fan are not a multiple of eight.
     """
 
     def __init__(self, fan: Fan, grid: PixelGrid, kernel: FixedKernelSettings) -> None:
+        if fan.views % VIEW_MULTIPLE:
+            raise SimulationError(
+                f"{fan.views} views cannot be back-projected.",
+                fix=f"Use a multiple of {VIEW_MULTIPLE}.",
+            )
         self.fan = fan
         self.grid = grid
         self._length = int(fft.next_fast_len(2 * fan.channels - 1, real=True))
@@ -50,7 +59,17 @@ class FilteredBackProjection:
         Args:
             weighted: Line integrals times `channel_weights`, [view, channel, lane], aligned.
             scale: Factor on the result.
+
+        Raises:
+            SimulationError: If the sinogram is not one of this fan, or its lanes are not a multiple
+                of `vectors.LANES`: the compiled loops do not check.
         """
+        if weighted.shape[:2] != (self.fan.views, self.fan.channels):
+            raise SimulationError(
+                f"A sinogram of {weighted.shape[0]} views of {weighted.shape[1]} channels is not "
+                f"one of this fan, which has {self.fan.views} of {self.fan.channels}."
+            )
+        require_whole_vectors(weighted.shape[2])
         response = (self._response * np.float32(scale))[None, :, None]
         threads = numba.get_num_threads()
         for first in range(0, self.fan.views, _VIEWS_PER_TRANSFORM):

@@ -20,6 +20,7 @@ from ctdenoise.errors import SimulationError, listed
 from ctdenoise.simulation.calibration import (
     Calibration,
     calibrate,
+    calibration_slices,
     noise_magnitude,
     relative_exposure,
     without_padding,
@@ -225,7 +226,7 @@ def _check(volume: CTVolume, model: ScanModel) -> None:
     outside = model.grid.radius_mm() > model.fan.field_radius_mm
     if not outside.any():
         return
-    tissue = without_padding(volume)[:, outside] > AIR_HU / 2
+    tissue = without_padding(calibration_slices(volume))[:, outside] > AIR_HU / 2
     if tissue.mean() > _OUTSIDE_WARNING:
         _log.warning(
             "Some of the patient lies outside the scan field of %.0f mm and stays without added "

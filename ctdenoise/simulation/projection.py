@@ -9,7 +9,7 @@ import numpy as np
 from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.simulation.kernels import Lines, project_lines
 from ctdenoise.simulation.scanner import Fan, PixelGrid
-from ctdenoise.simulation.vectors import aligned_zeros
+from ctdenoise.simulation.vectors import aligned_zeros, require_whole_vectors
 
 _EDGE = 1e-3
 """Rays stop this far (in pixels) inside the padded image, so that rounding never leaves it."""
@@ -63,7 +63,11 @@ class JosephProjector:
         Args:
             by_row: [y + 2, x + 2, lane].
             by_column: The transpose, [x + 2, y + 2, lane].
+
+        Raises:
+            SimulationError: If the number of lanes is not a multiple of `vectors.LANES`.
         """
+        require_whole_vectors(by_row.shape[2])
         sinogram = aligned_zeros(self.fan.views, self.fan.channels, by_row.shape[2])
         project_lines(by_row, by_column, self._lines, sinogram)
         return sinogram

@@ -19,6 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ctdenoise.core.arrays import FloatArray
+from ctdenoise.errors import SimulationError
 
 LANES = 16
 """Slices in one vector; the innermost axis of every array is a multiple of it."""
@@ -46,6 +47,19 @@ def inlined(function: Function) -> Function:
         fastmath=True, nogil=True, error_model="numpy", boundscheck=False, forceinline=True
     )
     return cast("Function", decorate(function))
+
+
+def require_whole_vectors(lanes: int) -> None:
+    """Refuse a number of slices that does not fill whole vectors: kernels would read past the end.
+
+    Raises:
+        SimulationError: If `lanes` is not a positive multiple of `LANES`.
+    """
+    if lanes < 1 or lanes % LANES:
+        raise SimulationError(
+            f"{lanes} slices side by side do not fill whole vectors.",
+            fix=f"Pad them to a multiple of {LANES}.",
+        )
 
 
 def aligned_zeros(*shape: int) -> FloatArray:

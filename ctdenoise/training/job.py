@@ -185,6 +185,10 @@ def _start_from(path: Path, network: DenoisingNetwork, hu_range: HuRange) -> Non
     network.load_state_dict({**fresh, **taken})
     new = [name for name in fresh if name not in taken]
     _log.info("Start from checkpoint %s; new: %s.", checkpoint.digest, ", ".join(new) or "nothing")
+    _log.warning(
+        "Validation holds out patients of this run; the checkpoint to start from may have learnt "
+        "from them. Judge the result on patients that neither run has seen."
+    )
 
 
 def _require_fitting(settings: TrainSettings, constraints: Constraints) -> None:

@@ -87,14 +87,13 @@ def class_shares(ranges: Sequence[SliceRange], tables: Mapping[str, ClassTable])
 
 def _table(files: PairFiles, wanted: Mapping[str, int]) -> ClassTable:
     table = np.zeros(256, dtype=np.uint8)
-    numbers = {name: number for number, name in files.label_names.items()}
     for key, wanted_class in wanted.items():
-        number = int(key) if key.isdigit() else numbers.get(key)
-        if number is None:
-            continue
-        if not 0 <= number < len(table):
+        # Several labels may carry one name: all of them are meant.
+        named = [number for number, name in files.label_names.items() if name == key]
+        numbers = [int(key)] if key.isdigit() else named
+        if not all(0 <= number < len(table) for number in numbers):
             raise SettingsError(f"label {key} is not within 0 to 255.", where="data.labels")
-        table[number] = wanted_class
+        table[numbers] = wanted_class
     return table
 
 

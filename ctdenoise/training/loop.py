@@ -57,7 +57,8 @@ def train(
 ) -> Outcome:
     """Train until the last step, until nothing is gained, or until Ctrl-C.
 
-    The same job and the same state give the same weights, bit for bit, on the same machine.
+    The same job and the same state give the same weights, bit for bit, on the same processor with
+    the same number of threads. On a GPU the cross-entropy of labels may add up in another order.
 
     Args:
         job: Network, data, settings.
@@ -78,6 +79,7 @@ def train(
     with (
         stop_at_step_boundary() as request,
         _torch_randomness_restored(job.device),
+        _repeatable_convolutions(),
         progress.stage("Training", settings.steps, done=first_step) as advance,
     ):
         while stopped is None:
@@ -280,4 +282,13 @@ def _torch_randomness_restored(device: torch.device) -> Iterator[None]:
     """Leave torch's global random state as it was: training seeds it before every step."""
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
+        yield
+
+
+@contextmanager
+def _repeatable_convolutions() -> Iterator[None]:
+    """On a GPU, float32 means float32 and convolutions add up in a fixed order."""
+    with torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False
+    ):
         yield

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctdenoise.config.dose import RampKernelSettings
 from ctdenoise.core.arrays import FloatArray
+from ctdenoise.errors import SimulationError
+from ctdenoise.simulation.fbp import FilteredBackProjection
 from ctdenoise.simulation.projection import JosephProjector, Projector
 from ctdenoise.simulation.scanner import Fan, PixelGrid
 from ctdenoise.simulation.vectors import LANES, aligned_zeros
@@ -64,3 +67,19 @@ def test_nothing_projects_to_nothing(projector):
 def test_positive_images_have_no_negative_line_integrals(seed):
     for projector in PROJECTORS:
         assert projector.project(images(seed)).min() >= 0
+
+
+@pytest.mark.parametrize("lanes", [1, LANES - 1, LANES + 8])
+def test_slices_that_do_not_fill_whole_vectors_are_refused(projector, lanes):
+    with pytest.raises(SimulationError, match="whole vectors"):
+        projector.project(images(0, lanes))
+
+
+def test_a_sinogram_of_another_fan_is_refused():
+    reconstruction = FilteredBackProjection(FAN, GRID, RampKernelSettings())
+    with pytest.raises(SimulationError, match="not one of this fan"):
+        reconstruction.reconstruct(aligned_zeros(FAN.views + 8, FAN.channels, LANES))
+    with pytest.raises(SimulationError, match="whole vectors"):
+        reconstruction.reconstruct(aligned_zeros(FAN.views, FAN.channels, LANES + 8))
+    with pytest.raises(SimulationError, match="multiple of 8"):
+        FilteredBackProjection(Fan(500.0, 0.01, 41, 20), GRID, RampKernelSettings())
