@@ -30,7 +30,7 @@ app = App(
 _COMMANDS = (
     ("inspect", _STEPS, "List the series in a folder: what they are, and what is wrong with them."),
     ("simulate", _STEPS, "Make low-dose twins of a normal-dose study."),
-    ("train", _STEPS, "Train a network on pairs that `simulate` made."),
+    ("train", _STEPS, "Train a network on pairs that simulate made."),
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("phantom", _TRY, "Make a study whose truth is known."),

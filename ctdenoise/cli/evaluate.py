@@ -12,13 +12,18 @@ from ctdenoise.cli.options import Config, Out, Overrides
 
 def evaluate(
     reference: Path,
+    /,
     *tests: Path,
     out: Out,
-    names: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
+    names: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+    ] = (),
     config: Config = None,
     overrides: Overrides = (),
     reference_series: str | None = None,
-    test_series: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
+    test_series: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+    ] = (),
 ) -> None:
     """Compare series with a reference: numbers, pictures, one page.
 

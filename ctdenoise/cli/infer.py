@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def infer(  # noqa: PLR0913 - each argument is an option of the command
     study: Path,
+    /,
     *,
     model: Annotated[str, Parameter(name=["--model", "-m"])],
     out: Out,

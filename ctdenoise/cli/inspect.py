@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ctdenoise.io.study import FoundSeries
 
 
-def inspect(study: Path) -> int:
+def inspect(study: Path, /) -> int:
     """List the series in a folder: what they are, and what is wrong with them.
 
     Ends with exit code 3 if nothing in the folder can be used as a CT series.

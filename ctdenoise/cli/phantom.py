@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def phantom(
     kind: Literal["water", "rods", "torso"],
+    /,
     *,
     out: Out,
     file_format: Annotated[Literal["dicom", "nifti"], Parameter(name="--format")] = "dicom",

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 def simulate(  # noqa: PLR0913 - each argument is an option of the command
     study: Path,
+    /,
     *,
     out: Out,
-    dose: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())] = (),
+    dose: Annotated[
+        tuple[float, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+    ] = (),
     config: Config = None,
     overrides: Overrides = (),
     series: Series = None,

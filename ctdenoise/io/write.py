@@ -42,7 +42,7 @@ def check_writable(volume: CTVolume, file_format: FileFormat = "same") -> None:
 
 
 def write_series(
-    volume: CTVolume, out: Path, *, series_number: int | None = None
+    volume: CTVolume, out: Path | str, *, series_number: int | None = None
 ) -> tuple[Path, ...]:
     """Write a volume as a DICOM CT series.
 
@@ -67,6 +67,7 @@ def write_series(
         InputError: If no series can hold the grid.
         OutputError: If the disk is full or the place cannot be written.
     """
+    out = Path(out)
     require_free_folder(out)
     if not _has_dicom_source(volume):
         check_new_series(volume)
