@@ -72,7 +72,7 @@ def test_without_any_evidence_the_reference_exposure_is_used(phantom):
         phantom, SETTINGS.replaced(reference_mas=50.0), np.random.default_rng(2)
     ).exposure
     assert exposure.calibrated_by == "setting"
-    assert exposure.photons == pytest.approx(1.12e6 * 50 / 256 * 5)
+    assert exposure.photons == pytest.approx(1.12e6 * 50 / 256 * 5 * 1.8 / 1.2858)
 
 
 def test_noise_that_no_photons_explain_falls_back_with_a_warning(phantom, caplog):
