@@ -2,88 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from ctdenoise.config.artefacts import ArtefactSettings
 from ctdenoise.config.base import Settings
+from ctdenoise.config.degradation import DegradationSettings
+from ctdenoise.config.kernels import AutoKernelSettings, KernelSettings
+from ctdenoise.config.scanner import ScannerSettings
 
-VIEW_MULTIPLE = 8
-"""The back-projector takes views in groups of this size."""
+_AIM = re.compile(r"\s*([0-9.eE+-]+)\s*(%|mas|hu)?\s*", re.IGNORECASE)
 
-
-class ScannerSettings(Settings):
-    """The fan beam: an arc of equiangular channels that turns around the patient.
-
-    The defaults are those of a Siemens-like whole-body scanner.
-    """
-
-    distances: Literal["header", "setting"] = "header"
-    """Take both distances from the series where its header gives them, or always from here."""
-    source_to_isocentre_mm: float = Field(595.0, gt=100, lt=2000)
-    """Focal spot to centre of rotation, mm."""
-    source_to_detector_mm: float = Field(1085.6, gt=100, lt=4000)
-    """Focal spot to detector, mm."""
-    channels: int = Field(736, ge=16, le=4096)
-    """Detector channels of one row."""
-    channel_pitch_mm: float = Field(1.2858, gt=0, lt=20)
-    """Distance of neighbouring channels at the detector, mm."""
-    views_per_turn: int = Field(1152, ge=16, le=8192, multiple_of=VIEW_MULTIPLE)
-    """Projections in one rotation, a multiple of 8."""
-
-    @model_validator(mode="after")
-    def _detector_behind_isocentre(self) -> Self:
-        if self.source_to_detector_mm <= self.source_to_isocentre_mm:
-            raise ValueError("source_to_detector_mm must be larger than source_to_isocentre_mm")
-        return self
+DoseUnit = Literal["fraction", "mas", "hu"]
 
 
-class AutoKernelSettings(Settings):
-    """The kernel that the series' ConvolutionKernel names; soft where it is unknown."""
+class DoseAim(Settings):
+    """How low a dose is wanted, in one of three units."""
 
-    name: Literal["auto"] = "auto"
-    """Kind of kernel."""
+    value: float = Field(gt=0)
+    """The number."""
+    unit: DoseUnit = "fraction"
+    """`fraction` of the dose of the scan in (0, 1]; `mas`: exposure of the twin; `hu`: noise level
+    of the twin."""
 
+    @classmethod
+    def parsed(cls, text: float | str) -> DoseAim:
+        """The aim that a number or a text such as "25 %", "50 mAs" or "30 HU" states."""
+        found = _AIM.fullmatch(str(text))
+        try:
+            value = float(found[1]) if found else None
+        except ValueError:
+            value = None
+        if found is None or value is None:
+            raise ValueError(f"{text!r} is no dose: write 0.25, 25 %, 50 mAs or 30 HU")
+        unit = (found[2] or "").lower()
+        if unit in {"mas", "hu"}:
+            if value <= 0:
+                raise ValueError(f"{text!r} must be positive")
+            return cls(value=value, unit="mas" if unit == "mas" else "hu")
+        fraction = value / 100 if unit == "%" else value
+        if unit == "" and 1 < fraction <= 100:
+            raise ValueError("a dose is a fraction in (0, 1]: write 0.25 for 25 %")
+        if not 0 < fraction <= 1:
+            raise ValueError("a dose is a fraction in (0, 1]")
+        return cls(value=fraction)
 
-class RampKernelSettings(Settings):
-    """The bare ramp up to the detector's Nyquist frequency: the sharpest and noisiest."""
-
-    name: Literal["ramp"] = "ramp"
-    """Kind of kernel."""
-
-
-class HannKernelSettings(Settings):
-    """Ramp times a Hann window."""
-
-    name: Literal["hann"] = "hann"
-    """Kind of kernel."""
-    width: float = Field(1.0, gt=0.05, le=10)
-    """Where the window reaches zero, over the detector's Nyquist frequency."""
-
-
-class GaussianKernelSettings(Settings):
-    """Ramp times a Gaussian."""
-
-    name: Literal["gaussian"] = "gaussian"
-    """Kind of kernel."""
-    f50_per_mm: float = Field(0.335, gt=0.02, le=5)
-    """Frequency at which the Gaussian is one half, 1/mm (0.335: soft; 0.6 and more: sharp)."""
-
-
-FixedKernelSettings = Annotated[
-    RampKernelSettings | HannKernelSettings | GaussianKernelSettings, Field(discriminator="name")
-]
-KernelSettings = Annotated[
-    AutoKernelSettings | RampKernelSettings | HannKernelSettings | GaussianKernelSettings,
-    Field(discriminator="name"),
-]
+    @property
+    def text(self) -> str:
+        """What `parsed` reads."""
+        words = {"fraction": "", "mas": " mAs", "hu": " HU"}
+        return f"{self.value!r}{words[self.unit]}"
 
 
 class SimulateSettings(Settings):
     """How a low-dose twin is made from a scan."""
 
-    dose: float | tuple[float, ...] = 0.25
-    """Dose of the twin over the dose of the scan, in (0, 1]; a list makes several twins."""
+    dose: float | str | tuple[float | str, ...] = 0.25
+    """Dose of the twin: a fraction of the dose of the scan in (0, 1], an exposure such as "50 mAs",
+    or a noise level such as "30 HU". A list makes several twins."""
+    mode: Literal["insertion", "reconstruction", "image_domain", "degradation"] = "insertion"
+    """`insertion`: add the noise that the scan lacks, anatomy untouched. `reconstruction`: project
+    the scan, count photons and reconstruct it again. `image_domain`: draw noise of the right local
+    strength and texture without projections (fast, without streaks of single rays). `degradation`:
+    the general model of `degradations`, which is no CT physics."""
+    geometry: Literal["fan", "parallel", "rebinned"] = "fan"
+    """`fan`: reconstruct the fan beam as it is. `parallel`: a faster approximation of it, within
+    2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do."""
     source_noise: Literal["subtract", "none"] = "subtract"
     """`subtract`: the scan holds its own full-dose noise, so only the difference is added. `none`:
     the scan counts as noise-free (a phantom), so all the noise of the dose is added."""
@@ -91,10 +77,17 @@ class SimulateSettings(Settings):
     """N0 at full dose: mean photons per channel and view without an object. `auto`: such that the
     simulated full-dose noise equals the noise measured in the scan; where that cannot be measured,
     from kVp, mAs and slice thickness."""
+    mas: Literal["header"] | Annotated[float, Field(gt=0, le=5000)] = "header"
+    """Exposure of the scan, mAs. A number is believed: N0 comes from it then, not from the noise."""
     reference_mas: float = Field(200.0, gt=0, le=5000)
     """Exposure assumed where N0 is `auto`, no noise can be measured and the header is silent."""
     exposure_along_z: Literal["header", "flat"] = "header"
     """Let N0 follow the header's exposure from slice to slice (tube current modulation), or not."""
+    slice_correlation: Literal["auto", "none"] = "auto"
+    """`auto`: slices that overlap share noise as their thickness says. `none`: never."""
+    centre: Literal["header", "image"] = "header"
+    """Where the isocentre is: as the header says, where it says so plausibly, or at the centre of
+    the image."""
     electronic_noise_quanta: float = Field(5.5, ge=0, le=1000)
     """Standard deviation of the electronic noise, in detected photons."""
     count_floor: float = Field(1.0, gt=0, le=100)
@@ -107,24 +100,27 @@ class SimulateSettings(Settings):
     """Reconstruction kernel, which shapes the noise."""
     scanner: ScannerSettings = ScannerSettings()
     """The fan beam."""
+    artefacts: ArtefactSettings = ArtefactSettings()
+    """Artefacts besides noise."""
+    degradations: tuple[DegradationSettings, ...] = ()
+    """What mode `degradation` does to the slices, in this order."""
     slices_per_batch: int = Field(32, ge=1, le=256)
     """Slices worked on together; does not change the result, only memory and speed."""
 
     @field_validator("dose")
     @classmethod
-    def _fractions(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
-        doses = (value,) if isinstance(value, float) else value
-        if not doses:
+    def _aims(
+        cls, value: float | str | tuple[float | str, ...]
+    ) -> float | str | tuple[float | str, ...]:
+        aims = [DoseAim.parsed(dose) for dose in (value if isinstance(value, tuple) else (value,))]
+        if not aims:
             raise ValueError("at least one dose is needed")
-        if any(1 < dose <= 100 for dose in doses):
-            raise ValueError("a dose is a fraction in (0, 1]: write 0.25 for 25 %")
-        if any(not 0 < dose <= 1 for dose in doses):
-            raise ValueError("a dose is a fraction in (0, 1]")
-        if len(set(doses)) < len(doses):
+        if len(set(aims)) < len(aims):
             raise ValueError("a dose is given twice")
         return value
 
     @property
-    def doses(self) -> tuple[float, ...]:
-        """The doses as a tuple, in the order given."""
-        return (self.dose,) if isinstance(self.dose, float) else self.dose
+    def aims(self) -> tuple[DoseAim, ...]:
+        """The doses asked for, in the order given."""
+        doses = self.dose if isinstance(self.dose, tuple) else (self.dose,)
+        return tuple(DoseAim.parsed(dose) for dose in doses)

@@ -15,11 +15,16 @@ from typing import Literal
 import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import AutoKernelSettings, HeaderKernelSettings
+from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
+from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.beam import photons_of_exposure
+from ctdenoise.simulation.filters import header_f50_per_mm
 from ctdenoise.simulation.insertion import NoiseInsertion
+from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import native_noise, slice_keys
 from ctdenoise.simulation.vectors import LANES
 
@@ -36,96 +41,111 @@ _CLOSE_ENOUGH = 0.01
 
 @dataclass(frozen=True)
 class Calibration:
-    """The photons of a scan and where the number comes from.
+    """What a scan was made with, and on what evidence.
 
     Args:
+        model: Scanner, grid and kernel, every `auto` decided.
         photons: N0 at full dose of a slice of mean exposure.
-        calibrated_by: "noise", "exposure" or "setting".
+        calibrated_by: What decided N0: "noise", "exposure" or "setting".
         full_noise_hu: Noise level measured in the scan; None where it cannot be measured.
+        kernel_by: What decided the kernel: "noise", "header", "default" or "setting".
     """
 
+    model: ScanModel
     photons: float
     calibrated_by: Literal["noise", "exposure", "setting"]
     full_noise_hu: float | None
+    kernel_by: Literal["noise", "header", "default", "setting"]
 
 
-def calibration_slices(volume: CTVolume) -> CTVolume:
-    """At most sixteen slices, evenly spread over a volume, to measure noise in."""
-    return volume.select(_calibration_indices(volume))
-
-
-def _calibration_indices(volume: CTVolume) -> list[int]:
-    count = min(LANES, volume.shape[0])
-    return [int(i) for i in np.linspace(0, volume.shape[0] - 1, count).round()]
-
-
-def noise_magnitude(volume: CTVolume) -> float | None:
-    """Noise level of the soft tissue of a volume, HU; None where there is too little of it.
+def sample_indices(geometry: Geometry) -> list[int]:
+    """Slices of a scan to calibrate on: at most sixteen, evenly spread.
 
     Args:
-        volume: Full dose or low dose; sixteen of its slices are looked at.
+        geometry: Grid of the whole scan.
     """
-    few = calibration_slices(volume)
-    return noise_level_hu(few.hu, few.padding, few.geometry.pixel_spacing_mm)
+    count = min(LANES, geometry.slices)
+    return [int(i) for i in np.linspace(0, geometry.slices - 1, count).round()]
 
 
-def relative_exposure(volume: CTVolume, settings: SimulateSettings) -> DoubleArray:
-    """Exposure of each slice over the mean, [slice]; all one where it is not known."""
-    stated = np.array(volume.acquisition.exposure_mas, dtype=np.float64)
-    usable = len(stated) == volume.shape[0] and bool((stated > 0).all())
-    if settings.exposure_along_z == "flat" or not usable:
-        return np.ones(volume.shape[0])
+def noise_magnitude(sample: CTVolume) -> float | None:
+    """Noise level of the soft tissue of some slices, HU; None where there is too little of it."""
+    return noise_level_hu(sample.hu, sample.padding, sample.geometry.pixel_spacing_mm)
+
+
+def relative_exposure(acquisition: Acquisition, settings: SimulateSettings) -> DoubleArray | None:
+    """Exposure of each slice of a scan over the mean, [slice]; None where it is not known.
+
+    Args:
+        acquisition: Header facts of the whole scan.
+        settings: `exposure_along_z` decides whether the header is followed.
+    """
+    stated = np.array(acquisition.exposure_mas, dtype=np.float64)
+    if settings.exposure_along_z == "flat" or not stated.size or not (stated > 0).all():
+        return None
     return np.asarray(stated / stated.mean())
 
 
 def calibrate(
-    volume: CTVolume, settings: SimulateSettings, insertion: NoiseInsertion
+    sample: CTVolume,
+    settings: SimulateSettings,
+    *,
+    geometry: Geometry,
+    acquisition: Acquisition,
 ) -> Calibration:
-    """The photons of a scan: as set, as its noise tells, or as its exposure says.
+    """The photons and the kernel of a scan: as set, as its noise tells, or as its header says.
 
     Args:
-        volume: The scan.
+        sample: The slices of the scan that `sample_indices` names.
         settings: `photons` decides; `source_noise: none` says that the image holds no noise.
-        insertion: The simulator of this scan.
+        geometry: Grid of the whole scan.
+        acquisition: Header facts of the whole scan.
     """
-    measured = noise_magnitude(volume)
+    model = ScanModel.of(geometry, acquisition, settings)
+    kernel_by: Literal["header", "default", "setting"] = "setting"
+    if isinstance(settings.kernel, AutoKernelSettings | HeaderKernelSettings):
+        kernel_by = "default" if header_f50_per_mm(acquisition) is None else "header"
+    measured = noise_magnitude(sample)
     if settings.photons != "auto":
-        return Calibration(settings.photons, "setting", measured)
-    stated = volume.acquisition.exposure_mas
+        return Calibration(model, settings.photons, "setting", measured, kernel_by)
+    stated = acquisition.exposure_mas
     mas = float(np.mean(stated)) if stated and np.mean(stated) > 0 else None
     guess = photons_of_exposure(
         settings.reference_mas if mas is None else mas,
-        kvp=volume.acquisition.kvp,
-        slice_thickness_mm=_thickness_mm(volume),
-        fan=insertion.model.fan,
+        kvp=acquisition.kvp,
+        slice_thickness_mm=acquisition.slice_thickness_mm or geometry.slice_spacing_mm,
+        fan=model.fan,
     )
     guess = float(np.clip(guess, *PHOTON_LIMITS))
     if settings.source_noise == "subtract" and measured is not None and measured > LEAST_NOISE_HU:
-        fitted = _fit_photons(volume, settings, insertion, guess=guess, target_hu=measured)
+        exposure = relative_exposure(acquisition, settings)
+        of_sample = np.ones(geometry.slices) if exposure is None else exposure
+        fitted = _fit_photons(
+            sample,
+            settings,
+            NoiseInsertion(model),
+            exposure=of_sample[sample_indices(geometry)].astype(np.float32),
+            guess=guess,
+            target_hu=measured,
+        )
         if fitted is not None:
-            return Calibration(fitted, "noise", measured)
+            return Calibration(model, fitted, "noise", measured, kernel_by)
     by: Literal["exposure", "setting"] = "setting" if mas is None else "exposure"
     _log.info("The photons of the scan come from its %s.", "settings" if mas is None else by)
-    return Calibration(guess, by, measured)
-
-
-def _thickness_mm(volume: CTVolume) -> float | None:
-    return volume.acquisition.slice_thickness_mm or volume.geometry.slice_spacing_mm
+    return Calibration(model, guess, by, measured, kernel_by)
 
 
 def _fit_photons(
-    volume: CTVolume,
+    sample: CTVolume,
     settings: SimulateSettings,
     insertion: NoiseInsertion,
     *,
+    exposure: FloatArray,
     guess: float,
     target_hu: float,
 ) -> float | None:
     """N0 at which the simulated full-dose noise is the target; None if none is found."""
-    few = calibration_slices(volume)
-    # Relative to the mean of the whole volume, as N0 is.
-    exposure = relative_exposure(volume, settings)[_calibration_indices(volume)].astype(np.float32)
-    hu = without_padding(few)
+    hu = without_padding(sample)
     line_integrals = insertion.project(hu)
     statistics = native_noise(
         1.0, electronic_noise=settings.electronic_noise_quanta, floor=settings.count_floor
@@ -136,7 +156,7 @@ def _fit_photons(
     for _ in range(_ROUNDS):
         noise = insertion.draw(line_integrals, statistics, photons=photons * exposure, keys=keys)
         both = hu + _slices(noise, len(hu))
-        level = noise_level_hu(both, few.padding, few.geometry.pixel_spacing_mm)
+        level = noise_level_hu(both, sample.padding, sample.geometry.pixel_spacing_mm)
         if level is None:
             return None
         added = max(level**2 - target_hu**2, 0.01 * target_hu**2)

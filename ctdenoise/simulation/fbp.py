@@ -6,7 +6,8 @@ import numba
 import numpy as np
 from scipy import fft
 
-from ctdenoise.config.dose import VIEW_MULTIPLE, FixedKernelSettings
+from ctdenoise.config.kernels import FixedKernelSettings
+from ctdenoise.config.scanner import VIEW_MULTIPLE
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.filters import fan_filter

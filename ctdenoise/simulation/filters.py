@@ -7,13 +7,16 @@ from typing import assert_never
 
 import numpy as np
 
-from ctdenoise.config.dose import (
+from ctdenoise.config.kernels import (
     AutoKernelSettings,
     FixedKernelSettings,
     GaussianKernelSettings,
     HannKernelSettings,
+    HeaderKernelSettings,
     KernelSettings,
+    MeasuredKernelSettings,
     RampKernelSettings,
+    TableKernelSettings,
 )
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import DoubleArray
@@ -64,7 +67,7 @@ def resolve_kernel(settings: KernelSettings, acquisition: Acquisition) -> FixedK
         settings: The choice; `auto` looks at the header.
         acquisition: Header facts of the series.
     """
-    if not isinstance(settings, AutoKernelSettings):
+    if not isinstance(settings, AutoKernelSettings | HeaderKernelSettings | MeasuredKernelSettings):
         return settings
     f50 = header_f50_per_mm(acquisition)
     return GaussianKernelSettings(f50_per_mm=SOFT_F50_PER_MM if f50 is None else f50)
@@ -95,6 +98,7 @@ def apodisation(
     """What a kernel makes of the ramp: A(k), 1 at zero frequency.
 
     ramp: 1. hann: (1 + cos(pi k / (width k_N))) / 2 up to its zero. gaussian: 2^-(k / f50)^2.
+    table: linear between its points, zero beyond the last.
 
     Args:
         kernel: The kernel.
@@ -109,6 +113,8 @@ def apodisation(
             return np.asarray(0.5 * (1 + np.cos(np.pi * phase)))
         case GaussianKernelSettings():
             return np.exp2(-((frequency_per_mm / kernel.f50_per_mm) ** 2))
+        case TableKernelSettings():
+            return np.interp(frequency_per_mm, kernel.frequency_per_mm, kernel.value, right=0.0)
         case _:
             assert_never(kernel)
 

@@ -7,22 +7,15 @@ projection is enough, for it only sets the variances.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ctdenoise.config.dose import FixedKernelSettings, SimulateSettings
-from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import FloatArray, HuArray
 from ctdenoise.core.units import HU_PER_RELATIVE_ATTENUATION
-from ctdenoise.core.volume import CTVolume
-from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.fbp import FilteredBackProjection
-from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.kernels import gather_attenuation
+from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import Keys, NoiseStatistics, draw_log_noise, lane_keys, upsampling
 from ctdenoise.simulation.projection import JosephProjector
-from ctdenoise.simulation.scanner import Fan, PixelGrid, fan_of
 from ctdenoise.simulation.vectors import aligned_zeros, lanes_for
 
 COARSE_PIXELS = 256
@@ -32,35 +25,6 @@ COARSE_VIEWS = 144
 COARSE_CHANNELS = 185
 """Rays of the coarse projection. A chest simulated so has noise within 0.1 % of that from all
 rays; it varies smoothly between them."""
-
-
-@dataclass(frozen=True)
-class ScanModel:
-    """What a scan is simulated with, every `auto` decided.
-
-    Args:
-        fan: The fan beam.
-        grid: The pixels of a slice.
-        kernel: The reconstruction kernel.
-        mu_water_per_mm: Attenuation of water.
-    """
-
-    fan: Fan
-    grid: PixelGrid
-    kernel: FixedKernelSettings
-    mu_water_per_mm: float
-
-    @classmethod
-    def of(cls, volume: CTVolume, settings: SimulateSettings) -> ScanModel:
-        """The model of a volume's scan."""
-        acquisition: Acquisition = volume.acquisition
-        mu_water = settings.mu_water_per_mm
-        return cls(
-            fan_of(settings.scanner, acquisition),
-            PixelGrid.of(volume.geometry, acquisition),
-            resolve_kernel(settings.kernel, acquisition),
-            mu_water_per_mm(acquisition.kvp) if mu_water == "auto" else mu_water,
-        )
 
 
 class NoiseInsertion:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import float32, int32, int64, prange
 
-from ctdenoise.config.dose import VIEW_MULTIPLE
+from ctdenoise.config.scanner import VIEW_MULTIPLE
 from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray, HuArray
 from ctdenoise.simulation.vectors import (
     LANES,

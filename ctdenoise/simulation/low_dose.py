@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
-from ctdenoise.core.arrays import HuArray
+from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.arrays import DoubleArray, HuArray
+from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import Step, digest
 from ctdenoise.core.randomness import draw_seed
-from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import SimulationError, listed
 from ctdenoise.simulation.calibration import (
     Calibration,
     calibrate,
-    calibration_slices,
     noise_magnitude,
     relative_exposure,
+    sample_indices,
     without_padding,
 )
-from ctdenoise.simulation.insertion import NoiseInsertion, ScanModel
+from ctdenoise.simulation.checks import check_sample
+from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernels import add_to_slices
+from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
     Keys,
     NoiseStatistics,
@@ -40,14 +43,6 @@ _log = logging.getLogger(__name__)
 STEP = "simulate_low_dose"
 """Name of the line of history."""
 
-FIELD_LIMITS_MM = (20.0, 1500.0)
-"""Width of a slice of a person or phantom; anything else is a mistake of units."""
-
-HIGHEST_HU = 60_000.0
-"""Above dense metal on an extended scale."""
-
-_SMALLEST_RANGE_HU = 50.0
-_OUTSIDE_WARNING = 0.01
 _SAMPLE_STEP = 8
 """Every eighth pixel tells the content of a slice."""
 
@@ -75,7 +70,7 @@ def simulate_low_dose(
         >>> pair = simulate_low_dose(volume, SimulateSettings(dose=0.25))  # doctest: +SKIP
     """
     settings = settings or SimulateSettings()
-    first = settings.replaced(dose=settings.doses[0])
+    first = settings.replaced(dose=settings.aims[0].text)
     return simulate_doses(volume, first, rng, progress=progress)[0]
 
 
@@ -102,58 +97,185 @@ def simulate_doses(
     """
     settings = settings or SimulateSettings()
     seed = draw_seed(np.random.default_rng() if rng is None else rng)
-    model = ScanModel.of(volume, settings)
-    _check(volume, model)
-    insertion = NoiseInsertion(model)
-    calibration = calibrate(volume, settings, insertion)
-    twins = _insert(volume, settings, seed, insertion, calibration.photons, progress)
-    return tuple(
-        _pair(volume, hu, dose, settings, seed, model, calibration)
-        for dose, hu in zip(settings.doses, twins, strict=True)
+    sample = sample_indices(volume.geometry)
+    plan = plan_simulation(
+        volume.select(sample),
+        settings,
+        seed,
+        geometry=volume.geometry,
+        acquisition=volume.acquisition,
+    )
+    simulator = Simulator(plan)
+    twins = [np.empty_like(volume.hu) for _ in plan.doses]
+    with progress.stage("Simulating", volume.shape[0]) as advance:
+        for block in blocks(volume.shape[0], settings.slices_per_batch):
+            parts = simulator.twins(volume.select(block), first=block.start)
+            for twin, part in zip(twins, parts, strict=True):
+                twin[block] = part
+            advance(block.stop - block.start)
+    pairs = []
+    for index, hu in enumerate(twins):
+        # A copy is the scan itself, bit for bit, padding included.
+        step = plan.step(index)
+        is_copy = plan.is_copy(index)
+        low = volume.with_step(step) if is_copy else volume.with_hu(hu, step)
+        pairs.append(Pair(volume, low, plan.exposure(index, low.select(sample))))
+    return tuple(pairs)
+
+
+def blocks(slices: int, batch: int) -> Iterator[slice]:
+    """Stretches of at most `batch` slices that cover a scan, in order."""
+    for first in range(0, slices, batch):
+        yield slice(first, min(first + batch, slices))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that is decided about a simulation before the first slice of a twin is made.
+
+    Args:
+        settings: What was asked for.
+        seed: Same plan, same seed: same voxels.
+        calibration: Scanner, kernel and photons of the scan.
+        doses: Dose of each twin over the dose of the scan, in (0, 1].
+        relative_exposure: Exposure of each slice of the scan over the mean, [slice].
+    """
+
+    settings: SimulateSettings
+    seed: int
+    calibration: Calibration
+    doses: tuple[float, ...]
+    relative_exposure: DoubleArray
+
+    def is_copy(self, index: int) -> bool:
+        """Whether a twin is the scan itself, with nothing added."""
+        return self.doses[index] == 1 and self.settings.source_noise == "subtract"
+
+    def step(self, index: int) -> Step:
+        """The line of history of a twin.
+
+        Args:
+            index: Which of the doses.
+        """
+        calibration, settings = self.calibration, self.settings
+        model = calibration.model
+        return Step(
+            STEP,
+            {
+                "dose_fraction": self.doses[index],
+                "photons": calibration.photons,
+                "calibrated_by": calibration.calibrated_by,
+                "electronic_noise_quanta": settings.electronic_noise_quanta,
+                "source_noise": settings.source_noise,
+                "kernel": model.kernel.as_json(),
+                "kernel_by": calibration.kernel_by,
+                "mu_water_per_mm": model.mu_water_per_mm,
+                "source_to_isocentre_mm": model.fan.distance_mm,
+                "channel_angle": model.fan.channel_angle,
+                "seed": self.seed,
+                "settings": settings.as_json(),
+                "settings_digest": digest(settings.as_json()),
+            },
+        )
+
+    def exposure(self, index: int, low_sample: CTVolume) -> Exposure:
+        """At what dose a twin was made, and on what evidence.
+
+        Args:
+            index: Which of the doses.
+            low_sample: Slices of the twin that `sample_indices` names.
+        """
+        return Exposure(
+            dose_fraction=self.doses[index],
+            photons=self.calibration.photons,
+            electronic_noise_quanta=self.settings.electronic_noise_quanta,
+            full_noise_hu=self.calibration.full_noise_hu,
+            low_noise_hu=noise_magnitude(low_sample),
+            calibrated_by=self.calibration.calibrated_by,
+        )
+
+
+def plan_simulation(
+    sample: CTVolume,
+    settings: SimulateSettings,
+    seed: int,
+    *,
+    geometry: Geometry,
+    acquisition: Acquisition,
+) -> Plan:
+    """Check a scan, calibrate on it and settle the doses.
+
+    Args:
+        sample: The slices of the scan that `sample_indices` names.
+        settings: What to simulate.
+        seed: Seed of the noise.
+        geometry: Grid of the whole scan.
+        acquisition: Header facts of the whole scan.
+
+    Raises:
+        SimulationError: If the sample is not of an axial CT scan in HU and mm.
+    """
+    check_sample(sample, ScanModel.of(geometry, acquisition, settings))
+    calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
+    exposure = relative_exposure(acquisition, settings)
+    doses = tuple(aim.value for aim in settings.aims)
+    if 1.0 in doses and settings.source_noise == "subtract":
+        _log.warning("A dose of 1.0 is the scan itself: its twin is a copy without added noise.")
+    return Plan(
+        settings,
+        seed,
+        calibration,
+        doses,
+        np.ones(geometry.slices) if exposure is None else exposure,
     )
 
 
-def _insert(
-    volume: CTVolume,
-    settings: SimulateSettings,
-    seed: int,
-    insertion: NoiseInsertion,
-    photons: float,
-    progress: Progress,
-) -> list[HuArray]:
-    """Voxels of each twin."""
-    slices = volume.shape[0]
-    exposure = relative_exposure(volume, settings)
-    rules = [_statistics(dose, settings) for dose in settings.doses]
-    twins = [volume.hu if rule is None else np.empty_like(volume.hu) for rule in rules]
-    noisy = [i for i, rule in enumerate(rules) if rule is not None]
-    with progress.stage("Simulating", slices * max(1, len(noisy))) as advance:
-        for first in range(0, slices if noisy else 0, settings.slices_per_batch):
-            batch = slice(first, min(first + settings.slices_per_batch, slices))
-            part = volume.select(batch)
-            line_integrals = insertion.project(without_padding(part))
-            for i in noisy:
-                rule = rules[i]
-                assert rule is not None  # noqa: S101 - `noisy` holds no others
-                image = insertion.draw(
-                    line_integrals,
-                    rule,
-                    photons=(photons * exposure[batch]).astype(np.float32),
-                    keys=_keys(part, seed, settings.doses[i]),
-                )
-                add_to_slices(image, part.hu, twins[i][batch])
-                advance(batch.stop - batch.start)
-    return twins
+class Simulator:
+    """Makes twins of a scan, one block of slices after the other.
+
+    The result does not depend on how the scan is cut into blocks.
+
+    Args:
+        plan: What to make.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._insertion = NoiseInsertion(plan.calibration.model)
+
+    def twins(self, block: CTVolume, *, first: int) -> tuple[HuArray, ...]:
+        """Voxels of each twin, float32 HU [slice, y, x], one for each dose of the plan.
+
+        Args:
+            block: Consecutive slices of the scan. Padding is left to the caller.
+            first: Index of the first of them in the scan.
+        """
+        plan = self.plan
+        noisy = [i for i in range(len(plan.doses)) if not plan.is_copy(i)]
+        twins = [block.hu] * len(plan.doses)
+        if not noisy:
+            return tuple(twins)
+        exposure = plan.relative_exposure[first : first + block.shape[0]]
+        photons = (plan.calibration.photons * exposure).astype(np.float32)
+        line_integrals = self._insertion.project(without_padding(block))
+        for i in noisy:
+            dose = plan.doses[i]
+            image = self._insertion.draw(
+                line_integrals,
+                _statistics(dose, plan.settings),
+                photons=photons,
+                keys=_keys(block, plan.seed, dose),
+            )
+            twins[i] = np.empty_like(block.hu)
+            add_to_slices(image, block.hu, twins[i])
+        return tuple(twins)
 
 
-def _statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics | None:
-    """What noise a dose lacks; None for none at all."""
+def _statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics:
+    """What noise a dose lacks."""
     electronic, floor = settings.electronic_noise_quanta, settings.count_floor
     if settings.source_noise == "none":
         return native_noise(dose, electronic_noise=electronic, floor=floor)
-    if dose == 1:
-        _log.warning("A dose of 1.0 is the scan itself: its twin is a copy without added noise.")
-        return None
     return added_noise(
         dose,
         electronic_noise=electronic,
@@ -177,98 +299,3 @@ def _keys(part: CTVolume, seed: int, dose: float) -> Keys:
             for position, sample in zip(micrometres, samples, strict=True)
         ]
     )
-
-
-def _pair(
-    volume: CTVolume,
-    hu: HuArray,
-    dose: float,
-    settings: SimulateSettings,
-    seed: int,
-    model: ScanModel,
-    calibration: Calibration,
-) -> Pair:
-    step = Step(
-        STEP,
-        {
-            "dose_fraction": dose,
-            "photons": calibration.photons,
-            "calibrated_by": calibration.calibrated_by,
-            "electronic_noise_quanta": settings.electronic_noise_quanta,
-            "source_noise": settings.source_noise,
-            "kernel": model.kernel.as_json(),
-            "mu_water_per_mm": model.mu_water_per_mm,
-            "source_to_isocentre_mm": model.fan.distance_mm,
-            "seed": seed,
-            "settings": settings.as_json(),
-            "settings_digest": digest(settings.as_json()),
-        },
-    )
-    low = volume.with_step(step) if hu is volume.hu else volume.with_hu(hu, step)
-    exposure = Exposure(
-        dose_fraction=dose,
-        photons=calibration.photons,
-        electronic_noise_quanta=settings.electronic_noise_quanta,
-        full_noise_hu=calibration.full_noise_hu,
-        low_noise_hu=noise_magnitude(low),
-        calibrated_by=calibration.calibrated_by,
-    )
-    return Pair(full=volume, low=low, exposure=exposure)
-
-
-def _check(volume: CTVolume, model: ScanModel) -> None:
-    problems = [*_grid_problems(volume), *_value_problems(volume)]
-    if problems:
-        raise SimulationError(
-            f"This volume cannot be simulated:\n{listed(problems)}",
-            fix="Give axial CT slices in Hounsfield units with sizes in millimetres.",
-        )
-    outside = model.grid.radius_mm() > model.fan.field_radius_mm
-    if not outside.any():
-        return
-    tissue = without_padding(calibration_slices(volume))[:, outside] > AIR_HU / 2
-    if tissue.mean() > _OUTSIDE_WARNING:
-        _log.warning(
-            "Some of the patient lies outside the scan field of %.0f mm and stays without added "
-            "noise. Set `scanner` to one that sees it, if the scan was made with it.",
-            2 * model.fan.field_radius_mm,
-        )
-
-
-def _grid_problems(volume: CTVolume) -> Sequence[str]:
-    problems = []
-    geometry = volume.geometry
-    if not geometry.is_axial:
-        problems.append(
-            "its slices are not axial, and each must hold a whole turn of the tube: reformat the "
-            "volume so that its third axis runs along the patient"
-        )
-    rows_mm = geometry.rows * geometry.pixel_spacing_mm[0]
-    columns_mm = geometry.columns * geometry.pixel_spacing_mm[1]
-    low, high = FIELD_LIMITS_MM
-    if not (low <= max(rows_mm, columns_mm) <= high):
-        problems.append(
-            f"its slices are {columns_mm:g} x {rows_mm:g} mm wide; check whether the pixel "
-            "spacing is in millimetres"
-        )
-    return problems
-
-
-def _value_problems(volume: CTVolume) -> Sequence[str]:
-    image = volume.hu if volume.padding is None else volume.hu[~volume.padding]
-    if image.size == 0:
-        return ["it holds nothing but padding"]
-    low, high = float(image.min()), float(image.max())
-    problems = []
-    if high - low < _SMALLEST_RANGE_HU:
-        problems.append(
-            f"its values run from {low:g} to {high:g} only; a normalised image must be turned "
-            "back into Hounsfield units"
-        )
-    if high > HIGHEST_HU:
-        problems.append(f"its highest value, {high:g}, is no Hounsfield unit")
-    if low > 0 and high - low >= _SMALLEST_RANGE_HU and high > 500:
-        problems.append(
-            f"its lowest value is {low:g}: no air and no fat; subtract the rescale intercept"
-        )
-    return problems

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ctdenoise.config.dose import ScannerSettings
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.geometry import Geometry

@@ -16,8 +16,9 @@ from skimage.transform import iradon, radon
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.simulation.insertion import NoiseInsertion, ScanModel
+from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernels import add_to_slices
+from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import added_noise, slice_keys
 
 SLICES = 32
@@ -50,7 +51,9 @@ def cpu_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
 def main() -> None:
     """Measure and print."""
     volume = torso()
-    insertion = NoiseInsertion(ScanModel.of(volume, SimulateSettings()))
+    insertion = NoiseInsertion(
+        ScanModel.of(volume.geometry, volume.acquisition, SimulateSettings())
+    )
     rule = added_noise(0.25, electronic_noise=5.5, floor=1.0, dual_below=100.0)
     keys = slice_keys([bytes([index]) for index in range(SLICES)])
     photons = np.full(SLICES, 4e5, np.float32)

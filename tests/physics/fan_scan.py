@@ -6,12 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from ctdenoise.config.dose import (
-    FixedKernelSettings,
-    GaussianKernelSettings,
-    ScannerSettings,
-    SimulateSettings,
-)
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import FixedKernelSettings, GaussianKernelSettings
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.filters import apodisation

@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import (
-    GaussianKernelSettings,
-    HannKernelSettings,
-    RampKernelSettings,
-)
+from ctdenoise.config.kernels import GaussianKernelSettings, HannKernelSettings, RampKernelSettings
 from ctdenoise.simulation.fbp import FilteredBackProjection
 from ctdenoise.simulation.low_dose import simulate_low_dose
 from ctdenoise.simulation.scanner import PixelGrid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import HannKernelSettings
+from ctdenoise.config.kernels import HannKernelSettings
 from ctdenoise.simulation.fbp import FilteredBackProjection
 from ctdenoise.simulation.scanner import Fan, PixelGrid
 from ctdenoise.simulation.vectors import LANES, aligned_zeros

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctdenoise.config.dose import RampKernelSettings
+from ctdenoise.config.kernels import RampKernelSettings
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.fbp import FilteredBackProjection

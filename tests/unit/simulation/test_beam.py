@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctdenoise.config.dose import ScannerSettings
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.simulation.beam import mu_water_per_mm, photons_of_exposure
 from ctdenoise.simulation.scanner import fan_of

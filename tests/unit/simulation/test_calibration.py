@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import GaussianKernelSettings, ScannerSettings, SimulateSettings
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import GaussianKernelSettings
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.low_dose import simulate_low_dose
 from tests.builders import water_disc

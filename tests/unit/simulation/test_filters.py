@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import (
+from ctdenoise.config.kernels import (
     AutoKernelSettings,
     GaussianKernelSettings,
     HannKernelSettings,
     RampKernelSettings,
-    ScannerSettings,
 )
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.simulation.filters import (
     SOFT_F50_PER_MM,

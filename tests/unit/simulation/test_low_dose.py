@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import ScannerSettings, SimulateSettings
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume

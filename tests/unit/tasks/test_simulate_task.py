@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import ScannerSettings, SimulateSettings
+from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.load import find_settings_file, load_settings
+from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.provenance import Step
 from ctdenoise.errors import OutputExistsError, SimulationError
 from ctdenoise.io.nifti import write_nifti

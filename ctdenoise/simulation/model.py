@@ -1,0 +1,53 @@
+"""What a scan is simulated with, every `auto` decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import FixedKernelSettings
+from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.geometry import Geometry
+from ctdenoise.simulation.beam import mu_water_per_mm
+from ctdenoise.simulation.filters import resolve_kernel
+from ctdenoise.simulation.scanner import Fan, PixelGrid, fan_of
+
+
+@dataclass(frozen=True)
+class ScanModel:
+    """The scanner, the grid and the kernel of one scan.
+
+    Args:
+        fan: The fan beam.
+        grid: The pixels of a slice.
+        kernel: The reconstruction kernel.
+        mu_water_per_mm: Attenuation of water.
+    """
+
+    fan: Fan
+    grid: PixelGrid
+    kernel: FixedKernelSettings
+    mu_water_per_mm: float
+
+    @classmethod
+    def of(
+        cls, geometry: Geometry, acquisition: Acquisition, settings: SimulateSettings
+    ) -> ScanModel:
+        """The model of a scan from its header and the settings alone.
+
+        Args:
+            geometry: Grid of the scan, all its slices.
+            acquisition: Header facts of the series.
+            settings: What to simulate.
+        """
+        mu_water = settings.mu_water_per_mm
+        return cls(
+            fan_of(settings.scanner, acquisition),
+            PixelGrid.of(geometry, acquisition),
+            resolve_kernel(settings.kernel, acquisition),
+            mu_water_per_mm(acquisition.kvp) if mu_water == "auto" else mu_water,
+        )
+
+    def with_kernel(self, kernel: FixedKernelSettings) -> ScanModel:
+        """The same scan with another reconstruction kernel."""
+        return replace(self, kernel=kernel)
