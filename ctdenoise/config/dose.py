@@ -78,7 +78,7 @@ class SimulateSettings(Settings):
     simulated full-dose noise equals the noise measured in the scan; where that cannot be measured,
     from kVp, mAs and slice thickness."""
     mas: Literal["header"] | Annotated[float, Field(gt=0, le=5000)] = "header"
-    """Exposure of the scan, mAs. A number is believed: N0 comes from it then, not from the noise."""
+    """Exposure of the scan, mAs. A number is believed: N0 comes from it, not from the noise."""
     reference_mas: float = Field(200.0, gt=0, le=5000)
     """Exposure assumed where N0 is `auto`, no noise can be measured and the header is silent."""
     exposure_along_z: Literal["header", "flat"] = "header"

@@ -51,9 +51,8 @@ def cpu_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
 def main() -> None:
     """Measure and print."""
     volume = torso()
-    insertion = NoiseInsertion(
-        ScanModel.of(volume.geometry, volume.acquisition, SimulateSettings())
-    )
+    model = ScanModel.of(volume.geometry, volume.acquisition, SimulateSettings())
+    insertion = NoiseInsertion(model)
     rule = added_noise(0.25, electronic_noise=5.5, floor=1.0, dual_below=100.0)
     keys = slice_keys([bytes([index]) for index in range(SLICES)])
     photons = np.full(SLICES, 4e5, np.float32)
