@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.metrics.table import Evaluation, number_text, unit_of
-from ctdenoise.report.figures import Chart, write_charts
+from ctdenoise.report.charts import Chart
+from ctdenoise.report.figures import write_charts
 from ctdenoise.report.pictures import (
     LUNG,
     SOFT,
@@ -27,6 +27,7 @@ from ctdenoise.report.pictures import (
     in_display,
     write_picture,
 )
+from ctdenoise.report.rendering import rendered
 from ctdenoise.report.requirements import require_report_extra
 from ctdenoise.report.summary import conventions, summary_groups
 
@@ -91,20 +92,11 @@ def write_page(folder: Path, content: PageContent) -> Path:
         MissingExtraError: If jinja2 or matplotlib is not installed.
     """
     require_report_extra()
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     pictures = folder / PICTURES_FOLDER
     pictures.mkdir()
     tests = [(test.name, test.evaluation) for test in content.tests]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["typographic"] = _typographic
-    text = environment.get_template("page.html").render(
+    text = rendered(
+        "page.html",
         names=[test.name for test in content.tests],
         facts=_facts(content.reference),
         cards=[_card(test) for test in content.tests],
@@ -301,11 +293,6 @@ def _slice_tables(tests: Sequence[Compared]) -> list[tuple[str, list[str], list[
 
 def _text(value: JsonValue, unit: str) -> str:
     return number_text(value if isinstance(value, int | float) else None, unit)
-
-
-def _typographic(text: str) -> str:
-    """Text with true minus signs before numbers; not for keys and commands."""
-    return re.sub(r"(^|[ \[])-(?=\d)", "\\1\N{MINUS SIGN}", text)
 
 
 __all__ = ["PAGE_FILE", "PICTURES_FOLDER", "Chart", "Compared", "PageContent", "write_page"]
