@@ -35,6 +35,7 @@ _FIELD_GROUPS = {
     "KVP": "CTXRayDetailsSequence",
     "ExposureInmAs": "CTExposureSequence",
     "CTDIvol": "CTExposureSequence",
+    "ExposureModulationType": "CTExposureSequence",
     "DataCollectionCenterPatient": "CTPositionSequence",
     "DistanceSourceToDetector": "CTGeometrySequence",
 }
@@ -349,6 +350,7 @@ _FACT_TEXTS = (
     "ConvolutionKernel",
     "BodyPartExamined",
     "PatientPosition",
+    "ExposureModulationType",
 )
 
 

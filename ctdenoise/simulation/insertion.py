@@ -12,6 +12,7 @@ import numpy as np
 from ctdenoise.core.arrays import FloatArray, HuArray
 from ctdenoise.core.units import HU_PER_RELATIVE_ATTENUATION
 from ctdenoise.simulation.fbp import FilteredBackProjection
+from ctdenoise.simulation.flux import add_flux_loss
 from ctdenoise.simulation.kernels import gather_attenuation
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import Keys, NoiseStatistics, draw_log_noise, lane_keys, upsampling
@@ -48,13 +49,21 @@ class NoiseInsertion:
     def project(self, hu: HuArray) -> FloatArray:
         """Coarse line integrals, [view, channel, lane], of slices [slice, y, x].
 
-        Lanes beyond the last slice hold air.
+        The flux that a ray starts with counts as attenuation. Lanes beyond the last slice hold air.
         """
         rows, columns, lanes = self._binned.rows, self._binned.columns, lanes_for(len(hu))
         by_row = aligned_zeros(rows + 2, columns + 2, lanes)
         by_column = aligned_zeros(columns + 2, rows + 2, lanes)
         gather_attenuation(hu, self.model.mu_water_per_mm, self._factor, by_row, by_column)
-        return self._projector.project_padded(by_row, by_column)
+        line_integrals = self._projector.project_padded(by_row, by_column)
+        add_flux_loss(
+            line_integrals,
+            self._projector.fan,
+            bowtie=self.model.bowtie,
+            modulation=self.model.modulation,
+            mu_water_per_mm=self.model.mu_water_per_mm,
+        )
+        return line_integrals
 
     def draw(
         self,

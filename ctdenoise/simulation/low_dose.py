@@ -172,6 +172,8 @@ class Plan:
                 "mu_water_per_mm": model.mu_water_per_mm,
                 "source_to_isocentre_mm": model.fan.distance_mm,
                 "channel_angle": model.fan.channel_angle,
+                "bowtie": model.bowtie,
+                "angular_modulation": model.modulation,
                 "seed": self.seed,
                 "settings": settings.as_json(),
                 "settings_digest": digest(settings.as_json()),

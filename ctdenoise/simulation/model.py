@@ -10,6 +10,7 @@ from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.filters import resolve_kernel
+from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
 from ctdenoise.simulation.scanner import Fan, PixelGrid, fan_of
 
 
@@ -22,12 +23,16 @@ class ScanModel:
         grid: The pixels of a slice.
         kernel: The reconstruction kernel.
         mu_water_per_mm: Attenuation of water.
+        bowtie: The filter that thins the beam towards its edges.
+        modulation: Power of the attenuation of a view with which the tube current goes.
     """
 
     fan: Fan
     grid: PixelGrid
     kernel: FixedKernelSettings
     mu_water_per_mm: float
+    bowtie: Bowtie
+    modulation: float
 
     @classmethod
     def of(
@@ -46,6 +51,8 @@ class ScanModel:
             PixelGrid.of(geometry, acquisition),
             resolve_kernel(settings.kernel, acquisition),
             mu_water_per_mm(acquisition.kvp) if mu_water == "auto" else mu_water,
+            bowtie_of(settings, acquisition, geometry),
+            modulation_of(settings, acquisition),
         )
 
     def with_kernel(self, kernel: FixedKernelSettings) -> ScanModel:

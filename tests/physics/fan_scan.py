@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float64]
 
 MU_WATER = 0.02
 SMALL_SCANNER = ScannerSettings(
-    distances="setting", channels=192, channel_pitch_mm=2.4, views_per_turn=160
+    distances="setting", channels=192, channel_pitch_mm=2.4, views_per_turn=160, bowtie="none"
 )
 
 

@@ -17,7 +17,7 @@ from tests.builders import water_disc
 
 PHOTONS = 3e5
 SCANNER = ScannerSettings(
-    distances="setting", channels=256, channel_pitch_mm=1.8, views_per_turn=256
+    distances="setting", channels=256, channel_pitch_mm=1.8, views_per_turn=256, bowtie="none"
 )
 SETTINGS = SimulateSettings(scanner=SCANNER, kernel=GaussianKernelSettings(f50_per_mm=0.3))
 
