@@ -7,6 +7,8 @@ projection is enough, for it only sets the variances.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ctdenoise.core.arrays import FloatArray, HuArray
@@ -27,24 +29,34 @@ COARSE_CHANNELS = 185
 """Rays of the coarse projection. A chest simulated so has noise within 0.1 % of that from all
 rays; it varies smoothly between them."""
 
+Alteration = Callable[[FloatArray], None]
+"""Changes log data times `NoiseInsertion.channel_weights`, [view, channel, lane], in place."""
+
 
 class NoiseInsertion:
     """Draws noise images for batches of slices of one scan.
 
     Args:
         model: What to simulate with.
+        every_ray: Project every ray of the fan, for content that changes within a few channels,
+            such as metal.
     """
 
-    def __init__(self, model: ScanModel) -> None:
+    def __init__(self, model: ScanModel, *, every_ray: bool = False) -> None:
         self.model = model
         fan, grid = model.fan, model.grid
         self._factor = max(1, round(max(grid.rows, grid.columns) / COARSE_PIXELS))
         self._binned = grid.binned(self._factor)
-        coarse = fan.coarse(views=COARSE_VIEWS, channels=COARSE_CHANNELS)
+        coarse = fan if every_ray else fan.coarse(views=COARSE_VIEWS, channels=COARSE_CHANNELS)
         self._projector = JosephProjector(coarse, self._binned)
         self._sampling = upsampling(coarse, fan)
         self._fbp = FilteredBackProjection(fan, grid, model.kernel)
         self._sinogram = aligned_zeros(fan.views, fan.channels, 0)
+
+    @property
+    def channel_weights(self) -> FloatArray:
+        """Factor D cos(gamma) that log data hold when they are altered, [channel]."""
+        return self._fbp.channel_weights
 
     def project(self, hu: HuArray) -> FloatArray:
         """Coarse line integrals, [view, channel, lane], of slices [slice, y, x].
@@ -72,6 +84,7 @@ class NoiseInsertion:
         *,
         photons: FloatArray,
         keys: Keys,
+        alter: Alteration | None = None,
     ) -> FloatArray:
         """Noise images in HU, [y, x, lane], zero outside the scan field.
 
@@ -80,20 +93,26 @@ class NoiseInsertion:
             statistics: What noise to draw.
             photons: N0 at full dose of each slice, [slice].
             keys: Two random words for each slice, [2, slice].
+            alter: What else is done to the log data before they are back-projected.
         """
         fan, lanes = self.model.fan, line_integrals.shape[2]
         if self._sinogram.shape[2] != lanes:
             self._sinogram = aligned_zeros(fan.views, fan.channels, lanes)
         padded_photons = np.ones(lanes, np.float32)
         padded_photons[: len(photons)] = photons
-        draw_log_noise(
-            line_integrals,
-            self._sampling,
-            padded_photons,
-            statistics,
-            lane_keys(keys, lanes),
-            self._fbp.channel_weights,
-            self._sinogram,
-        )
+        if statistics.is_silent:
+            self._sinogram.fill(0.0)
+        else:
+            draw_log_noise(
+                line_integrals,
+                self._sampling,
+                padded_photons,
+                statistics,
+                lane_keys(keys, lanes),
+                self._fbp.channel_weights,
+                self._sinogram,
+            )
+        if alter is not None:
+            alter(self._sinogram)
         scale = HU_PER_RELATIVE_ATTENUATION / self.model.mu_water_per_mm
         return self._fbp.filter_and_back_project(self._sinogram, scale)

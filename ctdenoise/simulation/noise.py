@@ -72,6 +72,11 @@ class NoiseStatistics(NamedTuple):
     electronic_variance: float
     """Of the scan."""
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to draw: a twin of the full dose."""
+        return self.linear == 0.0 and self.constant == 0.0
+
 
 def added_noise(
     dose_fraction: float, *, electronic_noise: float, floor: float, dual_below: float
