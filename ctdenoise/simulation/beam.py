@@ -30,6 +30,15 @@ def mu_water_per_mm(kvp: float | None) -> float:
     return float(np.interp(kvp or USUAL_KVP, _KVP, _MU_WATER_PER_MM))
 
 
+def kvp_of(mu_water_per_mm: float) -> float:
+    """The tube voltage, 80 to 140 kV, at which water attenuates so.
+
+    Args:
+        mu_water_per_mm: Effective attenuation of water, 1/mm.
+    """
+    return float(np.interp(mu_water_per_mm, _MU_WATER_PER_MM[::-1], _KVP[::-1]))
+
+
 def photons_of_exposure(
     mas: float, *, kvp: float | None, slice_thickness_mm: float | None, fan: Fan
 ) -> float:

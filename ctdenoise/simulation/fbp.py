@@ -19,6 +19,11 @@ _VIEWS_PER_TRANSFORM = 64
 """Views filtered together: their spectra stay in the cache."""
 
 
+def channel_weights(fan: Fan) -> FloatArray:
+    """Factor D cos(gamma) on the line integrals of each channel before they are filtered, mm."""
+    return np.asarray(fan.distance_mm * np.cos(fan.fan_angles), dtype=np.float32)
+
+
 class FilteredBackProjection:
     """From line integrals to images, for many slices at a time.
 
@@ -43,7 +48,7 @@ class FilteredBackProjection:
         self.grid = grid
         self._length = int(fft.next_fast_len(2 * fan.channels - 1, real=True))
         self._response = fan_filter(fan, kernel, length=self._length).astype(np.float32)
-        self.channel_weights = (fan.distance_mm * np.cos(fan.fan_angles)).astype(np.float32)
+        self.channel_weights = channel_weights(fan)
 
     def reconstruct(self, sinogram: FloatArray) -> FloatArray:
         """Images, [y, x, lane], of line integrals, [view, channel, lane]; 1/mm from no unit.

@@ -30,7 +30,7 @@ COARSE_CHANNELS = 185
 rays; it varies smoothly between them."""
 
 Alteration = Callable[[FloatArray], None]
-"""Changes log data times `NoiseInsertion.channel_weights`, [view, channel, lane], in place."""
+"""Changes log data times `fbp.channel_weights`, [view, channel, lane], in place."""
 
 
 class NoiseInsertion:
@@ -52,11 +52,6 @@ class NoiseInsertion:
         self._sampling = upsampling(coarse, fan)
         self._fbp = FilteredBackProjection(fan, grid, model.kernel)
         self._sinogram = aligned_zeros(fan.views, fan.channels, 0)
-
-    @property
-    def channel_weights(self) -> FloatArray:
-        """Factor D cos(gamma) that log data hold when they are altered, [channel]."""
-        return self._fbp.channel_weights
 
     def project(self, hu: HuArray) -> FloatArray:
         """Coarse line integrals, [view, channel, lane], of slices [slice, y, x].

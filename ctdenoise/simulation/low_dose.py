@@ -37,6 +37,7 @@ from ctdenoise.simulation.noise import (
     native_noise,
     slice_keys,
 )
+from ctdenoise.simulation.reconstruct import FullDataSimulator, needs_all_rays
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +150,9 @@ class Plan:
 
     def is_copy(self, index: int) -> bool:
         """Whether a twin is the scan itself, with nothing added."""
-        return self.doses[index] == 1 and self.settings.source_noise == "subtract"
+        adds_noise_only = not needs_all_rays(self.settings)
+        full = self.doses[index] == 1 and self.settings.source_noise == "subtract"
+        return full and adds_noise_only
 
     def step(self, index: int) -> Step:
         """The line of history of a twin.
@@ -166,6 +169,7 @@ class Plan:
                 "photons": calibration.photons,
                 "calibrated_by": calibration.calibrated_by,
                 "electronic_noise_quanta": settings.electronic_noise_quanta,
+                "mode": settings.mode,
                 "source_noise": settings.source_noise,
                 "kernel": model.kernel.as_json(),
                 "kernel_by": calibration.kernel_by,
@@ -221,7 +225,7 @@ def plan_simulation(
     calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
     exposure = relative_exposure(acquisition, settings)
     doses = tuple(aim.value for aim in settings.aims)
-    if 1.0 in doses and settings.source_noise == "subtract":
+    if 1.0 in doses and settings.source_noise == "subtract" and not needs_all_rays(settings):
         _log.warning("A dose of 1.0 is the scan itself: its twin is a copy without added noise.")
     return Plan(
         settings,
@@ -243,7 +247,12 @@ class Simulator:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._insertion = NoiseInsertion(plan.calibration.model)
+        model, settings = plan.calibration.model, plan.settings
+        self._full_data: FullDataSimulator | None = None
+        if needs_all_rays(settings):
+            self._full_data = FullDataSimulator(model, settings, seed=plan.seed)
+        else:
+            self._insertion = NoiseInsertion(model)
 
     def twins(self, block: CTVolume, *, first: int) -> tuple[HuArray, ...]:
         """Voxels of each twin, float32 HU [slice, y, x], one for each dose of the plan.
@@ -259,6 +268,15 @@ class Simulator:
             return tuple(twins)
         exposure = plan.relative_exposure[first : first + block.shape[0]]
         photons = (plan.calibration.photons * exposure).astype(np.float32)
+        if self._full_data is not None:
+            return tuple(
+                self._full_data.twins(
+                    without_padding(block),
+                    [_statistics(dose, plan.settings) for dose in plan.doses],
+                    photons=photons,
+                    keys=[_keys(block, plan.seed, dose) for dose in plan.doses],
+                )
+            )
         line_integrals = self._insertion.project(without_padding(block))
         for i in noisy:
             dose = plan.doses[i]

@@ -78,6 +78,10 @@ class NoiseStatistics(NamedTuple):
         return self.linear == 0.0 and self.constant == 0.0
 
 
+NO_NOISE = NoiseStatistics(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+"""What a twin of the full dose gains."""
+
+
 def added_noise(
     dose_fraction: float, *, electronic_noise: float, floor: float, dual_below: float
 ) -> NoiseStatistics:
