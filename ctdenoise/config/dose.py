@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ctdenoise.config.artefacts import ArtefactSettings
 from ctdenoise.config.base import Settings
@@ -64,9 +64,9 @@ class SimulateSettings(Settings):
     or a noise level such as "30 HU". A list makes several twins."""
     mode: Literal["insertion", "reconstruction", "image_domain", "degradation"] = "insertion"
     """`insertion`: add the noise that the scan lacks, anatomy untouched. `reconstruction`: project
-    the scan, count photons and reconstruct it again. `image_domain`: draw noise of the right local
-    strength and texture without projections (fast, without streaks of single rays). `degradation`:
-    the general model of `degradations`, which is no CT physics."""
+    the scan, count photons and reconstruct it again, which blurs it: a reference. `image_domain`:
+    draw noise of the right local strength and texture without projections (fast, without streaks of
+    single rays). `degradation`: the general model of `degradations`, which is no CT physics."""
     geometry: Literal["fan", "parallel", "rebinned"] = "fan"
     """`fan`: reconstruct the fan beam as it is. `parallel`: a faster approximation of it, within
     2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do."""
@@ -118,6 +118,16 @@ class SimulateSettings(Settings):
         if len(set(aims)) < len(aims):
             raise ValueError("a dose is given twice")
         return value
+
+    @model_validator(mode="after")
+    def _has_the_rays_it_needs(self) -> Self:
+        if not self.artefacts.is_none and self.mode not in {"insertion", "reconstruction"}:
+            raise ValueError("artefacts need mode insertion or reconstruction")
+        if self.geometry != "fan" and not self.artefacts.is_none:
+            raise ValueError("artefacts need geometry fan")
+        if self.geometry != "fan" and self.mode == "reconstruction":
+            raise ValueError("mode reconstruction needs geometry fan")
+        return self
 
     @property
     def aims(self) -> tuple[DoseAim, ...]:
