@@ -86,6 +86,19 @@ def relative_exposure(acquisition: Acquisition, settings: SimulateSettings) -> D
     return np.asarray(stated / stated.mean())
 
 
+def stated_mas(acquisition: Acquisition, settings: SimulateSettings) -> float | None:
+    """Mean exposure of a scan, mAs: as set, else as its header says; None where neither tells.
+
+    Args:
+        acquisition: Header facts of the whole scan.
+        settings: `mas` decides unless it is `header`.
+    """
+    if settings.mas != "header":
+        return settings.mas
+    mean = float(np.mean(acquisition.exposure_mas)) if acquisition.exposure_mas else 0.0
+    return mean if mean > 0 else None
+
+
 def calibrate(
     sample: CTVolume,
     settings: SimulateSettings,
@@ -108,8 +121,7 @@ def calibrate(
     measured = noise_magnitude(sample)
     if settings.photons != "auto":
         return Calibration(model, settings.photons, "setting", measured, kernel_by)
-    stated = acquisition.exposure_mas
-    mas = float(np.mean(stated)) if stated and np.mean(stated) > 0 else None
+    mas = stated_mas(acquisition, settings)
     guess = photons_of_exposure(
         settings.reference_mas if mas is None else mas,
         kvp=acquisition.kvp,
@@ -117,7 +129,8 @@ def calibrate(
         fan=model.fan,
     )
     guess = float(np.clip(guess, *PHOTON_LIMITS))
-    if settings.source_noise == "subtract" and measured is not None and measured > LEAST_NOISE_HU:
+    is_told = settings.mas == "header" and settings.source_noise == "subtract"
+    if is_told and measured is not None and measured > LEAST_NOISE_HU:
         exposure = relative_exposure(acquisition, settings)
         of_sample = np.ones(geometry.slices) if exposure is None else exposure
         fitted = _fit_photons(

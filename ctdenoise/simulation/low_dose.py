@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import DoubleArray, HuArray
 from ctdenoise.core.geometry import Geometry
+from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import Step, digest
@@ -24,9 +25,11 @@ from ctdenoise.simulation.calibration import (
     noise_magnitude,
     relative_exposure,
     sample_indices,
+    stated_mas,
     without_padding,
 )
 from ctdenoise.simulation.checks import check_sample
+from ctdenoise.simulation.doses import SourceNoise, dose_fractions
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernels import add_to_slices
 from ctdenoise.simulation.model import ScanModel
@@ -223,17 +226,25 @@ def plan_simulation(
     """
     check_sample(sample, ScanModel.of(geometry, acquisition, settings))
     calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
-    exposure = relative_exposure(acquisition, settings)
-    doses = tuple(aim.value for aim in settings.aims)
+    stated = relative_exposure(acquisition, settings)
+    exposure = np.ones(geometry.slices) if stated is None else stated
+    plan = Plan(settings, seed, calibration, (), exposure)
+    trial = replace(plan, seed=0, relative_exposure=exposure[sample_indices(geometry)])
+    noise = SourceNoise(
+        calibration.full_noise_hu,
+        lambda dose: _noise_of_twin(sample, replace(trial, doses=(dose,))),
+        is_counted=settings.source_noise == "subtract",
+    )
+    doses = dose_fractions(settings.aims, mas=stated_mas(acquisition, settings), noise=noise)
     if 1.0 in doses and settings.source_noise == "subtract" and not needs_all_rays(settings):
         _log.warning("A dose of 1.0 is the scan itself: its twin is a copy without added noise.")
-    return Plan(
-        settings,
-        seed,
-        calibration,
-        doses,
-        np.ones(geometry.slices) if exposure is None else exposure,
-    )
+    return replace(plan, doses=doses)
+
+
+def _noise_of_twin(sample: CTVolume, plan: Plan) -> float | None:
+    """Noise level, HU, of the only twin of a plan."""
+    (twin,) = Simulator(plan).twins(sample, first=0)
+    return noise_level_hu(twin, sample.padding, sample.geometry.pixel_spacing_mm)
 
 
 class Simulator:
