@@ -19,8 +19,11 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     *,
     out: Out,
     dose: Annotated[
-        tuple[float, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+        tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
     ] = (),
+    n0: float | None = None,
+    mas: float | None = None,
+    kernel: str | None = None,
     config: Config = None,
     overrides: Overrides = (),
     series: Series = None,
@@ -36,7 +39,12 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     Args:
         study: Folder with DICOM files, or a NIfTI file.
         out: Folder for the result; new or empty.
-        dose: Dose of the twin over the dose of the study, such as 0.25; several make several twins.
+        dose: Dose of the twin: a fraction of the dose of the study such as 0.25 or 25%, an exposure
+            such as 50mAs, or a noise level such as 30HU; several make several twins.
+        n0: Photons per channel and view at full dose; found from the noise of the study otherwise.
+        mas: Exposure of the study in mAs, believed before its noise.
+        kernel: Reconstruction kernel of the study: auto, header, measured, ramp, hann, the
+            frequency in 1/mm at which it is one half, or a name such as B30f, STANDARD or FC13.
         config: Ready settings such as `default` or `ge_like`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
         series: Which series, where the folder holds several: the number that `inspect` shows, the
@@ -47,12 +55,13 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
         seed: Same seed, same noise.
     """
     from ctdenoise.cli import console
+    from ctdenoise.cli.simulate_options import settings_changes
     from ctdenoise.config.dose import SimulateSettings
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.tasks import simulate as task
 
     settings_file = find_settings_file("simulate", config or "default")
-    changes = (*overrides, f"dose={list(dose)}") if dose else overrides
+    changes = settings_changes(dose=dose, n0=n0, kernel=kernel, mas=mas, overrides=overrides)
     settings = load_settings(SimulateSettings, settings_file, changes)
     with console.progress() as progress:
         report = task.run(

@@ -27,6 +27,7 @@ class Acquisition:
         ctdi_vol_mgy: Dose index of the series, mGy.
         body_part_examined: As the header says.
         patient_position: HFS, FFS, ...
+        filter_type: Beam filter, as the header says.
         exposure_modulation_type: How the tube current followed the patient, as the header says
             ("a/b" for two values).
     """
@@ -44,4 +45,5 @@ class Acquisition:
     ctdi_vol_mgy: float | None = None
     body_part_examined: str | None = None
     patient_position: str | None = None
+    filter_type: str | None = None
     exposure_modulation_type: str | None = None

@@ -355,6 +355,7 @@ def acquisition_of(slices: Sequence[SliceHeader], geometry: Geometry | None) -> 
         ctdi_vol_mgy=float(np.mean(dose)) if dose and np.mean(dose) > 0 else None,
         body_part_examined=text("BodyPartExamined"),
         patient_position=text("PatientPosition"),
+        filter_type=text("FilterType"),
         exposure_modulation_type=text("ExposureModulationType"),
     )
 

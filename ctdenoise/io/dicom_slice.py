@@ -36,6 +36,7 @@ _FIELD_GROUPS = {
     "ExposureInmAs": "CTExposureSequence",
     "CTDIvol": "CTExposureSequence",
     "ExposureModulationType": "CTExposureSequence",
+    "FilterType": "CTXRayDetailsSequence",
     "DataCollectionCenterPatient": "CTPositionSequence",
     "DistanceSourceToDetector": "CTGeometrySequence",
 }
@@ -345,12 +346,8 @@ _FACT_NUMBERS = {
     "CTDIvol": 1,
 }
 _FACT_TEXTS = (
-    "Manufacturer",
-    "ManufacturerModelName",
-    "ConvolutionKernel",
-    "BodyPartExamined",
-    "PatientPosition",
-    "ExposureModulationType",
+    *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "BodyPartExamined"),
+    *("PatientPosition", "FilterType", "ExposureModulationType"),
 )
 
 

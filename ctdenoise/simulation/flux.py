@@ -7,6 +7,7 @@ stays the mean photons of the central channel without an object.
 
 from __future__ import annotations
 
+import re
 from typing import Literal, assert_never
 
 import numpy as np
@@ -51,8 +52,12 @@ USUAL_MODULATION = 0.5
 """The current that gives the least noise for a dose goes as the root of the attenuation of the
 view: Gies et al., Med. Phys. 26 (1999) 2235."""
 
-_NOT_ANGULAR = frozenset(("", "NONE", "NO", "OFF", "FIXED", "CONSTANT", "MANUAL"))
-_ALONG_Z = frozenset(("Z", "Z_EC", "Z-EC", "LONGITUDINAL"))
+_NOT_ANGULAR = re.compile(r"NONE|NO|OFF|FIXED|CONSTANT|MANUAL|LONGITUDINAL|Z(?![A-Z]).*|")
+"""Also what follows the patient along z only, as Siemens' Z_EC and Philips' Z MODULATION."""
+
+_HEAD_FILTERS = ("HEAD", "SMALL")
+_BODY_FILTERS = ("BODY", "LARGE", "MEDIUM")
+"""Words of FilterType: GE scanners write HEAD FILTER and BODY FILTER."""
 
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "SINUS", "ORBIT", "FACE", "MAXILLA", "TEMPORAL", "IAC")
 _HEAD_FIELD_MM = 260.0
@@ -60,7 +65,7 @@ _HEAD_FIELD_MM = 260.0
 
 
 def bowtie_of(settings: SimulateSettings, acquisition: Acquisition, geometry: Geometry) -> Bowtie:
-    """The filter that a scan was made with: as set, or by the part of the body.
+    """The filter of a scan: as set, as its header says, or by the part of the body.
 
     A scan that counts as noise-free (a phantom) has none.
 
@@ -81,6 +86,9 @@ def bowtie_of(settings: SimulateSettings, acquisition: Acquisition, geometry: Ge
 
 
 def _shows_a_head(acquisition: Acquisition, geometry: Geometry) -> bool:
+    beam_filter = (acquisition.filter_type or "").upper()
+    if any(word in beam_filter for word in (*_HEAD_FILTERS, *_BODY_FILTERS)):
+        return any(word in beam_filter for word in _HEAD_FILTERS)
     part = (acquisition.body_part_examined or "").upper()
     if part:
         # A neck comes with shoulders, which need the wide filter.
@@ -101,8 +109,8 @@ def modulation_of(settings: SimulateSettings, acquisition: Acquisition) -> float
     if stated != "auto":
         return stated
     words = (acquisition.exposure_modulation_type or "").upper().replace("\\", "/").split("/")
-    around = [w for w in map(str.strip, words) if w not in _NOT_ANGULAR and w not in _ALONG_Z]
-    return USUAL_MODULATION if around else 0.0
+    is_angular = any(not _NOT_ANGULAR.fullmatch(word.strip()) for word in words)
+    return USUAL_MODULATION if is_angular else 0.0
 
 
 def aluminium_per_cm(mu_water_per_mm: float) -> float:

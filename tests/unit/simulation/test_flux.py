@@ -51,6 +51,15 @@ def test_the_bowtie_follows_the_part_of_the_body_and_else_the_field(part, field_
     assert bowtie(part, field_mm) == expected
 
 
+@pytest.mark.parametrize(
+    ("filter_type", "expected"),
+    [("HEAD FILTER", "head"), ("LARGE BOWTIE FIL", "body"), ("0", "body"), (None, "body")],
+)
+def test_the_header_s_filter_is_believed_first(filter_type, expected):
+    acquisition = Acquisition(body_part_examined="CHEST", filter_type=filter_type)
+    assert bowtie_of(SimulateSettings(), acquisition, geometry(400)) == expected
+
+
 def test_a_phantom_has_no_bowtie_unless_it_is_asked_for():
     assert bowtie("CHEST", source_noise="none") == "none"
     asked = ScannerSettings(bowtie="head")
@@ -64,6 +73,7 @@ def test_a_phantom_has_no_bowtie_unless_it_is_asked_for():
         ("ANGULAR", 0.5),
         ("Z_EC/ANGULAR", 0.5),
         ("Z_EC", 0.0),
+        ("Z MODULATION", 0.0),
         ("NONE", 0.0),
         ("", 0.0),
         (None, 0.0),
