@@ -19,7 +19,13 @@ Array = npt.NDArray[np.float64]
 
 MU_WATER = 0.02
 SMALL_SCANNER = ScannerSettings(
-    distances="setting", channels=192, channel_pitch_mm=2.4, views_per_turn=160, bowtie="none"
+    distances="setting",
+    channels=192,
+    channel_pitch_mm=2.4,
+    views_per_turn=160,
+    samples_per_channel=1,
+    bowtie="none",
+    angular_modulation=0.0,
 )
 
 
