@@ -7,11 +7,15 @@ import numpy.typing as npt
 from scipy import fft
 
 from ctdenoise.config.dose import SimulateSettings
-from ctdenoise.config.kernels import FixedKernelSettings, GaussianKernelSettings
+from ctdenoise.config.kernels import (
+    FixedKernelSettings,
+    GaussianKernelSettings,
+    HannKernelSettings,
+    RampKernelSettings,
+)
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.simulation.filters import apodisation
 from ctdenoise.simulation.low_dose import simulate_low_dose
 from ctdenoise.simulation.scanner import Fan, fan_of
 
@@ -106,6 +110,22 @@ def variance_and_error(noise: Array) -> tuple[float, float]:
     return float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
 
 
+def kernel_shape(kernel: FixedKernelSettings, k: Array, nyquist_per_mm: float) -> Array:
+    """A(k) of a kernel as its settings describe it; written apart from the package on purpose."""
+    match kernel:
+        case RampKernelSettings():
+            return np.ones_like(k)
+        case HannKernelSettings(width=width):
+            inside = k < width * nyquist_per_mm
+            return np.where(inside, np.cos(np.pi * k / (2 * width * nyquist_per_mm)) ** 2, 0.0)
+        case GaussianKernelSettings(f50_per_mm=f50):
+            return np.asarray(0.5 ** ((k / f50) ** 2))
+        case _:
+            points = zip(kernel.frequency_per_mm, kernel.value, strict=True)
+            x, y = (np.array(axis) for axis in zip(*points, strict=True))
+            return np.where(k > x[-1], 0.0, np.interp(k, x, y))
+
+
 def centre_variance(kernel: FixedKernelSettings, log_variance: float) -> float:
     """Variance at the isocentre of a reconstruction, HU^2.
 
@@ -115,7 +135,7 @@ def centre_variance(kernel: FixedKernelSettings, log_variance: float) -> float:
     fan = small_fan()
     dt = fan.channel_width_mm
     k = np.linspace(0, 0.5 / dt, 4001)
-    shape = apodisation(kernel, k, nyquist_per_mm=0.5 / dt)
+    shape = kernel_shape(kernel, k, 0.5 / dt)
     integral = np.trapezoid((k * shape) ** 2 * (2 + np.cos(2 * np.pi * k * dt)) / 3, k)
     return float(np.pi**2 / fan.views * log_variance * dt * 2 * integral * (1000 / MU_WATER) ** 2)
 

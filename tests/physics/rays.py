@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from ctdenoise.config.kernels import FixedKernelSettings
-from ctdenoise.simulation.filters import apodisation
+from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.insertion import COARSE_CHANNELS, COARSE_VIEWS, NoiseInsertion
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
@@ -22,6 +23,7 @@ from ctdenoise.simulation.noise import (
 )
 from ctdenoise.simulation.scanner import Fan, PixelGrid
 from ctdenoise.simulation.vectors import aligned_zeros, lanes_for
+from tests.physics.fan_scan import kernel_shape, settings
 
 Array = npt.NDArray[np.float64]
 
@@ -109,7 +111,7 @@ class Patch:
             middle - y / self.spacing_mm,
             middle - x / self.spacing_mm,
         )
-        insertion = NoiseInsertion(ScanModel(self.fan, grid, self.kernel, self.mu_per_mm))
+        insertion = NoiseInsertion(self._model(grid))
         coarse = self.fan.coarse(views=COARSE_VIEWS, channels=COARSE_CHANNELS)
         lengths = self.mu_per_mm * lengths_mm(coarse)
         images = []
@@ -125,6 +127,11 @@ class Patch:
             images.append(image[:, :, :16].transpose(2, 0, 1).astype(np.float64))
         return np.concatenate(images)[:slices]
 
+    def _model(self, grid: PixelGrid) -> ScanModel:
+        chosen = settings(mu_water_per_mm=self.mu_per_mm, kernel=self.kernel)
+        geometry = Geometry.axial((1, 8, 8), pixel_spacing_mm=40.0, slice_spacing_mm=1.0)
+        return replace(ScanModel.of(geometry, Acquisition(), chosen), fan=self.fan, grid=grid)
+
 
 def isocentre_variance(fan: Fan, kernel: FixedKernelSettings, mu_per_mm: float) -> float:
     """Variance at the isocentre, HU^2, over that of the log data.
@@ -134,7 +141,7 @@ def isocentre_variance(fan: Fan, kernel: FixedKernelSettings, mu_per_mm: float) 
     """
     dt = fan.channel_width_mm
     k = np.linspace(0, 0.5 / dt, 4001)
-    shape = apodisation(kernel, k, nyquist_per_mm=0.5 / dt)
+    shape = kernel_shape(kernel, k, 0.5 / dt)
     integral = np.trapezoid((k * shape) ** 2 * (2 + np.cos(2 * np.pi * k * dt)) / 3, k)
     return float(np.pi**2 / fan.views * dt * 2 * integral * (1000 / mu_per_mm) ** 2)
 
