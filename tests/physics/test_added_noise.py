@@ -108,6 +108,19 @@ def test_water_stays_at_zero():
     assert means.mean() == pytest.approx(0, abs=4 * error + bias)
 
 
+def test_the_mean_of_the_image_stays_where_counts_are_many():
+    """With more than a thousand counts behind every ray the logarithm's bias is below 0.1 HU."""
+    dose = 0.25
+    assert dose * COUNTS > 1000
+    noise = noise_of(ellipse(DISC, slices=96), dose=dose, seed=10)
+    axis = (np.arange(96) - 47.5) * 2.0
+    body = axis[None] ** 2 + axis[:, None] ** 2 < (0.9 * RADIUS) ** 2
+    means = noise[:, body].mean(axis=1)
+    error = means.std(ddof=1) / np.sqrt(len(means))
+    assert error < 0.02
+    assert abs(means.mean()) < 0.1 - 2 * error
+
+
 def mean_inverse_counts(half_axes: tuple[float, float], angles: np.ndarray, size: int) -> float:
     """Mean of 1 / transmission over rays through a Hann-weighted square around the centre.
 

@@ -1,8 +1,8 @@
 """Counts of a real detector: their noise grows with the signal as the noise model assumes.
 
-A tooth in a parallel beam (tomopy's example), 181 views of two rows of 640 elements, with ten frames
-without the object and ten without the beam. Readings are in units of the detector; what one quantum
-reads is found from the frames without the object, the electronic noise from those without the beam.
+A tooth in a parallel beam (tomopy's example): 181 views of two rows of 640 elements, ten frames
+without the object and ten without the beam. Readings are in units of the detector; what a quantum
+reads is found from the frames without the object, the electronic noise from those without beam.
 """
 
 from __future__ import annotations

@@ -112,9 +112,7 @@ def full_scan() -> Array:
 def comparison(dose: float) -> dict[str, Array]:
     """Of each block inside the chest: ratio of standard deviations and its error; biases."""
     low, full = counted(dose, seed=22), full_scan()
-    twin = noise_of(
-        chest(), seed=3, dose=dose, photons=PHOTONS, electronic_noise_quanta=ELECTRONIC
-    )
+    twin = noise_of(chest(), seed=3, dose=dose, photons=PHOTONS, electronic_noise_quanta=ELECTRONIC)
     (of_low, low_error), (of_full, full_error) = block_variances(low), block_variances(full)
     of_twin, twin_error = block_variances(twin)
     total = of_twin + of_full
