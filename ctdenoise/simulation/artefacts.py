@@ -9,7 +9,7 @@ import numpy as np
 from numba import float32, prange
 
 from ctdenoise.config.artefacts import ArtefactSettings
-from ctdenoise.core.arrays import FloatArray, HuArray
+from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray
 from ctdenoise.core.units import AIR_HU, WATER_HU
 from ctdenoise.simulation.beam import kvp_of
 from ctdenoise.simulation.detector_faults import DetectorFaults, detector_faults
@@ -51,6 +51,14 @@ class Artefacts:
             settings.metal.material, kvp=kvp_of(mu_water), mu_water_per_mm=mu_water
         )
 
+    def is_metal(self, hu: HuArray) -> BoolArray:
+        """Which pixels are metal, [slice, y, x]; they keep the values that the scan shows.
+
+        Metal at its true attenuation would lie far beyond the scale; what is drawn at its upper end
+        stays there.
+        """
+        return np.asarray(hu > self.settings.metal.threshold_hu) & self.settings.metal.enabled
+
     def hardening(
         self, hu: HuArray, scan: FloatArray, projector: FullProjector, photons: FloatArray
     ) -> Hardening | None:
@@ -62,9 +70,8 @@ class Artefacts:
             projector: That made them.
             photons: N0 at full dose, [slice].
         """
-        metal = self.settings.metal
-        is_metal = hu > metal.threshold_hu
-        if not metal.enabled or not is_metal.any():
+        is_metal = self.is_metal(hu)
+        if not is_metal.any():
             return None
         soft = projector.project(np.where(is_metal, np.float32(AIR_HU), hu))
         indicator = np.where(is_metal, np.float32(WATER_HU), np.float32(AIR_HU))

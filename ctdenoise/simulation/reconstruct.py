@@ -77,8 +77,9 @@ class FullDataSimulator:
             words = [each[:, part] for each in keys]
             work = self._reconstructed if self._reconstructs else self._inserted
             images = work(hu[part], statistics, photons[part], words)
+            is_metal = self._artefacts.is_metal(hu[part])
             for twin, image in zip(twins, images, strict=True):
-                twin[part] = image
+                twin[part] = np.where(is_metal, hu[part], image)
         return twins
 
     def _inserted(
