@@ -74,12 +74,26 @@ class PeriodicNoiseSettings(Settings):
     """Direction a of the wave, from the row direction towards the column direction."""
 
 
+class StreakNoiseSettings(Settings):
+    """n: straight lines across the slice at random, a picture of streaks without their physics."""
+
+    name: Literal["streak"] = "streak"
+    """Kind of degradation."""
+    count: int = Field(40, ge=1, le=2000)
+    """Lines in a slice."""
+    amplitude_hu: float = Field(50.0, ge=0, le=10000)
+    """Height of a line, HU; one half of them are dark."""
+    width_mm: float = Field(1.0, gt=0.05, le=100)
+    """Standard deviation of a line's Gaussian profile, mm."""
+
+
 DegradationSettings = Annotated[
     BlurSettings
     | MissingSettings
     | GaussianNoiseSettings
     | PoissonNoiseSettings
     | SaltAndPepperSettings
-    | PeriodicNoiseSettings,
+    | PeriodicNoiseSettings
+    | StreakNoiseSettings,
     Field(discriminator="name"),
 ]

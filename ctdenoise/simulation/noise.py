@@ -47,7 +47,7 @@ Spread = tuple[Scalar, Scalar, Scalar]
 Rules = tuple[Scalar, Scalar, Scalar, Spread, Spread]
 """Dose fraction, floor, counts below which a ray is starved, added spread, spread of the scan."""
 
-_LEAST_COUNTS = np.float32(1e-3)
+LEAST_COUNTS = np.float32(1e-3)
 """Expected counts are never less: keeps ratios finite behind metal."""
 
 _SECOND = np.uint32(0x9E3779B9)
@@ -280,7 +280,7 @@ def _expected_counts(
             p = lower * (left * below[at + lane] + right * below[at + lanes + lane])
             p += upper * (left * above[at + lane] + right * above[at + lanes + lane])
             mean = photons[lane] * _exponential(-p)
-            counts[channel * lanes + lane] = max(mean, _LEAST_COUNTS)
+            counts[channel * lanes + lane] = max(mean, LEAST_COUNTS)
 
 
 @inlined

@@ -41,6 +41,14 @@ def parallel_kernel(function: Function) -> Function:
     return cast("Function", decorate(function))
 
 
+def serial_kernel(function: Function) -> Function:
+    """Compile a function that one thread runs, beside others; cached on disk."""
+    decorate = numba.njit(
+        fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True
+    )
+    return cast("Function", decorate(function))
+
+
 def inlined(function: Function) -> Function:
     """Compile a small function that vanishes into the kernels that call it."""
     decorate = numba.njit(

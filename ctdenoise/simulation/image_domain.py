@@ -1,0 +1,340 @@
+"""Noise of a low-dose scan drawn in the image: local strength, direction and texture.
+
+Noise of filtered back-projection is locally stationary. At a pixel x its power spectrum in the
+direction theta comes from the two rays through x whose normal is theta, one from the near and one
+from the far side. With L the distance from the focal spot to x,
+
+    NPS(k, theta; x) = V_theta(x) / k * sum over the two of g L Q(k L),   g ~ L^-3
+
+where Q is the power of the filtered and interpolated channels, V_theta dtheta the variance that
+the rays of these directions bring, ``sum of C (D cos gamma)^2 sigma_p^2 / L^4``. A coarse forward
+projection gives sigma_p and V. So white noise is filtered by the spectrum around a patch in a few
+sectors of direction, each is multiplied by the root of its V_theta(x), and the sectors are added.
+
+Nothing is fitted: the scale is that of the theory. Not in it: streaks of single rays, and the mean
+shift of starved rays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray
+from ctdenoise.core.units import HU_PER_RELATIVE_ATTENUATION
+from ctdenoise.simulation.directions import (
+    back_project_variance,
+    fill_amplitudes,
+    filtered_power,
+    sector_weights,
+)
+from ctdenoise.simulation.filters import fan_filter
+from ctdenoise.simulation.insertion import NoiseInsertion
+from ctdenoise.simulation.log_variance import LogVariance
+from ctdenoise.simulation.model import ScanModel
+from ctdenoise.simulation.noise import Keys, NoiseStatistics
+from ctdenoise.simulation.vectors import aligned_zeros
+
+SECTORS = 8
+"""Directions that the noise is made of; between them it is interpolated."""
+
+MAP_PIXELS = 64
+"""Maps of the variance are at most about this many pixels across."""
+
+TILE = 128
+OVERLAP = 32
+"""A slice is drawn in square tiles that fade into each other over this many pixels."""
+
+_SAME_SPECTRUM = 32
+"""Patches whose middles are nearer than this many pixels share a spectrum: in it, the distance from
+the focal spot, which it stretches by, changes by about 2 %."""
+
+_MARGIN = 16
+"""Pixels beyond a patch: filtered noise is periodic, and this much of the period is left out."""
+
+_TABLE_REACH = 2
+"""Sampling frequencies of the channels that the spectrum is followed to."""
+
+_ALIAS_SHARE = 3e-3
+_MOST_ALIASES = 3
+_NEAREST = 0.5
+"""Least distance from the focal spot over that of the isocentre, where noise is finest."""
+
+Spread = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseMaps:
+    """How strong the noise of each direction is around every point of some slices.
+
+    Over the dose a, ``V a^2 / linear(a)`` is a straight line in 1/a as long as counts are many, so
+    two doses tell those between them.
+
+    Args:
+        spread: Root of ``V_theta a^2 / linear(a)``, HU, [slice, dose, sector, y, x], coarse pixels.
+        statistics: What noise is drawn at each of these doses, one or two.
+        factor: Fine pixels in a coarse one, along each axis.
+    """
+
+    spread: Spread
+    statistics: tuple[NoiseStatistics, ...]
+    factor: int
+
+    def at(self, index: int, statistics: NoiseStatistics) -> FloatArray:
+        """Root of V_theta, HU, [sector, y, x], at a dose between those of the maps.
+
+        Args:
+            index: Slice.
+            statistics: What noise to draw.
+        """
+        power = np.square(self.spread[index].astype(np.float32))
+        mixed = power[0]
+        if len(self.statistics) > 1:
+            first, last = (1 / each.dose_fraction for each in self.statistics)
+            part = np.float32((1 / statistics.dose_fraction - first) / (last - first))
+            mixed = (1 - part) * power[0] + part * power[1]
+        strength = np.float32(_strength(statistics))
+        return np.asarray(np.sqrt(strength * np.maximum(mixed, 0)), dtype=np.float32)
+
+
+def _strength(statistics: NoiseStatistics) -> float:
+    """How the variance of log data of many counts goes with the dose."""
+    return statistics.linear / statistics.dose_fraction**2
+
+
+class _Frequencies(NamedTuple):
+    """Frequencies of a patch along y and along x, 1/mm, and the sectors, [sector, fy, fx]."""
+
+    along_y: FloatArray
+    along_x: FloatArray
+    sectors: FloatArray
+
+
+class ImageDomainNoise:
+    """Draws noise of slices and patches of one scan.
+
+    Args:
+        model: What to simulate with.
+    """
+
+    def __init__(self, model: ScanModel) -> None:
+        self.model = model
+        grid, fan = model.grid, model.fan
+        self._insertion = NoiseInsertion(model)
+        self._factor = max(1, -(-max(grid.rows, grid.columns) // MAP_PIXELS))
+        length = 2 * int(fft.next_fast_len(fan.channels))
+        response = fan_filter(fan, model.kernel, length=length).astype(np.float32)
+        density = filtered_power(response, _TABLE_REACH)
+        self._filtered_power = 2 * float(np.trapezoid(density)) / length
+        entries_per_mm = np.float32(fan.channel_width_mm * length)
+        self._table = np.append(entries_per_mm, density / self._filtered_power).astype(np.float32)
+        self._share = np.cumsum(density) / density.sum()
+        self._lengths: dict[int, _Frequencies] = {}
+        self._amplitudes: dict[tuple[int, ...], FloatArray] = {}
+        self._inside: BoolArray = grid.radius_mm() <= fan.field_radius_mm
+
+    def _aliases(self, radius_mm: float) -> int:
+        """How many multiples of the pixels' sampling frequency the spectrum around a point has.
+
+        Noise is finest where it is nearest to the focal spot.
+        """
+        grid, fan = self.model.grid, self.model.fan
+        sampling = 1 / max(grid.row_spacing_mm, grid.column_spacing_mm)
+        nearest = max(1 - radius_mm / fan.distance_mm, _NEAREST)
+        reach = (np.arange(_MOST_ALIASES) + 0.5) * sampling * nearest * fan.channel_width_mm
+        cut = self._share[
+            np.minimum(reach * self._table[0] / fan.channel_width_mm, len(self._share) - 1).astype(
+                int
+            )
+        ]
+        return int((cut < 1 - _ALIAS_SHARE).sum())
+
+    def maps(
+        self, hu: HuArray, statistics: tuple[NoiseStatistics, ...], *, photons: FloatArray
+    ) -> NoiseMaps:
+        """Strength of the noise of slices.
+
+        Args:
+            hu: Slices, [slice, y, x], air for padding.
+            statistics: One dose, or the two ends of a range of doses.
+            photons: N0 at full dose of each slice, [slice].
+        """
+        line_integrals = self._insertion.project(hu)
+        lanes = line_integrals.shape[2]
+        padded = np.ones(lanes, np.float32)
+        padded[: len(photons)] = photons
+        counts = np.maximum(padded * np.exp(-line_integrals), np.float32(1e-3))
+        parts = [self._spread(LogVariance(each), counts) for each in statistics]
+        spread = np.stack(parts, axis=1)[: len(hu)]
+        return NoiseMaps(spread.astype(np.float16), statistics, self._factor)
+
+    def _spread(self, log_variance: LogVariance, counts: FloatArray) -> FloatArray:
+        """Root of V_theta over the strength, HU, [lane, sector, y, x]."""
+        fan, grid = self.model.fan, self.model.grid.binned(self._factor)
+        coarse = fan.coarse(views=counts.shape[0], channels=counts.shape[1])
+        scale = (HU_PER_RELATIVE_ATTENUATION / self.model.mu_water_per_mm) ** 2
+        scale *= self._filtered_power * fan.views / coarse.views
+        scale /= _strength(log_variance.statistics)
+        weights = scale * (fan.distance_mm * np.cos(coarse.fan_angles)) ** 2
+        variance = log_variance(counts) * weights.astype(np.float32)[None, :, None]
+        sums = aligned_zeros(grid.rows, grid.columns, SECTORS, counts.shape[2])
+        # A coarse pixel beyond the field may have fine ones inside.
+        radius = fan.field_radius_mm + 2 * max(grid.row_spacing_mm, grid.column_spacing_mm)
+        back_project_variance(variance, coarse.arrays(), grid.arrays(radius), sums)
+        density = sums.transpose(3, 2, 0, 1) * np.float32(SECTORS / np.pi)
+        root = np.sqrt(density)
+        # The roots are interpolated between sectors; the variance of all of them is kept:
+        # the integral of the square of triangles is 2/3 s_j^2 + 1/3 s_j s_(j+1).
+        drawn = (2 * density + root * np.roll(root, -1, axis=1)).sum(axis=1, keepdims=True) / 3
+        total = density.sum(axis=1, keepdims=True)
+        return np.asarray(root * np.sqrt(total / np.maximum(drawn, 1e-30)), dtype=np.float32)
+
+    def draw_patch(
+        self,
+        maps: NoiseMaps,
+        index: int,
+        place: tuple[int, int],
+        size: int,
+        statistics: NoiseStatistics,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Noise of a square patch, HU, [y, x]; zero outside the scan field.
+
+        Args:
+            maps: Of the slices.
+            index: Which of them.
+            place: First row and column of the patch; it may reach beyond the slice.
+            size: Edge of the patch, pixels.
+            statistics: What noise to draw, at a dose between those of the maps.
+            rng: Source of randomness; each call takes the same amount from it.
+        """
+        transfer = self._transfer(place, size)
+        return self._patch(maps.at(index, statistics), place, transfer, size, rng)
+
+    def draw_slices(self, maps: NoiseMaps, statistics: NoiseStatistics, keys: Keys) -> FloatArray:
+        """Noise of whole slices, HU, [slice, y, x]; zero outside the scan field.
+
+        Args:
+            maps: Of these slices.
+            statistics: What noise to draw.
+            keys: Two random words for each slice, [2, slice].
+        """
+        grid = self.model.grid
+        rngs = [np.random.Generator(np.random.SFC64(words.tolist())) for words in keys.T]
+        spreads = [maps.at(index, statistics) for index in range(len(rngs))]
+        noise = np.zeros((len(rngs), grid.rows, grid.columns), np.float32)
+        for row, window_y in _tiles(grid.rows):
+            for column, window_x in _tiles(grid.columns):
+                size = max(len(window_y), len(window_x))
+                transfer = self._transfer((row, column), size)
+                window = window_y[:, None] * window_x
+                last_row, last_column = row + len(window_y), column + len(window_x)
+                for target, spread, rng in zip(noise, spreads, rngs, strict=True):
+                    patch = self._patch(spread, (row, column), transfer, size, rng)
+                    patch = patch[: len(window_y), : len(window_x)]
+                    target[row:last_row, column:last_column] += window * patch
+        return noise
+
+    def _transfer(self, place: tuple[int, int], size: int) -> FloatArray:
+        """Transfer function of each sector around the middle of a patch, [sector, fy, fx]."""
+        grid = self.model.grid
+        frequencies = self._frequencies(_period(size))
+        step = _SAME_SPECTRUM
+        middle = tuple(round((first + (size - 1) / 2) / step) * step for first in place)
+        key = (*middle, size)
+        if key not in self._amplitudes:
+            y_mm = (middle[0] - grid.isocentre_row) * grid.row_spacing_mm
+            x_mm = (middle[1] - grid.isocentre_column) * grid.column_spacing_mm
+            amplitude = np.empty(frequencies.sectors.shape[1:], np.float32)
+            fill_amplitudes(
+                (frequencies.along_y, frequencies.along_x),
+                (x_mm, y_mm),
+                self.model.fan.distance_mm,
+                self._table,
+                self._aliases(float(np.hypot(y_mm, x_mm))),
+                amplitude,
+            )
+            self._amplitudes[key] = amplitude
+        return frequencies.sectors * self._amplitudes[key]
+
+    def _frequencies(self, length: int) -> _Frequencies:
+        """Frequencies of patches of some length, and their sectors."""
+        if length not in self._lengths:
+            grid, fan = self.model.grid, self.model.fan
+            along_y = np.fft.fftfreq(length, grid.row_spacing_mm).astype(np.float32)
+            along_x = np.fft.rfftfreq(length, grid.column_spacing_mm).astype(np.float32)
+            sectors = sector_weights((along_y, along_x), SECTORS)
+            # Of the density of the channels' frequency and of the pixels.
+            density = fan.channel_angle / (grid.row_spacing_mm * grid.column_spacing_mm)
+            sectors *= np.float32(np.sqrt(density))
+            self._lengths[length] = _Frequencies(along_y, along_x, sectors)
+        return self._lengths[length]
+
+    def _patch(
+        self,
+        spread: FloatArray,
+        place: tuple[int, int],
+        transfer: FloatArray,
+        size: int,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Filtered white noise of every sector, times its local strength, added up."""
+        length = transfer.shape[1]
+        white = fft.rfft2(rng.standard_normal((length, length), np.float32))
+        drawn = fft.irfft2(white * transfer, (length, length), overwrite_x=True)
+        local = _upsampled(spread, place, (size, size), self._factor)
+        noise: FloatArray = np.einsum("jyx,jyx->yx", local, drawn[:, :size, :size])
+        row, column = place
+        grid = self.model.grid
+        rows = np.clip(np.arange(row, row + size), 0, grid.rows - 1)
+        columns = np.clip(np.arange(column, column + size), 0, grid.columns - 1)
+        noise *= self._inside[rows[:, None], columns]
+        return noise
+
+
+def _period(size: int) -> int:
+    """An even length with fast transforms that holds a patch and its margin."""
+    length = int(fft.next_fast_len(size + _MARGIN, real=True))
+    while length % 2:
+        length = int(fft.next_fast_len(length + 1, real=True))
+    return length
+
+
+def _tiles(pixels: int) -> list[tuple[int, FloatArray]]:
+    """First pixel and window of the tiles along an axis; the squares of the windows add to one."""
+    if pixels <= TILE:
+        return [(0, np.ones(pixels, np.float32))]
+    count = -(-(pixels - OVERLAP) // (TILE - OVERLAP))
+    starts = np.linspace(0, pixels - TILE, count).round().astype(int)
+    tiles = []
+    for number, start in enumerate(starts):
+        window = np.ones(TILE, np.float32)
+        if number > 0:
+            shared = starts[number - 1] + TILE - start
+            window[:shared] = np.sin(np.pi / 2 * (np.arange(shared) + 0.5) / shared)
+        if number < count - 1:
+            shared = start + TILE - starts[number + 1]
+            window[TILE - shared :] *= np.cos(np.pi / 2 * (np.arange(shared) + 0.5) / shared)
+        tiles.append((int(start), window))
+    return tiles
+
+
+def _upsampled(
+    maps: FloatArray, place: tuple[int, int], shape: tuple[int, int], factor: int
+) -> FloatArray:
+    """Maps [sector, y, x] of coarse pixels, linearly interpolated to a part of the fine ones."""
+    for axis, first, count in ((1, place[0], shape[0]), (2, place[1], shape[1])):
+        last = maps.shape[axis] - 1
+        at = (np.arange(first, first + count) - (factor - 1) / 2) / factor
+        at = np.clip(at, 0, last)
+        lower = np.minimum(at.astype(np.int64), max(last - 1, 0))
+        upper = np.minimum(lower + 1, last)
+        part = (at - lower).astype(np.float32)
+        part = part[:, None] if axis == 1 else part
+        below, above = np.take(maps, lower, axis=axis), np.take(maps, upper, axis=axis)
+        maps = below + part * (above - below)
+    return maps

@@ -1,0 +1,96 @@
+"""Variance of the noise of log data, from the expected counts of a ray.
+
+The noise that `noise.draw_log_noise` draws has, where counts are many, the variance of a first
+order expansion, ``(linear N + constant) / (a N)^2``. Behind bone and metal the floor and the
+logarithm bound it. The share of the expansion that is left depends on N alone for given statistics,
+so it is integrated numerically at a few counts and interpolated between them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ctdenoise.core.arrays import DoubleArray, FloatArray
+from ctdenoise.simulation.noise import LEAST_COUNTS, NoiseStatistics
+
+MANY_COUNTS = 3e4
+"""Expected counts of the twin from which the expansion holds to 1e-3, electronic noise included."""
+
+_POINTS = 64
+_QUADRATURE = 81
+"""Nodes of the Gauss-Hermite rule; the kink at the floor limits it to about 1 %."""
+
+
+def expanded_variance(statistics: NoiseStatistics, counts: FloatArray) -> FloatArray:
+    """Variance of the log noise to first order, ``(linear N + constant) / (a N)^2``.
+
+    Args:
+        statistics: What noise is drawn.
+        counts: Expected counts N at full dose.
+    """
+    inverse = 1 / np.maximum(counts, LEAST_COUNTS)
+    linear = np.float32(statistics.linear / statistics.dose_fraction**2)
+    constant = np.float32(statistics.constant / statistics.dose_fraction**2)
+    return np.asarray((linear + constant * inverse) * inverse, dtype=np.float32)
+
+
+class LogVariance:
+    """Variance of the log noise of rays with few or many counts.
+
+    Args:
+        statistics: What noise is drawn.
+    """
+
+    def __init__(self, statistics: NoiseStatistics) -> None:
+        self.statistics = statistics
+        most = np.log(MANY_COUNTS / statistics.dose_fraction)
+        self._log_counts = np.linspace(np.log(LEAST_COUNTS), most, _POINTS)
+        counts = np.exp(self._log_counts)
+        expanded = (statistics.linear * counts + statistics.constant) / (
+            statistics.dose_fraction * counts
+        ) ** 2
+        exact = np.array([_variance(statistics, float(mean)) for mean in counts])
+        self._share = np.where(expanded > 0, exact / np.maximum(expanded, 1e-30), 1.0)
+
+    def __call__(self, counts: FloatArray) -> FloatArray:
+        """Variance of the log noise, float32, like `counts`.
+
+        Args:
+            counts: Expected counts N at full dose, positive.
+        """
+        expanded = expanded_variance(self.statistics, counts)
+        few = counts < np.exp(self._log_counts[-1])
+        if few.any():
+            share = np.interp(np.log(counts[few]), self._log_counts, self._share)
+            expanded[few] *= share.astype(np.float32)
+        return expanded
+
+
+def _variance(statistics: NoiseStatistics, mean: float) -> float:
+    """Variance of the log noise of a ray, integrated over the Gaussians that it is drawn from."""
+    points, weights = np.polynomial.hermite_e.hermegauss(_QUADRATURE)
+    weights = weights / weights.sum()
+    dose, floor = statistics.dose_fraction, statistics.floor
+    added = (statistics.linear, statistics.constant, statistics.cubic)
+    change = _skewed(points, mean, added)
+    if dose * mean >= statistics.dual_below:
+        log = -np.log(np.maximum(dose * mean + change, floor))
+        return _weighted_variance(log, weights)
+    scan = mean + _skewed(points, mean, (1.0, statistics.electronic_variance, 1.0))[:, None]
+    twin = dose * scan + change[None, :]
+    log = np.log(np.maximum(scan, floor)) - np.log(np.maximum(twin, floor))
+    return _weighted_variance(log, weights[:, None] * weights[None, :])
+
+
+def _skewed(normal: DoubleArray, mean: float, spread: tuple[float, float, float]) -> DoubleArray:
+    linear, constant, cubic = spread
+    variance = linear * mean + constant
+    if variance == 0:
+        return np.zeros_like(normal)
+    tilt = cubic * mean / variance / 6
+    return np.asarray(np.sqrt(variance) * normal + tilt * (normal**2 - 1))
+
+
+def _weighted_variance(values: DoubleArray, weights: DoubleArray) -> float:
+    mean = float((weights * values).sum())
+    return float((weights * (values - mean) ** 2).sum())
