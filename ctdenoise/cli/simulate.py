@@ -82,6 +82,9 @@ def _show(report: SimulateReport) -> None:
 
     facts: list[tuple[str, str]] = []
     for twin in report.exposures:
+        if report.is_degraded:
+            facts.append(("degraded: noise", _from_to(twin.full_noise_hu, twin.low_noise_hu)))
+            continue
         label = f"dose {100 * twin.dose_fraction:g} %"
         facts += [
             (f"{label}: noise", _from_to(twin.full_noise_hu, twin.low_noise_hu)),

@@ -66,7 +66,8 @@ class SimulateSettings(Settings):
     """`insertion`: add the noise that the scan lacks, anatomy untouched. `reconstruction`: project
     the scan, count photons and reconstruct it again, which blurs it: a reference. `image_domain`:
     draw noise of the right local strength and texture without projections (fast, without streaks of
-    single rays). `degradation`: the general model of `degradations`, which is no CT physics."""
+    single rays). `degradation`: the general model of `degradations`, which is no CT physics: one
+    twin, whatever the dose."""
     geometry: Literal["fan", "parallel", "rebinned"] = "fan"
     """`fan`: reconstruct the fan beam as it is. `parallel`: a faster approximation of it, within
     2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do."""
@@ -127,6 +128,16 @@ class SimulateSettings(Settings):
             raise ValueError("artefacts need geometry fan")
         if self.geometry != "fan" and self.mode == "reconstruction":
             raise ValueError("mode reconstruction needs geometry fan")
+        return self
+
+    @model_validator(mode="after")
+    def _mode_has_what_it_needs(self) -> Self:
+        if (self.mode == "degradation") != bool(self.degradations):
+            raise ValueError(
+                "`degradations` and `mode: degradation` go together: give both, or neither"
+            )
+        if self.mode == "image_domain" and self.geometry != "fan":
+            raise ValueError("`mode: image_domain` draws the noise of `geometry: fan` only")
         return self
 
     @property

@@ -24,7 +24,7 @@ SHORT_TEXT = 1024
 """Most characters of a value of VR ST."""
 
 _CODES = {"denoise": SMOOTHING, "simulate_low_dose": PIXEL_BY_PIXEL_ADDITION}
-_SYNTHETIC_STEPS = frozenset(("simulate_low_dose", "phantom"))
+_SYNTHETIC_STEPS = frozenset(("simulate_low_dose", "degrade", "phantom"))
 _TOLD_PARAMETERS = (
     "model",
     "model_digest",
@@ -53,6 +53,7 @@ class Derivation:
         is_synthetic: Whether the pixels are not a faithful representation of acquired data.
         dose_fraction: Simulated dose over the dose of the source; None where nothing was simulated.
         is_denoised: Whether noise was taken away.
+        is_degraded: Whether it was made worse in a way that is no scanner's.
     """
 
     key: str
@@ -62,10 +63,13 @@ class Derivation:
     is_synthetic: bool
     dose_fraction: float | None
     is_denoised: bool
+    is_degraded: bool
 
     @property
     def warning(self) -> str:
-        """What an image of simulated dose must say about itself; empty otherwise."""
+        """What an image made worse by intent must say about itself; empty otherwise."""
+        if self.is_degraded:
+            return "DEGRADED RESEARCH USE ONLY"
         if self.dose_fraction is None:
             return ""
         return f"SIMULATED {100 * self.dose_fraction:g} % RESEARCH USE ONLY"
@@ -105,6 +109,7 @@ def derivation_of(history: Sequence[Step]) -> Derivation:
         is_synthetic=any(step.name in _SYNTHETIC_STEPS for step in history),
         dose_fraction=dose_fraction,
         is_denoised=any(step.name == "denoise" for step in history),
+        is_degraded=any(step.name == "degrade" for step in history),
     )
 
 

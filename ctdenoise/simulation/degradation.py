@@ -21,12 +21,32 @@ from ctdenoise.config.degradation import (
     SaltAndPepperSettings,
     StreakNoiseSettings,
 )
-from ctdenoise.core.arrays import HuArray
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.core.arrays import DoubleArray, HuArray
+from ctdenoise.core.provenance import Step, digest
 from ctdenoise.core.units import AIR_HU, HU_PER_RELATIVE_ATTENUATION
 from ctdenoise.simulation.noise import Keys
 
 STEP = "degrade"
 """Name of the line of history."""
+
+
+def degradation_step(settings: SimulateSettings, seed: int) -> Step:
+    """The line of history of a degraded scan.
+
+    Args:
+        settings: What was done.
+        seed: Of the randomness.
+    """
+    return Step(
+        STEP,
+        {
+            "name": ", ".join(step.name for step in settings.degradations),
+            "seed": seed,
+            "settings": settings.as_json(),
+            "settings_digest": digest(settings.as_json()),
+        },
+    )
 
 
 def degrade(
@@ -65,26 +85,26 @@ def _degraded(
     match step:
         case BlurSettings():
             sigma = [step.sigma_mm / spacing for spacing in spacing_mm]
-            return np.asarray(ndimage.gaussian_filter(image, sigma, mode="nearest"))
+            degraded = ndimage.gaussian_filter(image, sigma, mode="nearest")
         case MissingSettings():
             lost = rng.random(image.shape, np.float32) < step.share
-            return np.where(lost, np.float32(AIR_HU), image)
+            degraded = np.where(lost, np.float32(AIR_HU), image)
         case GaussianNoiseSettings():
-            noise = rng.standard_normal(image.shape, np.float32)
-            return image + np.float32(step.sigma_hu) * noise
+            degraded = image + step.sigma_hu * rng.standard_normal(image.shape, np.float32)
         case PoissonNoiseSettings():
-            return _counted(image, step.peak, rng)
+            degraded = _counted(image, step.peak, rng)
         case SaltAndPepperSettings():
             chance = rng.random(image.shape, np.float32)
-            salted = np.where(chance < step.share, np.float32(step.high_hu), image)
-            return np.where(chance < step.share / 2, np.float32(step.low_hu), salted)
+            salted = np.where(chance < step.share, step.high_hu, image)
+            degraded = np.where(chance < step.share / 2, step.low_hu, salted)
         case PeriodicNoiseSettings():
             phase = 2 * np.pi * _along(image, step.angle_degrees, spacing_mm) / step.period_mm
-            return image + np.asarray(step.amplitude_hu * np.cos(phase), dtype=np.float32)
+            degraded = image + step.amplitude_hu * np.cos(phase)
         case StreakNoiseSettings():
-            return image + _streaks(image, step, spacing_mm, rng)
+            degraded = image + _streaks(image, step, spacing_mm, rng)
         case _:
             assert_never(step)
+    return np.asarray(degraded, dtype=np.float32)
 
 
 def _counted(image: HuArray, peak: float, rng: np.random.Generator) -> HuArray:
@@ -94,9 +114,7 @@ def _counted(image: HuArray, peak: float, rng: np.random.Generator) -> HuArray:
     return np.asarray(HU_PER_RELATIVE_ATTENUATION * (counts / peak - 1), dtype=np.float32)
 
 
-def _along(
-    image: HuArray, angle_degrees: float, spacing_mm: tuple[float, float]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _along(image: HuArray, angle_degrees: float, spacing_mm: tuple[float, float]) -> DoubleArray:
     """Distance of each pixel from the first one along a direction, mm, [y, x]."""
     angle = np.radians(angle_degrees)
     y, x = (np.arange(n) * spacing for n, spacing in zip(image.shape, spacing_mm, strict=True))

@@ -36,7 +36,7 @@ from ctdenoise.simulation.filters import fan_filter
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.log_variance import LogVariance
 from ctdenoise.simulation.model import ScanModel
-from ctdenoise.simulation.noise import Keys, NoiseStatistics
+from ctdenoise.simulation.noise import LEAST_COUNTS, Keys, NoiseStatistics
 from ctdenoise.simulation.vectors import aligned_zeros
 
 SECTORS = 8
@@ -119,12 +119,13 @@ class ImageDomainNoise:
 
     Args:
         model: What to simulate with.
+        insertion: Projects the slices; one of its own by default.
     """
 
-    def __init__(self, model: ScanModel) -> None:
+    def __init__(self, model: ScanModel, insertion: NoiseInsertion | None = None) -> None:
         self.model = model
         grid, fan = model.grid, model.fan
-        self._insertion = NoiseInsertion(model)
+        self._insertion = insertion or NoiseInsertion(model)
         self._factor = max(1, -(-max(grid.rows, grid.columns) // MAP_PIXELS))
         length = 2 * int(fft.next_fast_len(fan.channels))
         response = fan_filter(fan, model.kernel, length=length).astype(np.float32)
@@ -153,23 +154,29 @@ class ImageDomainNoise:
         ]
         return int((cut < 1 - _ALIAS_SHARE).sum())
 
+    def project(self, hu: HuArray) -> FloatArray:
+        """Coarse line integrals, [view, channel, lane], of slices [slice, y, x]."""
+        return self._insertion.project(hu)
+
     def maps(
-        self, hu: HuArray, statistics: tuple[NoiseStatistics, ...], *, photons: FloatArray
+        self,
+        line_integrals: FloatArray,
+        statistics: tuple[NoiseStatistics, ...],
+        *,
+        photons: FloatArray,
     ) -> NoiseMaps:
         """Strength of the noise of slices.
 
         Args:
-            hu: Slices, [slice, y, x], air for padding.
+            line_integrals: From `project`.
             statistics: One dose, or the two ends of a range of doses.
             photons: N0 at full dose of each slice, [slice].
         """
-        line_integrals = self._insertion.project(hu)
-        lanes = line_integrals.shape[2]
-        padded = np.ones(lanes, np.float32)
+        padded = np.ones(line_integrals.shape[2], np.float32)
         padded[: len(photons)] = photons
-        counts = np.maximum(padded * np.exp(-line_integrals), np.float32(1e-3))
+        counts = np.maximum(padded * np.exp(-line_integrals), LEAST_COUNTS)
         parts = [self._spread(LogVariance(each), counts) for each in statistics]
-        spread = np.stack(parts, axis=1)[: len(hu)]
+        spread = np.stack(parts, axis=1)[: len(photons)]
         return NoiseMaps(spread.astype(np.float16), statistics, self._factor)
 
     def _spread(self, log_variance: LogVariance, counts: FloatArray) -> FloatArray:
@@ -192,6 +199,25 @@ class ImageDomainNoise:
         drawn = (2 * density + root * np.roll(root, -1, axis=1)).sum(axis=1, keepdims=True) / 3
         total = density.sum(axis=1, keepdims=True)
         return np.asarray(root * np.sqrt(total / np.maximum(drawn, 1e-30)), dtype=np.float32)
+
+    def draw(
+        self,
+        line_integrals: FloatArray,
+        statistics: NoiseStatistics,
+        *,
+        photons: FloatArray,
+        keys: Keys,
+    ) -> FloatArray:
+        """Noise of whole slices in one go, HU, [slice, y, x].
+
+        Args:
+            line_integrals: From `project`.
+            statistics: What noise to draw.
+            photons: N0 at full dose of each slice, [slice].
+            keys: Two random words for each slice, [2, slice].
+        """
+        maps = self.maps(line_integrals, (statistics,), photons=photons)
+        return self.draw_slices(maps, statistics, keys)
 
     def draw_patch(
         self,

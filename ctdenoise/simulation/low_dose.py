@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import HeaderKernelSettings
 from ctdenoise.core.acquisition import Acquisition
-from ctdenoise.core.arrays import DoubleArray, HuArray
+from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.pair import Exposure, Pair
@@ -29,7 +30,9 @@ from ctdenoise.simulation.calibration import (
     without_padding,
 )
 from ctdenoise.simulation.checks import check_sample
+from ctdenoise.simulation.degradation import degradation_step, degrade
 from ctdenoise.simulation.doses import SourceNoise, dose_fractions
+from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernels import add_to_slices
 from ctdenoise.simulation.model import ScanModel
@@ -153,6 +156,8 @@ class Plan:
 
     def is_copy(self, index: int) -> bool:
         """Whether a twin is the scan itself, with nothing added."""
+        if self.settings.mode == "degradation":
+            return False
         adds_noise_only = not needs_all_rays(self.settings)
         full = self.doses[index] == 1 and self.settings.source_noise == "subtract"
         return full and adds_noise_only
@@ -164,6 +169,8 @@ class Plan:
             index: Which of the doses.
         """
         calibration, settings = self.calibration, self.settings
+        if settings.mode == "degradation":
+            return degradation_step(settings, self.seed)
         model = calibration.model
         return Step(
             STEP,
@@ -225,6 +232,8 @@ def plan_simulation(
         SimulationError: If the sample is not of an axial CT scan in HU and mm.
     """
     check_sample(sample, ScanModel.of(geometry, acquisition, settings))
+    if settings.mode == "degradation":
+        return _degradation_plan(sample, settings, seed, geometry, acquisition)
     calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
     stated = relative_exposure(acquisition, settings)
     exposure = np.ones(geometry.slices) if stated is None else stated
@@ -247,6 +256,19 @@ def _noise_of_twin(sample: CTVolume, plan: Plan) -> float | None:
     return noise_level_hu(twin, sample.padding, sample.geometry.pixel_spacing_mm)
 
 
+def _degradation_plan(
+    sample: CTVolume,
+    settings: SimulateSettings,
+    seed: int,
+    geometry: Geometry,
+    acquisition: Acquisition,
+) -> Plan:
+    """One twin, for which no photons are counted; only the noise of the scan is measured."""
+    uncounted = settings.replaced(photons=1.0, kernel=HeaderKernelSettings())
+    calibration = calibrate(sample, uncounted, geometry=geometry, acquisition=acquisition)
+    return Plan(settings, seed, replace(calibration, photons=0.0), (1.0,), np.ones(geometry.slices))
+
+
 class Simulator:
     """Makes twins of a scan, one block of slices after the other.
 
@@ -264,6 +286,7 @@ class Simulator:
             self._full_data = FullDataSimulator(model, settings, seed=plan.seed)
         else:
             self._insertion = NoiseInsertion(model)
+            self._in_image = ImageDomainNoise(model, self._insertion)
 
     def twins(self, block: CTVolume, *, first: int) -> tuple[HuArray, ...]:
         """Voxels of each twin, float32 HU [slice, y, x], one for each dose of the plan.
@@ -273,6 +296,8 @@ class Simulator:
             first: Index of the first of them in the scan.
         """
         plan = self.plan
+        if plan.settings.mode == "degradation":
+            return (self._degraded(block),)
         noisy = [i for i in range(len(plan.doses)) if not plan.is_copy(i)]
         twins = [block.hu] * len(plan.doses)
         if not noisy:
@@ -283,7 +308,7 @@ class Simulator:
             return tuple(
                 self._full_data.twins(
                     without_padding(block),
-                    [_statistics(dose, plan.settings) for dose in plan.doses],
+                    [noise_statistics(dose, plan.settings) for dose in plan.doses],
                     photons=photons,
                     keys=[_keys(block, plan.seed, dose) for dose in plan.doses],
                 )
@@ -291,19 +316,34 @@ class Simulator:
         line_integrals = self._insertion.project(without_padding(block))
         for i in noisy:
             dose = plan.doses[i]
-            image = self._insertion.draw(
-                line_integrals,
-                _statistics(dose, plan.settings),
-                photons=photons,
-                keys=_keys(block, plan.seed, dose),
-            )
+            statistics, keys = noise_statistics(dose, plan.settings), _keys(block, plan.seed, dose)
+            if plan.settings.mode == "image_domain":
+                noise = self._in_image.draw(line_integrals, statistics, photons=photons, keys=keys)
+                twins[i] = block.hu + noise
+                continue
+            image = self._insertion.draw(line_integrals, statistics, photons=photons, keys=keys)
             twins[i] = np.empty_like(block.hu)
             add_to_slices(image, block.hu, twins[i])
         return tuple(twins)
 
+    def _degraded(self, block: CTVolume) -> HuArray:
+        """Slices after the degradations, [slice, y, x]."""
+        plan = self.plan
+        return degrade(
+            without_padding(block),
+            plan.settings.degradations,
+            spacing_mm=block.geometry.pixel_spacing_mm,
+            keys=_keys(block, plan.seed, 1.0),
+        )
 
-def _statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics:
-    """What noise a dose lacks."""
+
+def noise_statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics:
+    """What noise a scan lacks at a dose.
+
+    Args:
+        dose: Dose of the twin over that of the scan, in (0, 1].
+        settings: What to simulate.
+    """
     electronic, floor = settings.electronic_noise_quanta, settings.count_floor
     if settings.source_noise == "none":
         return native_noise(dose, electronic_noise=electronic, floor=floor)

@@ -38,6 +38,7 @@ class SimulateReport:
         exposures: Dose, photons and noise of each twin, in the order of the settings.
         seconds: Wall-clock time of the whole.
         slices_per_second: Twin slices made in a second, without reading and writing.
+        is_degraded: Whether the twin is the general degradation model's, of no dose.
     """
 
     out: Path
@@ -45,6 +46,7 @@ class SimulateReport:
     exposures: tuple[Exposure, ...]
     seconds: float
     slices_per_second: float
+    is_degraded: bool = False
 
 
 def run(  # noqa: PLR0913 - one argument for each word of the command line
@@ -103,6 +105,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         exposures=tuple(pair.exposure for pair in pairs),
         seconds=time.perf_counter() - start,
         slices_per_second=volume.shape[0] * len(pairs) / (simulated - read),
+        is_degraded=settings.mode == "degradation",
     )
 
 
