@@ -12,7 +12,7 @@ import numpy as np
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.kernels import HeaderKernelSettings
 from ctdenoise.core.acquisition import Acquisition
-from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
+from ctdenoise.core.arrays import DoubleArray, HuArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.pair import Exposure, Pair
