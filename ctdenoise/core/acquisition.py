@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,13 @@ class Acquisition:
     patient_position: str | None = None
     filter_type: str | None = None
     exposure_modulation_type: str | None = None
+
+    def select(self, indices: Sequence[int]) -> Acquisition:
+        """The same facts for some of the slices.
+
+        Args:
+            indices: Which, in order.
+        """
+        if not self.exposure_mas:
+            return self
+        return replace(self, exposure_mas=tuple(self.exposure_mas[index] for index in indices))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,3 +41,11 @@ class SourceSeries:
     series_instance_uid: str = ""
     study_instance_uid: str = ""
     patient_key: str = ""
+
+    def select(self, indices: Sequence[int]) -> SourceSeries:
+        """The same series with some of its slices.
+
+        Args:
+            indices: Which, in order.
+        """
+        return replace(self, instances=tuple(self.instances[index] for index in indices))

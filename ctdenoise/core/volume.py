@@ -86,23 +86,26 @@ class CTVolume:
 
     def select(self, which: slice | Sequence[int]) -> CTVolume:
         """Some of the slices, in order, with everything that belongs to them."""
-        indices = list(range(self.shape[0])[which]) if isinstance(which, slice) else list(which)
+        indices = slice_numbers(which, self.shape[0])
         index = which if isinstance(which, slice) else indices
-        acquisition = self.acquisition
-        if acquisition.exposure_mas:
-            mas = tuple(acquisition.exposure_mas[i] for i in indices)
-            acquisition = replace(acquisition, exposure_mas=mas)
-        source = self.source
-        if source is not None:
-            source = replace(source, instances=tuple(source.instances[i] for i in indices))
         return replace(
             self,
             hu=self.hu[index],
             geometry=self.geometry.select(index),
-            acquisition=acquisition,
-            source=source,
+            acquisition=self.acquisition.select(indices),
+            source=None if self.source is None else self.source.select(indices),
             padding=None if self.padding is None else self.padding[index],
         )
+
+
+def slice_numbers(which: slice | Sequence[int], slices: int) -> list[int]:
+    """The slices that are meant, by number.
+
+    Args:
+        which: A stretch of slices, or their numbers.
+        slices: How many there are.
+    """
+    return list(range(slices)[which]) if isinstance(which, slice) else list(which)
 
 
 def _read_only(array: HuArray) -> HuArray:

@@ -11,8 +11,8 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +35,17 @@ _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _LONG_VRS = frozenset((b"OB", b"OW", b"UN", b"OL", b"OD", b"OF", b"OV"))
 
-_quiet_lock = threading.RLock()
+
+@dataclass(slots=True)
+class _Quiet:
+    """How many callers want pydicom quiet, and what to put back when the last one ends."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    callers: int = 0
+    undo: ExitStack = field(default_factory=ExitStack)
+
+
+_quiet = _Quiet()
 
 
 class DamagedFileError(ValueError):
@@ -51,29 +61,43 @@ class DicomHeader:
         pixel_bytes: Length of native pixel data; None if there is none or it is encapsulated.
         has_pixels: Whether there is a PixelData element.
         truncated: Whether the file ends before its pixel data does.
+        pixel_start: Where native pixel data start in the file; None if there are none, they are
+            encapsulated, or the file is deflated.
     """
 
     dataset: Dataset
     pixel_bytes: int | None
     has_pixels: bool
     truncated: bool
+    pixel_start: int | None = None
 
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom's warnings, which quote values, out of logs and off the screen.
 
-    The settings of logging and warnings are as before when the block ends. One thread at a time.
+    The settings of logging and warnings belong to the whole process. They are as before when the
+    last block ends, of however many threads; threads that read or write should start within one.
     """
+    with _quiet.lock:
+        if _quiet.callers == 0:
+            _silence(_quiet.undo)
+        _quiet.callers += 1
+    try:
+        yield
+    finally:
+        with _quiet.lock:
+            _quiet.callers -= 1
+            if _quiet.callers == 0:
+                _quiet.undo.close()
+
+
+def _silence(undo: ExitStack) -> None:
     logger = logging.getLogger("pydicom")
-    with _quiet_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = logger.propagate
-        logger.propagate = False
-        try:
-            yield
-        finally:
-            logger.propagate = before
+    undo.callback(setattr, logger, "propagate", logger.propagate)
+    undo.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    logger.propagate = False
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -115,11 +139,12 @@ def read_header(path: Path) -> DicomHeader:
             size = stream.seek(0, 2)
             stream.seek(position)
             pixel_bytes, has_pixels, truncated = _pixel_extent(stream, dataset, size)
+            start = stream.tell() if source is None and pixel_bytes is not None else None
         if source is not None and size >= _HEADER_BYTES_MOST:
             truncated = False  # only the part that was inflated is short
     if len(dataset) == 0:
         raise DamagedFileError("it holds no DICOM elements")
-    return DicomHeader(dataset, pixel_bytes, has_pixels, truncated)
+    return DicomHeader(dataset, pixel_bytes, has_pixels, truncated, start)
 
 
 def read_instance(path: Path, *, most_pixel_bytes: int) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,51 @@ def stored_values(dataset: Dataset, frames: Sequence[int]) -> Iterator[StoredArr
         yield array
 
 
+def frames_of_file(
+    path: Path, dataset: Dataset, start: int, frames: Sequence[int]
+) -> Iterator[StoredArray] | None:
+    """Allocated words of some frames of native pixel data, read from the file one by one.
+
+    Args:
+        path: The file.
+        dataset: Its header.
+        start: Where its pixel data start.
+        frames: Zero-based frames, in the order wanted.
+
+    Returns:
+        Arrays [y, x], to be asked for one after the other; None where bytes of two frames may
+        share a word, so that the pixel data have to be taken as a whole.
+    """
+    dtype = _word_type(dataset)
+    if dtype.itemsize == 1:
+        return None
+    return _frames_from(path, dtype, (int(dataset.Rows), int(dataset.Columns)), start, frames)
+
+
+def _frames_from(
+    path: Path,
+    dtype: np.dtype[np.integer],
+    shape: tuple[int, int],
+    start: int,
+    frames: Sequence[int],
+) -> Iterator[StoredArray]:
+    size = shape[0] * shape[1] * dtype.itemsize
+    with path.open("rb") as file:
+        for frame in frames:
+            file.seek(start + frame * size)
+            data = file.read(size)
+            if len(data) < size:
+                raise DamagedFileError("its pixel data are incomplete")
+            yield np.frombuffer(data, dtype).reshape(shape)
+
+
+def _word_type(dataset: Dataset) -> np.dtype[np.integer]:
+    """The allocated word of native pixel data, in the byte order of the file."""
+    big = transfer_syntax(dataset) == "1.2.840.10008.1.2.2"
+    kind = "i" if int(dataset.PixelRepresentation) else "u"
+    return np.dtype(f"{'>' if big else '<'}{kind}{int(dataset.BitsAllocated) // 8}")
+
+
 def _decoded(dataset: Dataset, frame: int, plugin: str) -> StoredArray:
     decoder = get_decoder(transfer_syntax(dataset))
     try:
@@ -121,16 +167,14 @@ def _decoded(dataset: Dataset, frame: int, plugin: str) -> StoredArray:
 
 def _native_words(dataset: Dataset, shape: tuple[int, int]) -> StoredArray:
     """All frames of native pixel data as a view [frame, y, x] of the allocated words."""
-    allocated = int(dataset.BitsAllocated)
+    dtype = _word_type(dataset)
     big = transfer_syntax(dataset) == "1.2.840.10008.1.2.2"
-    kind = "i" if int(dataset.PixelRepresentation) else "u"
-    dtype = np.dtype(f"{'>' if big else '<'}{kind}{allocated // 8}")
     frames = int(dataset.get("NumberOfFrames") or 1)
     count = frames * shape[0] * shape[1]
     data = dataset.PixelData
     if len(data) < count * dtype.itemsize:
         raise DamagedFileError("its pixel data are incomplete")
-    if big and allocated == 8 and dataset["PixelData"].VR == "OW":
+    if big and dtype.itemsize == 1 and dataset["PixelData"].VR == "OW":
         data = np.frombuffer(data, "<u2").byteswap().tobytes()
     return np.frombuffer(data, dtype, count).reshape(frames, *shape)
 

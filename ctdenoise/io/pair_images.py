@@ -15,7 +15,7 @@ from ctdenoise.core.arrays import BoolArray, DoubleArray, LabelArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, PairsError
-from ctdenoise.io.nifti import LPS_RAS
+from ctdenoise.io.nifti_grid import LPS_RAS
 from ctdenoise.io.pair_manifest import ImageFile
 
 PADDING_HU = -2048

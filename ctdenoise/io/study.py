@@ -18,7 +18,7 @@ from ctdenoise.io.dicom_checks import is_placed
 from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
 from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
-from ctdenoise.io.nifti import NiftiHeader, is_nifti, read_nifti_header
+from ctdenoise.io.nifti_grid import NiftiHeader, is_nifti, read_nifti_header
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.io.nifti import read_labels
+from ctdenoise.io.nifti_labels import read_labels
 from ctdenoise.io.pairs import write_pairs
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run

@@ -15,7 +15,8 @@ from ctdenoise.core.provenance import Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import InputError
 from ctdenoise.io.dicom_original import check_new_series
-from ctdenoise.io.nifti import read_nifti, write_nifti
+from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.nifti_reader import read_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
 from tests.builders import water_disc

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.io.nifti import read_nifti, write_nifti
+from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.nifti_reader import read_nifti
 
 POSITIONS_MM = st.floats(-500.0, 500.0, allow_nan=False)
 SPACINGS_MM = st.floats(0.2, 5.0)

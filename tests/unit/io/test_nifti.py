@@ -12,7 +12,10 @@ import pytest
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, InputError, StudyError
-from ctdenoise.io.nifti import read_labels, read_nifti, read_nifti_header, write_nifti
+from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.nifti_grid import read_nifti_header
+from ctdenoise.io.nifti_labels import read_labels
+from ctdenoise.io.nifti_reader import read_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
 from tests.builders import water_disc

@@ -17,7 +17,8 @@ from ctdenoise.errors import (
     StudyError,
     UsageError,
 )
-from ctdenoise.io.nifti import read_nifti, write_nifti
+from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.nifti_reader import read_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import check_writable, write_series, write_volume
 from tests.builders import water_disc
