@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from ctdenoise.core.acquisition import Acquisition
@@ -37,3 +38,35 @@ class Scan(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Size along [z, y, x]."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanFacts:
+    """A scan without its voxels.
+
+    Args:
+        geometry: The grid, with the position of every slice.
+        acquisition: How it was scanned, as far as known.
+        source: The series it comes from, if any.
+        history: What was done since, oldest first.
+    """
+
+    geometry: Geometry
+    acquisition: Acquisition
+    source: SourceSeries | None
+    history: tuple[Step, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Size along [z, y, x]."""
+        return self.geometry.shape
+
+
+def with_steps(scan: Scan, *steps: Step) -> ScanFacts:
+    """What is known about a scan after more was done to it.
+
+    Args:
+        scan: A volume or an open series.
+        steps: What was done.
+    """
+    return ScanFacts(scan.geometry, scan.acquisition, scan.source, (*scan.history, *steps))

@@ -113,22 +113,28 @@ def derivation_of(history: Sequence[Step]) -> Derivation:
     )
 
 
-def run_moment(offset: str = "") -> datetime:
+def run_moment(offset: str = "", posix_s: int | None = None) -> datetime:
     """Now, or SOURCE_DATE_EPOCH where it is set, so that a series can be made again bit for bit.
 
     Args:
         offset: TimezoneOffsetFromUTC of the source, such as "+0100", in which all its times are
             given. Without it local time is used, and UTC for SOURCE_DATE_EPOCH.
+        posix_s: What to take for now, in seconds since 1970.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    now = (
-        datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now().astimezone()
-    )
+    if epoch.isdigit():
+        now = datetime.fromtimestamp(int(epoch), UTC)
+    else:
+        now = datetime.now().astimezone() if posix_s is None else _local(posix_s)
     sign, digits = offset[:1], offset[1:].strip()
     if sign not in {"+", "-"} or len(digits) != 4 or not digits.isdigit():
         return now
     shift = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
     return now.astimezone(timezone(shift if sign == "+" else -shift))
+
+
+def _local(posix_s: int) -> datetime:
+    return datetime.fromtimestamp(posix_s, UTC).astimezone()
 
 
 def ascii_text(text: str) -> str:

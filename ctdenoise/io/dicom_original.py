@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -12,9 +12,12 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage
 from pydicom.valuerep import format_number_as_ds
 
+from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import digest
+from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import InputError, listed
+from ctdenoise.io.checksum import sha256_of
 from ctdenoise.io.dicom_codes import code_item
 from ctdenoise.io.dicom_derivation import (
     LONG_STRING,
@@ -26,7 +29,7 @@ from ctdenoise.io.dicom_derivation import (
 from ctdenoise.io.dicom_derived import set_moment, set_own_equipment, synthesizing_equipment
 from ctdenoise.io.dicom_stored import StoredScale, stored_from_hu
 from ctdenoise.io.dicom_uids import new_uid
-from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, save, set_pixels
+from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, encoded, set_pixels
 
 PADDING_VALUE = -2048
 """Stored value of padding in a new series."""
@@ -38,16 +41,16 @@ _CODE_STRING = re.compile(r"[A-Z0-9 _]{1,16}")
 _PATIENT_POSITIONS = frozenset(("HFP", "HFS", "HFDR", "HFDL", "FFDR", "FFDL", "FFP", "FFS"))
 
 
-def check_new_series(volume: CTVolume) -> None:
+def check_new_series(scan: Scan) -> None:
     """Refuse, before anything is computed, a grid that no CT series can hold.
 
     Args:
-        volume: Any volume.
+        scan: Any volume, or an open series.
 
     Raises:
         InputError: With every reason.
     """
-    slices, rows, columns = volume.shape
+    slices, rows, columns = scan.shape
     problems = []
     if max(rows, columns) > _MOST_ALONG:
         problems.append(f"{rows} x {columns} pixels are more than a DICOM image can have")
@@ -57,81 +60,100 @@ def check_new_series(volume: CTVolume) -> None:
         raise InputError(f"no CT series can hold this volume:\n{listed(problems)}")
 
 
-def write_new_series(
-    volume: CTVolume, folder: Path, *, series_number: int | None = None
-) -> tuple[Path, ...]:
-    """Write a CT series from scratch, one file for each slice.
+class NewSeriesWriter:
+    """Writes a CT series from scratch, slice after slice.
 
     A phantom and what was simulated from it belong to one study of one invented patient; so do an
     image from NIfTI and what was made of it, whose patient is left empty. Stored values are
     Hounsfield units.
 
     Args:
-        volume: Any volume.
-        folder: An existing empty folder, usually a staged one.
+        scan: What the series will hold.
         series_number: Number of the series; by default 1 for a phantom as built, and
             SERIES_NUMBER_STEP more for everything that was computed from another image.
-
-    Returns:
-        The files, slice by slice: 00001.dcm, 00002.dcm, ...
+        content: Tells apart volumes whose source and history do not; see `content_key`.
+        has_padding: Whether any slice has padding.
+        posix_s: When the run began, in seconds since 1970; now by default.
     """
-    derivation = derivation_of(volume.history)
-    study, series = _study_key(volume), _series_key(volume, derivation)
-    shared = Dataset()
-    _add_study(shared, volume, study)
-    _add_series(shared, volume, derivation)
-    shared.SeriesInstanceUID = new_uid("new series", series)
-    if series_number is not None:
-        shared.SeriesNumber = series_number
-    _add_scan(shared, volume, derivation)
-    _add_grid(shared, volume)
-    scale = _scale(volume)
-    paths = []
-    for index in range(volume.shape[0]):
+
+    def __init__(
+        self,
+        scan: Scan,
+        *,
+        series_number: int | None = None,
+        content: str = "",
+        has_padding: bool = False,
+        posix_s: int | None = None,
+    ) -> None:
+        self._scan = scan
+        self._derivation = derivation_of(scan.history)
+        study = _study_key(scan)
+        self._series = digest([study, self._derivation.key, content], length=32)
+        shared = self._shared = Dataset()
+        _add_study(shared, scan, study)
+        _add_series(shared, scan, self._derivation, run_moment(posix_s=posix_s))
+        shared.SeriesInstanceUID = new_uid("new series", self._series)
+        if series_number is not None:
+            shared.SeriesNumber = series_number
+        _add_scan(shared, scan, self._derivation)
+        self._scale = _scale(has_padding=has_padding)
+        _add_grid(shared, scan, self._scale)
+
+    def encoded(self, index: int, hu: HuArray, padding: BoolArray | None) -> bytes:
+        """The bytes of one instance.
+
+        Args:
+            index: Its slice.
+            hu: Hounsfield units [y, x].
+            padding: Which pixels are padding, bool [y, x]; None for none.
+        """
         instance = Dataset()
-        instance.update(shared)
-        instance.SOPInstanceUID = new_uid("new instance", series, str(index))
-        _add_place(instance, volume, index, derivation)
-        padding = None if volume.padding is None else volume.padding[index]
-        set_pixels(instance, stored_from_hu(volume.hu[index], scale, padding=padding))
-        path = folder / f"{index + 1:05d}.dcm"
-        save(instance, path)
-        paths.append(path)
-    return tuple(paths)
+        instance.update(self._shared)
+        instance.SOPInstanceUID = new_uid("new instance", self._series, str(index))
+        _add_place(instance, self._scan, index, self._derivation)
+        set_pixels(instance, stored_from_hu(hu, self._scale, padding=padding))
+        return encoded(instance)
 
 
-def _is_phantom(volume: CTVolume) -> bool:
-    return bool(volume.history) and volume.history[0].name == "phantom"
+def content_key(volume: CTVolume) -> str:
+    """A digest of the voxels of a volume that nothing else tells from another one.
+
+    Phantoms are told apart by their history, and what was read from a file by that file and what
+    was done since; so both can be written before all of their voxels are known.
+
+    Args:
+        volume: Any volume.
+    """
+    if _is_phantom(volume) or _content_of_source(volume):
+        return ""
+    return hashlib.sha256(np.ascontiguousarray(volume.hu).tobytes()).hexdigest()
 
 
-def _study_key(volume: CTVolume) -> str:
+def _is_phantom(scan: Scan) -> bool:
+    return bool(scan.history) and scan.history[0].name == "phantom"
+
+
+def _study_key(scan: Scan) -> str:
     """Equal for a volume and everything computed from it."""
-    geometry = volume.geometry
+    geometry = scan.geometry
     grid = [*geometry.shape, *geometry.pixel_spacing_mm, *geometry.positions_mm.ravel().tolist()]
-    origin = volume.history[0].as_json() if _is_phantom(volume) else _content_of_source(volume)
+    origin = scan.history[0].as_json() if _is_phantom(scan) else _content_of_source(scan)
     return digest([origin, grid], length=32)
 
 
-def _content_of_source(volume: CTVolume) -> str:
-    if volume.source is None or not volume.source.instances:
+def _content_of_source(scan: Scan) -> str:
+    if scan.source is None or not scan.source.instances:
         return ""
-    path = volume.source.instances[0].path
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    path = scan.source.instances[0].path
+    return sha256_of(path) if path.is_file() else ""
 
 
-def _series_key(volume: CTVolume, derivation: Derivation) -> str:
-    key = [_study_key(volume), derivation.key]
-    if not _is_phantom(volume):  # nothing else tells apart what was built in memory
-        key.append(hashlib.sha256(np.ascontiguousarray(volume.hu).tobytes()).hexdigest())
-    return digest(key, length=32)
-
-
-def _add_study(out: Dataset, volume: CTVolume, study: str) -> None:
+def _add_study(out: Dataset, scan: Scan, study: str) -> None:
     """Patient, study and frame of reference: the same whenever the study is written again."""
     out.PatientName = out.PatientID = out.PatientBirthDate = out.PatientSex = ""
     out.StudyDescription = "Converted image"
-    if _is_phantom(volume):
-        name = re.sub(r"[^A-Z0-9]+", "", str(volume.history[0].params.get("name", "")).upper())
+    if _is_phantom(scan):
+        name = re.sub(r"[^A-Z0-9]+", "", str(scan.history[0].params.get("name", "")).upper())
         out.PatientName = f"PHANTOM^{name}".rstrip("^")
         out.PatientID = f"CTDENOISE-{study[:8].upper()}"
         out.PatientSex = "O"
@@ -144,15 +166,12 @@ def _add_study(out: Dataset, volume: CTVolume, study: str) -> None:
     out.PositionReferenceIndicator = ""
 
 
-def _add_series(out: Dataset, volume: CTVolume, derivation: Derivation) -> None:
-    is_first = _is_phantom(volume) and len(volume.history) == 1
-    moment = run_moment()
+def _add_series(out: Dataset, scan: Scan, derivation: Derivation, moment: datetime) -> None:
+    is_first = _is_phantom(scan) and len(scan.history) == 1
     out.SOPClassUID = CTImageStorage
     out.Modality = "CT"
     out.SeriesNumber = 1 if is_first else 1 + SERIES_NUMBER_STEP
-    description = (
-        f"Phantom {volume.history[0].params.get('name', '')}" if _is_phantom(volume) else ""
-    )
+    description = f"Phantom {scan.history[0].params.get('name', '')}" if _is_phantom(scan) else ""
     if is_first:
         out.SeriesDescription = ascii_text(description)[:LONG_STRING].strip()
         out.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
@@ -172,36 +191,36 @@ def _add_series(out: Dataset, volume: CTVolume, derivation: Derivation) -> None:
         out.ImageComments = warning
 
 
-def _add_scan(out: Dataset, volume: CTVolume, derivation: Derivation) -> None:
-    scan = volume.acquisition
-    position = scan.patient_position or "HFS"
+def _add_scan(out: Dataset, scan: Scan, derivation: Derivation) -> None:
+    facts = scan.acquisition
+    position = facts.patient_position or "HFS"
     out.PatientPosition = position if position in _PATIENT_POSITIONS else ""
     out.AcquisitionNumber = 1
     for keyword, value in (
-        ("KVP", scan.kvp),
-        ("SliceThickness", scan.slice_thickness_mm or volume.geometry.slice_spacing_mm),
+        ("KVP", facts.kvp),
+        ("SliceThickness", facts.slice_thickness_mm or scan.geometry.slice_spacing_mm),
     ):  # type 2: empty where unknown
         setattr(out, keyword, None if value is None else format_number_as_ds(float(value)))
     for keyword, value in (
-        ("DistanceSourceToPatient", scan.distance_source_to_patient_mm),
-        ("DistanceSourceToDetector", scan.distance_source_to_detector_mm),
-        ("ReconstructionDiameter", scan.reconstruction_diameter_mm),
+        ("DistanceSourceToPatient", facts.distance_source_to_patient_mm),
+        ("DistanceSourceToDetector", facts.distance_source_to_detector_mm),
+        ("ReconstructionDiameter", facts.reconstruction_diameter_mm),
     ):
         if value is not None:
             setattr(out, keyword, format_number_as_ds(float(value)))
-    if scan.convolution_kernel:
-        names = ascii_text(scan.convolution_kernel).split("/")
+    if facts.convolution_kernel:
+        names = ascii_text(facts.convolution_kernel).split("/")
         out.ConvolutionKernel = [name[:_SHORT_STRING] for name in names]
-    if scan.body_part_examined and _CODE_STRING.fullmatch(scan.body_part_examined):
-        out.BodyPartExamined = scan.body_part_examined
+    if facts.body_part_examined and _CODE_STRING.fullmatch(facts.body_part_examined):
+        out.BodyPartExamined = facts.body_part_examined
     else:
         out.Laterality = ""  # 2C: the unknown body part may be one of a pair
-    if scan.ctdi_vol_mgy is not None:
-        out.CTDIvol = scan.ctdi_vol_mgy * (derivation.dose_fraction or 1.0)
+    if facts.ctdi_vol_mgy is not None:
+        out.CTDIvol = facts.ctdi_vol_mgy * (derivation.dose_fraction or 1.0)
 
 
-def _add_grid(out: Dataset, volume: CTVolume) -> None:
-    geometry, scale = volume.geometry, _scale(volume)
+def _add_grid(out: Dataset, scan: Scan, scale: StoredScale) -> None:
+    geometry = scan.geometry
     out.Rows, out.Columns = geometry.rows, geometry.columns
     out.PixelSpacing = [format_number_as_ds(float(mm)) for mm in geometry.pixel_spacing_mm]
     directions = (*geometry.row_direction, *geometry.column_direction)
@@ -217,31 +236,31 @@ def _add_grid(out: Dataset, volume: CTVolume) -> None:
         out.add_new("PixelPaddingValue", "SS", scale.padding[0])
 
 
-def _scale(volume: CTVolume) -> StoredScale:
+def _scale(*, has_padding: bool) -> StoredScale:
     return StoredScale(
         slope=1.0,
         intercept=0.0,
         bits_allocated=16,
         bits_stored=16,
         signed=True,
-        padding=None if volume.padding is None else (PADDING_VALUE, PADDING_VALUE),
+        padding=(PADDING_VALUE, PADDING_VALUE) if has_padding else None,
     )
 
 
-def _add_place(out: Dataset, volume: CTVolume, index: int, derivation: Derivation) -> None:
+def _add_place(out: Dataset, scan: Scan, index: int, derivation: Derivation) -> None:
     out.InstanceNumber = index + 1
-    position = volume.geometry.positions_mm[index]
+    position = scan.geometry.positions_mm[index]
     out.ImagePositionPatient = [format_number_as_ds(float(mm)) for mm in position]
-    offset = volume.acquisition.reconstruction_centre_offset_mm
+    offset = scan.acquisition.reconstruction_centre_offset_mm
     if offset is not None:
-        out.add_new("DataCollectionCenterPatient", "FD", _isocentre(volume, index, offset))
-    exposures = volume.acquisition.exposure_mas
+        out.add_new("DataCollectionCenterPatient", "FD", _isocentre(scan, index, offset))
+    exposures = scan.acquisition.exposure_mas
     if index < len(exposures):
         out.Exposure = round(exposures[index] * (derivation.dose_fraction or 1.0))
 
 
-def _isocentre(volume: CTVolume, index: int, offset: tuple[float, float]) -> list[float]:
-    geometry = volume.geometry
+def _isocentre(scan: Scan, index: int, offset: tuple[float, float]) -> list[float]:
+    geometry = scan.geometry
     row = np.array(geometry.row_direction)
     column = np.array(geometry.column_direction)
     across = geometry.pixel_spacing_mm[1] * (geometry.columns - 1) / 2 + offset[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from io import BytesIO
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import digest
+from ctdenoise.core.scan import Scan
 from ctdenoise.core.source import SourceInstance, SourceSeries
-from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import StudyError, listed
 from ctdenoise.io.dicom_attributes import TYPE_1
 from ctdenoise.io.dicom_checks import gathered, slice_problems
-from ctdenoise.io.dicom_derivation import Derivation, derivation_of, run_moment
+from ctdenoise.io.dicom_derivation import derivation_of, run_moment
 from ctdenoise.io.dicom_derived import (
     LossyStorage,
     NewSeries,
@@ -60,24 +61,24 @@ _LOSSY_METHODS = {
 """Transfer syntaxes that may lose something, and LossyImageCompressionMethod for each."""
 
 
-def check_derivable(volume: CTVolume, *, by_trial: bool = True) -> None:
+def check_derivable(scan: Scan, *, by_trial: bool = True) -> None:
     """Refuse, before anything is computed, a series that no legal series can be derived from.
 
     Args:
-        volume: A volume read from DICOM; its history does not matter.
+        scan: Something read from DICOM; its history does not matter.
         by_trial: Also derive and encode every header once, to find what only then shows.
 
     Raises:
         StudyError: With every reason.
     """
-    source = _source_of(volume)
+    source = _source_of(scan)
     problems: dict[str, list[Path]] = {}
     for path, reasons in _headers_problems(source, by_trial=by_trial):
         for reason in reasons:
             problems.setdefault(reason, []).append(path)
     found = list(gathered(problems, len(source.instances)))
-    if len(source.instances) != volume.shape[0]:
-        found.append(f"{volume.shape[0]} slices came from {len(source.instances)} instances")
+    if len(source.instances) != scan.shape[0]:
+        found.append(f"{scan.shape[0]} slices came from {len(source.instances)} instances")
     if found:
         raise StudyError(
             f"no legal DICOM series can be derived from this series:\n{listed(found)}",
@@ -86,50 +87,62 @@ def check_derivable(volume: CTVolume, *, by_trial: bool = True) -> None:
         )
 
 
-def write_derived(
-    volume: CTVolume, folder: Path, derivation: Derivation, *, series_number: int | None = None
-) -> tuple[Path, ...]:
-    """Write one derived instance for each instance of the source.
+class DerivedWriter:
+    """Writes one derived instance for each instance of a source, slice after slice.
+
+    What all instances share is decided before the first.
 
     Args:
-        volume: A volume read from DICOM and changed since, for which `check_derivable` holds.
-        folder: An existing empty folder, usually a staged one.
-        derivation: What was done.
-        series_number: Number of the new series; by default the source's plus SERIES_NUMBER_STEP.
-
-    Returns:
-        The files, slice by slice: 00001.dcm, 00002.dcm, ...
+        scan: What was read from DICOM, for which `check_derivable` holds; its history says what
+            was done since.
+        series_number: Number of the new series; by default the source's plus SERIES_NUMBER_STEP, or
+            the next that no series beside the source has.
+        posix_s: When the run began, in seconds since 1970; now by default.
 
     Raises:
         StudyError: If a source file changed or vanished since it was read.
     """
-    source = _source_of(volume)
-    stack = digest([instance.sop_instance_uid for instance in source.instances])
-    series_uid = new_uid("series", source.series_instance_uid, stack, derivation.key)
-    first = _read_source(source.instances[0], volume.shape)
-    with quiet_pydicom():
-        number = series_number
-        if number is None:
-            number = _free_series_number(first, source, str(series_uid))
-        moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"))
-    series = NewSeries(derivation, series_uid, number, moment)
-    paths = []
-    for index, instance in enumerate(source.instances):
-        dataset = _read_source(instance, volume.shape)
-        sop_uid = new_uid("instance", instance.sop_instance_uid, stack, derivation.key)
-        padding = None if volume.padding is None else volume.padding[index]
+
+    def __init__(
+        self,
+        scan: Scan,
+        *,
+        series_number: int | None = None,
+        posix_s: int | None = None,
+    ) -> None:
+        self._source, self._shape = _source_of(scan), scan.shape
+        self._stack = _stack_key(self._source)
+        derivation = derivation_of(scan.history)
+        number = free_series_numbers([scan])[0] if series_number is None else series_number
+        first = _read_source(self._source.instances[0], scan.shape)
+        with quiet_pydicom():
+            moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"), posix_s)
+        self._series = NewSeries(derivation, _series_uid(scan), number, moment)
+
+    def encoded(self, index: int, hu: HuArray, padding: BoolArray | None) -> bytes:
+        """The bytes of one instance.
+
+        Args:
+            index: Its slice.
+            hu: Hounsfield units [y, x].
+            padding: Which pixels are padding, bool [y, x]; None for none.
+
+        Raises:
+            StudyError: If the file of the source changed or vanished since it was read.
+        """
+        instance = self._source.instances[index]
+        dataset = _read_source(instance, self._shape)
+        key = self._series.derivation.key
+        sop_uid = new_uid("instance", instance.sop_instance_uid, self._stack, key)
         with quiet_pydicom():
             try:
-                header = _header(dataset, series, sop_uid, _lossy_storage(dataset))
+                header = _header(dataset, self._series, sop_uid, _lossy_storage(dataset))
             except DamagedFileError as error:
                 raise StudyError(
                     f"no slice can be derived: {error}.", where=instance.path
                 ) from error
-            set_pixels(header, _new_words(dataset, instance, volume.hu[index], padding))
-            path = folder / f"{index + 1:05d}.dcm"
-            save(header, path)
-        paths.append(path)
-    return tuple(paths)
+            set_pixels(header, _new_words(dataset, instance, hu, padding))
+            return encoded(header)
 
 
 def set_pixels(header: Dataset, words: Words) -> None:
@@ -143,16 +156,6 @@ def set_pixels(header: Dataset, words: Words) -> None:
     header.add_new(
         "PixelData", "OB" if words.itemsize == 1 else "OW", data + b"\0" * (len(data) % 2)
     )
-
-
-def save(dataset: Dataset, path: Path) -> None:
-    """Write an instance as a DICOM file: Explicit VR Little Endian, empty preamble.
-
-    Args:
-        dataset: A whole instance.
-        path: The file to make.
-    """
-    path.write_bytes(encoded(dataset))  # pydicom, writing itself, loses the reason of an OSError
 
 
 def encoded(dataset: Dataset) -> bytes:
@@ -180,10 +183,19 @@ def encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _source_of(volume: CTVolume) -> SourceSeries:
-    if volume.source is None or volume.source.kind != "dicom":
+def _source_of(scan: Scan) -> SourceSeries:
+    if scan.source is None or scan.source.kind != "dicom":
         raise StudyError("the volume was not read from DICOM, so no series is derived from it.")
-    return volume.source
+    return scan.source
+
+
+def _stack_key(source: SourceSeries) -> str:
+    return digest([instance.sop_instance_uid for instance in source.instances])
+
+
+def _series_uid(scan: Scan) -> UID:
+    source, key = _source_of(scan), derivation_of(scan.history).key
+    return new_uid("series", source.series_instance_uid, _stack_key(source), key)
 
 
 def _headers_problems(
@@ -302,18 +314,33 @@ def _lossy_storage(dataset: Dataset) -> LossyStorage | None:
     return LossyStorage(method, decoded / max(1, len(dataset.PixelData)))
 
 
-def _free_series_number(first: Dataset, source: SourceSeries, own_series: str) -> int:
-    """The source's number plus a step, or the next that no file beside the source has."""
-    number = int(number_of(first, "SeriesNumber") or 0) + SERIES_NUMBER_STEP
-    if not 0 <= number < _INTEGER_MOST:
-        number = SERIES_NUMBER_STEP
-    taken = _numbers_beside(source, own_series)
-    while number in taken:
-        number += 1
-    return number
+def free_series_numbers(scans: Sequence[Scan]) -> tuple[int, ...]:
+    """A number of its own for each series to be derived from one source.
+
+    The source's number plus SERIES_NUMBER_STEP, or the next that no other series has whose files
+    lie beside the source.
+
+    Args:
+        scans: What was read from one source, each with its own history.
+    """
+    source = _source_of(scans[0])
+    first = _read_source(source.instances[0], scans[0].shape)
+    with quiet_pydicom():
+        number = int(number_of(first, "SeriesNumber") or 0) + SERIES_NUMBER_STEP
+        if not 0 <= number < _INTEGER_MOST - len(scans):
+            number = SERIES_NUMBER_STEP
+        own = {str(_series_uid(scan)) for scan in scans}
+        taken = _numbers_beside(source, own)
+    numbers: list[int] = []
+    for _ in scans:
+        while number in taken:
+            number += 1
+        numbers.append(number)
+        taken.add(number)
+    return tuple(numbers)
 
 
-def _numbers_beside(source: SourceSeries, own_series: str) -> set[int]:
+def _numbers_beside(source: SourceSeries, own_series: AbstractSet[str]) -> set[int]:
     """Series numbers of the other series of the study whose files lie beside the source's."""
     known = {instance.path for instance in source.instances}
     folders = sorted({path.parent for path in known})
@@ -327,7 +354,7 @@ def _numbers_beside(source: SourceSeries, own_series: str) -> set[int]:
             if dataset.get("StudyInstanceUID") != source.study_instance_uid:
                 continue
             number = number_of(dataset, "SeriesNumber")
-            if number is not None and dataset.get("SeriesInstanceUID") != own_series:
+            if number is not None and dataset.get("SeriesInstanceUID") not in own_series:
                 taken.add(int(number))
         except (DamagedFileError, OSError):
             continue

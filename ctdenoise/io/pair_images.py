@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, PairsError
 from ctdenoise.io.nifti_grid import LPS_RAS
-from ctdenoise.io.pair_manifest import ImageFile
 
 PADDING_HU = -2048
 """What padding voxels hold in the image files."""
@@ -30,7 +29,7 @@ LARGEST_HU = 32767
 StoredArray = npt.NDArray[np.int16]
 """Hounsfield units as stored, int16, indexed [z, y, x]; padding is PADDING_HU."""
 
-_HASH_CHUNK = 1 << 22
+_VOXELS_START = 352  # the header, and four bytes that say that no extension follows
 
 
 def stored_hu(volume: CTVolume, padding: BoolArray | None) -> StoredArray:
@@ -41,10 +40,13 @@ def stored_hu(volume: CTVolume, padding: BoolArray | None) -> StoredArray:
         padding: Which voxels are padding, bool [z, y, x]; None for none.
     """
     stored = np.empty(volume.shape, dtype=np.int16)
-    for z, hu in enumerate(volume.hu):  # slice by slice: no second float copy of a large volume
-        stored[z] = np.clip(np.rint(hu), SMALLEST_HU, LARGEST_HU)
-    if padding is not None:
-        stored[padding] = PADDING_HU
+    rounded = np.empty(volume.shape[1:], dtype=np.float32)
+    for z, hu in enumerate(volume.hu):  # slice by slice: what is worked on stays in the cache
+        np.rint(hu, out=rounded)
+        np.clip(rounded, SMALLEST_HU, LARGEST_HU, out=rounded)
+        np.copyto(stored[z], rounded, casting="unsafe")
+        if padding is not None:
+            np.copyto(stored[z], PADDING_HU, where=padding[z])
     return stored
 
 
@@ -62,34 +64,39 @@ def affine_and_notes(geometry: Geometry) -> tuple[DoubleArray, tuple[str, ...]]:
         return affine, (note,)
 
 
-def write_image(
-    path: Path,
-    array: npt.NDArray[np.int16] | LabelArray,
-    affine: DoubleArray,
-    volume: CTVolume | None = None,
-) -> ImageFile:
-    """Write an uncompressed NIfTI file and say what was written.
+def nifti_head(shape: tuple[int, int, int], dtype: type[np.generic], affine: DoubleArray) -> bytes:
+    """What stands before the voxels of an uncompressed NIfTI file.
+
+    Args:
+        shape: Size along [z, y, x].
+        dtype: Type of the voxels, not scaled.
+        affine: Index (x, y, z) to RAS mm, float64 [4, 4].
+    """
+    header = nib.Nifti1Header(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape[::-1])
+    header.set_xyzt_units("mm")
+    image = nib.Nifti1Image(np.zeros((1, 1, 1), dtype), affine, header)
+    image.header.set_data_shape(shape[::-1])
+    image.header.set_data_offset(_VOXELS_START)
+    image.header.set_slope_inter(1.0, 0.0)
+    stream = BytesIO()
+    image.header.write_to(stream)
+    return stream.getvalue().ljust(_VOXELS_START, b"\0")
+
+
+def write_image(path: Path, array: npt.NDArray[np.int16] | LabelArray, affine: DoubleArray) -> None:
+    """Write an uncompressed NIfTI file.
 
     Args:
         path: The file to make.
         array: Voxels [z, y, x].
         affine: Index (x, y, z) to RAS mm, float64 [4, 4].
-        volume: The volume whose history belongs to the file, if any.
     """
-    image = nib.Nifti1Image(array.T, affine)
-    image.header.set_xyzt_units("mm")
-    with path.open("wb") as file:  # nibabel leaves a file of its own open when the disk is full
-        image.to_stream(file)
-    return ImageFile(path.name, sha256_of(path), () if volume is None else volume.history)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    checksum = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK):
-            checksum.update(chunk)
-    return checksum.hexdigest()
+    slices, rows, columns = array.shape
+    with path.open("wb") as file:
+        file.write(nifti_head((slices, rows, columns), array.dtype.type, affine))
+        file.write(np.ascontiguousarray(array).data.cast("B"))
 
 
 def mapped(path: Path, shape: tuple[int, int, int], dtype: type[np.generic]) -> npt.NDArray[Any]:

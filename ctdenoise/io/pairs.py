@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import LabelArray
@@ -23,21 +22,17 @@ from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import PairsError, listed
+from ctdenoise.io.checksum import sha256_of
 from ctdenoise.io.pair_images import (
     PADDING_HU,
     StoredArray,
-    affine_and_notes,
     mapped,
-    sha256_of,
-    stored_hu,
-    write_image,
 )
 from ctdenoise.io.pair_manifest import (
     MANIFEST_FILE,
     ImageFile,
     PairManifest,
     read_manifest,
-    write_manifest,
 )
 
 FULL_FILE = "full.nii"
@@ -134,42 +129,6 @@ class PairFiles:
         )
 
 
-def write_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
-    """Write one full-dose volume and its low-dose twins.
-
-    Voxels are rounded to whole HU and clipped to what int16 holds above PADDING_HU.
-
-    Args:
-        folder: An existing empty folder; the caller stages it.
-        pairs: At least one; all share their full-dose volume, labels and padding.
-
-    Raises:
-        PairsError: If the pairs do not share them, or there is none.
-    """
-    _require_shared(pairs)
-    first = pairs[0]
-    full = first.full
-    affine, notes = affine_and_notes(full.geometry)
-    low = []
-    for name, pair in zip(_low_names(pairs), pairs, strict=True):
-        stored = stored_hu(pair.low, full.padding)
-        low.append((write_image(folder / name, stored, affine, pair.low), pair.exposure))
-    labels = None
-    if first.labels is not None:
-        labels = write_image(folder / LABELS_FILE, first.labels, affine)
-    manifest = PairManifest(
-        patient_key="" if full.source is None else full.source.patient_key,
-        geometry=full.geometry,
-        acquisition=full.acquisition,
-        full=write_image(folder / FULL_FILE, stored_hu(full, full.padding), affine, full),
-        low=tuple(low),
-        labels=labels,
-        label_names=dict(first.label_names),
-        notes=notes,
-    )
-    write_manifest(folder, manifest)
-
-
 def find_pairs(paths: Sequence[Path]) -> tuple[PairFiles, ...]:
     """Every pair at or below some folders, in the order of the paths, then by folder name.
 
@@ -260,45 +219,6 @@ def read_pair(files: PairFiles, index: int = 0) -> Pair:
         labels=None if arrays.labels is None else np.array(arrays.labels),
         label_names=dict(files.label_names),
     )
-
-
-def _require_shared(pairs: Sequence[Pair]) -> None:
-    if not pairs:
-        raise PairsError("there is no pair to write.")
-    first = pairs[0]
-    problems = []
-    for number, pair in enumerate(pairs, start=1):
-        if not (
-            pair.full.geometry.matches(first.full.geometry)
-            and _same(pair.full.hu, first.full.hu)
-            and _same(pair.full.padding, first.full.padding)
-        ):
-            problems.append(f"pair {number} has another full-dose volume than pair 1")
-        if not _same(pair.labels, first.labels) or pair.label_names != first.label_names:
-            problems.append(f"pair {number} has other labels than pair 1")
-        if not _same(pair.low.padding, pair.full.padding):
-            problems.append(f"pair {number} has different padding in its two volumes")
-    if problems:
-        raise PairsError(f"these pairs do not belong into one folder:\n{listed(problems)}")
-
-
-def _same(first: npt.NDArray[np.generic] | None, second: npt.NDArray[np.generic] | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return first is second or np.array_equal(first, second)
-
-
-def _low_names(pairs: Sequence[Pair]) -> list[str]:
-    """`low_0.25.nii`; a second twin at the same dose is `low_0.25_2.nii`."""
-    names: list[str] = []
-    for pair in pairs:
-        stem = f"low_{pair.exposure.dose_fraction:g}"
-        name, repeat = f"{stem}.nii", 1
-        while name in names:
-            repeat += 1
-            name = f"{stem}_{repeat}.nii"
-        names.append(name)
-    return names
 
 
 def _manifests_below(path: Path) -> list[Path]:

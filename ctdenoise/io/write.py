@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
-from ctdenoise.io.dicom_derivation import derivation_of
-from ctdenoise.io.dicom_original import check_new_series, write_new_series
-from ctdenoise.io.dicom_writer import check_derivable, write_derived
+from ctdenoise.io.dicom_original import check_new_series, content_key
+from ctdenoise.io.dicom_writer import check_derivable
 from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.series_writer import SeriesWriter, is_from_dicom
 from ctdenoise.io.staging import require_free_folder, staged_folder
 
 FileFormat = Literal["same", "dicom", "nifti"]
@@ -21,11 +22,11 @@ NIFTI_FILE = "image.nii"
 """Name of the image in a folder written as NIfTI; `.gz` is added where the source has it."""
 
 
-def check_writable(volume: CTVolume, file_format: FileFormat = "same") -> None:
+def check_writable(scan: Scan, file_format: FileFormat = "same") -> None:
     """Refuse, before anything is computed, a volume that could not be written afterwards.
 
     Args:
-        volume: A volume as it was read; the result will have its grid and source.
+        scan: A volume as it was read, or an open series; the result will have its grid and source.
         file_format: What will be written.
 
     Raises:
@@ -33,12 +34,12 @@ def check_writable(volume: CTVolume, file_format: FileFormat = "same") -> None:
         InputError: If no new series can hold the grid.
         GeometryError: If NIfTI is asked for and no affine describes the grid.
     """
-    if _kind(volume, file_format) == "nifti":
-        volume.geometry.affine()
-    elif _has_dicom_source(volume):
-        check_derivable(volume)
+    if _kind(scan, file_format) == "nifti":
+        scan.geometry.affine()
+    elif is_from_dicom(scan):
+        check_derivable(scan)
     else:
-        check_new_series(volume)
+        check_new_series(scan)
 
 
 def write_series(
@@ -69,22 +70,26 @@ def write_series(
     """
     out = Path(out)
     require_free_folder(out)
-    if not _has_dicom_source(volume):
+    if not is_from_dicom(volume):
         check_new_series(volume)
-        return _staged(
-            out, lambda stage: write_new_series(volume, stage, series_number=series_number)
-        )
-    if not volume.history:
+    elif not volume.history:
         raise UsageError(
             "nothing was done to this volume, so there is no new series to write.",
             where=out,
             fix="Copy the files of the source, or say what was done with volume.with_hu(hu, step).",
         )
-    check_derivable(volume, by_trial=False)
-    derivation = derivation_of(volume.history)
-    return _staged(
-        out, lambda stage: write_derived(volume, stage, derivation, series_number=series_number)
-    )
+    else:
+        check_derivable(volume, by_trial=False)
+    with staged_folder(out) as stage:
+        writer = SeriesWriter(
+            volume,
+            stage,
+            series_number=series_number,
+            content="" if is_from_dicom(volume) else content_key(volume),
+            has_padding=volume.padding is not None,
+        )
+        writer.write(volume)
+    return tuple(out / name for name in writer.names)
 
 
 def write_volume(
@@ -114,16 +119,12 @@ def write_volume(
     return _staged(out, lambda stage: (write_nifti(volume, stage / name),))
 
 
-def _has_dicom_source(volume: CTVolume) -> bool:
-    return volume.source is not None and volume.source.kind == "dicom"
-
-
-def _kind(volume: CTVolume, file_format: FileFormat) -> str:
+def _kind(scan: Scan, file_format: FileFormat) -> str:
     if file_format not in ("same", "dicom", "nifti"):
         raise UsageError(f"a volume is written as dicom or nifti, not {file_format!r}.")
     if file_format != "same":
         return file_format
-    return "dicom" if volume.source is None else volume.source.kind
+    return "dicom" if scan.source is None else scan.source.kind
 
 
 def _staged(out: Path, write: Callable[[Path], tuple[Path, ...]]) -> tuple[Path, ...]:

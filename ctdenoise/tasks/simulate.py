@@ -15,7 +15,7 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.nifti_labels import read_labels
-from ctdenoise.io.pairs import write_pairs
+from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder

@@ -17,13 +17,13 @@ from ctdenoise.core.provenance import Step
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import OutputError, PairsError
+from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.pairs import (
     PADDING_HU,
     PairFiles,
     find_pairs,
     read_pair,
     verify_pairs,
-    write_pairs,
 )
 from ctdenoise.io.staging import staged_folder
 from tests.builders import water_disc

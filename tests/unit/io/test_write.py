@@ -111,7 +111,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ctdenoise.io.dicom_writer.save", interrupted)
+    monkeypatch.setattr("ctdenoise.io.dicom_writer.encoded", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_series(volume, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

@@ -1,0 +1,122 @@
+"""A DICOM series that is written block by block."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ctdenoise.core.scan import Scan
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.io.dicom_original import NewSeriesWriter
+from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, DerivedWriter, free_series_numbers
+from ctdenoise.io.growing import Mark
+
+
+class SeriesWriter:
+    """Writes a series into a folder, slice after slice: 00001.dcm, 00002.dcm, ...
+
+    What was read from DICOM becomes a derived series on the headers of its source; anything else a
+    new series.
+
+    Args:
+        scan: What was read; its history says what was done since.
+        folder: An existing folder; the caller stages it. Files that a killed run left in it are to
+            be cut (`Growing.cut_to`) before more is written.
+        series_number: Number of the new series; see `series_numbers`.
+        content: See `NewSeriesWriter`.
+        has_padding: Whether any slice of a new series has padding.
+        posix_s: When the run began, in seconds since 1970; now by default.
+
+    Raises:
+        StudyError: If a source file changed or vanished since it was read.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        folder: Path,
+        *,
+        series_number: int | None = None,
+        content: str = "",
+        has_padding: bool = False,
+        posix_s: int | None = None,
+    ) -> None:
+        self.name = folder.name
+        self._folder = folder
+        self._checksum = hashlib.sha256()
+        self.names: list[str] = []
+        self._instances: DerivedWriter | NewSeriesWriter
+        if is_from_dicom(scan):
+            self._instances = DerivedWriter(scan, series_number=series_number, posix_s=posix_s)
+        else:
+            self._instances = NewSeriesWriter(
+                scan,
+                series_number=series_number,
+                content=content,
+                has_padding=has_padding,
+                posix_s=posix_s,
+            )
+
+    def write(self, block: CTVolume) -> None:
+        """Write the next slices.
+
+        Args:
+            block: These slices, with what was done to them.
+        """
+        for place, hu in enumerate(block.hu):
+            padding = None if block.padding is None else block.padding[place]
+            data = self._instances.encoded(len(self.names), hu, padding)
+            name = _name(len(self.names))
+            (self._folder / name).write_bytes(data)
+            self._checksum.update(data)
+            self.names.append(name)
+
+    def mark(self) -> Mark:
+        """See `Growing`; the files reach the disk when the stage ends."""
+        return Mark(len(self.names), self._checksum.hexdigest())
+
+    def whole_marks(self, marks: Sequence[Mark]) -> int:
+        """See `Growing`."""
+        checksum, done = hashlib.sha256(), 0
+        for number, mark in enumerate(marks):
+            for index in range(done, mark.length):
+                path = self._folder / _name(index)
+                if not path.is_file():
+                    return number
+                checksum.update(path.read_bytes())
+            done = max(done, mark.length)
+            if checksum.hexdigest() != mark.sha256:
+                return number
+        return len(marks)
+
+    def cut_to(self, mark: Mark | None) -> None:
+        """See `Growing`."""
+        length = 0 if mark is None else mark.length
+        self.names = [_name(index) for index in range(length)]
+        self._checksum = hashlib.sha256()
+        for path in sorted(self._folder.iterdir()):
+            if path.name in self.names:
+                self._checksum.update(path.read_bytes())
+            else:
+                path.unlink()
+
+
+def series_numbers(scans: Sequence[Scan]) -> tuple[int, ...]:
+    """A number of its own for each of several new series of one study.
+
+    Args:
+        scans: What was read from one source, each with its own history.
+    """
+    if is_from_dicom(scans[0]):
+        return free_series_numbers(scans)
+    return tuple(1 + SERIES_NUMBER_STEP + index for index in range(len(scans)))
+
+
+def is_from_dicom(scan: Scan) -> bool:
+    """Whether a scan was read from DICOM."""
+    return scan.source is not None and scan.source.kind == "dicom"
+
+
+def _name(index: int) -> str:
+    return f"{index + 1:05d}.dcm"
