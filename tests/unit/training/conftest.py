@@ -13,7 +13,8 @@ from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.io.pairs import PairFiles, find_pairs, write_pairs
+from ctdenoise.io.pair_writer import write_pairs
+from ctdenoise.io.pairs import PairFiles, find_pairs
 from tests.builders import water_disc
 
 MakePair = Callable[..., PairFiles]
