@@ -37,6 +37,7 @@ _SHORT_NAME = {
     "SliceThickness": "mm thick",
     "StackID": "stack",
 }
+_PLANE_TOLERANCE_MM = 5.0
 _USUAL_SLICES = 3  # a split into stacks of fewer slices than this separates slices, not stacks
 
 
@@ -389,4 +390,6 @@ def _isocentre_offset_mm(
         + column * geometry.pixel_spacing_mm[0] * (geometry.rows - 1) / 2
     )
     offset = np.array(centre) - image_centre
+    if not any(centre) and abs(offset @ np.cross(row, column)) > _PLANE_TOLERANCE_MM:
+        return None  # all zeros, off the plane of the slice: nobody filled it in
     return (float(offset @ row), float(offset @ column))

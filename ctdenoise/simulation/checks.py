@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
@@ -22,6 +26,7 @@ HIGHEST_HU = 60_000.0
 
 _SMALLEST_RANGE_HU = 50.0
 _OUTSIDE_WARNING = 0.01
+_SAME_CENTRE_MM = 0.01
 
 
 def check_sample(sample: CTVolume, model: ScanModel) -> None:
@@ -50,6 +55,36 @@ def check_sample(sample: CTVolume, model: ScanModel) -> None:
             "noise. Set `scanner` to one that sees it, if the scan was made with it.",
             2 * model.fan.field_radius_mm,
         )
+
+
+def check_scanner(model: ScanModel, settings: SimulateSettings, acquisition: Acquisition) -> None:
+    """Warn where the scanner that was decided on is not the one that was stated.
+
+    Args:
+        model: The scanner.
+        settings: What was asked for.
+        acquisition: What the header says.
+    """
+    dropped = settings.scanner.channels - model.fan.channels
+    if dropped:
+        _log.warning(
+            "The fan of %d channels is wider than the simulator can reconstruct; %d of them are "
+            "left out, so it sees %.0f mm. Check the distances of the header and the "
+            "settings under `scanner`.",
+            settings.scanner.channels,
+            dropped,
+            2 * model.fan.field_radius_mm,
+        )
+    stated = acquisition.reconstruction_centre_offset_mm
+    if settings.centre == "header" and stated is not None:
+        believed = model.grid.isocentre_offset_mm
+        if np.hypot(stated[0] - believed[0], stated[1] - believed[1]) > _SAME_CENTRE_MM:
+            _log.warning(
+                "The header puts the isocentre %.0f mm from the centre of the image, where the "
+                "scanner could not have seen it; the centre of the image is taken. Set `centre: "
+                "image` to say so.",
+                np.hypot(*stated),
+            )
 
 
 def _grid_problems(geometry: Geometry) -> Sequence[str]:

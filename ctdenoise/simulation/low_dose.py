@@ -29,7 +29,7 @@ from ctdenoise.simulation.calibration import (
     stated_mas,
     without_padding,
 )
-from ctdenoise.simulation.checks import check_sample
+from ctdenoise.simulation.checks import check_sample, check_scanner
 from ctdenoise.simulation.degradation import degradation_step, degrade
 from ctdenoise.simulation.doses import SourceNoise, dose_fractions
 from ctdenoise.simulation.image_domain import ImageDomainNoise
@@ -186,6 +186,9 @@ class Plan:
                 "mu_water_per_mm": model.mu_water_per_mm,
                 "source_to_isocentre_mm": model.fan.distance_mm,
                 "channel_angle": model.fan.channel_angle,
+                "channels": model.fan.channels,
+                "views_per_turn": model.fan.views,
+                "isocentre_offset_mm": list(model.grid.isocentre_offset_mm),
                 "bowtie": model.bowtie,
                 "angular_modulation": model.modulation,
                 "seed": self.seed,
@@ -231,9 +234,11 @@ def plan_simulation(
     Raises:
         SimulationError: If the sample is not of an axial CT scan in HU and mm.
     """
-    check_sample(sample, ScanModel.of(geometry, acquisition, settings))
+    model = ScanModel.of(geometry, acquisition, settings)
+    check_sample(sample, model)
     if settings.mode == "degradation":
         return _degradation_plan(sample, settings, seed, geometry, acquisition)
+    check_scanner(model, settings, acquisition)
     calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
     stated = relative_exposure(acquisition, settings)
     exposure = np.ones(geometry.slices) if stated is None else stated

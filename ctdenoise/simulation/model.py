@@ -11,7 +11,7 @@ from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
-from ctdenoise.simulation.scanner import Fan, PixelGrid, fan_of
+from ctdenoise.simulation.scanner import Fan, PixelGrid, centre_reach_mm, fan_of
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,11 @@ class ScanModel:
             settings: What to simulate.
         """
         mu_water = settings.mu_water_per_mm
+        fan = fan_of(settings.scanner, acquisition)
+        reach_mm = centre_reach_mm(geometry, fan) if settings.centre == "header" else 0.0
         return cls(
-            fan_of(settings.scanner, acquisition),
-            PixelGrid.of(geometry, acquisition),
+            fan,
+            PixelGrid.of(geometry, acquisition, reach_mm=reach_mm),
             resolve_kernel(settings.kernel, acquisition),
             mu_water_per_mm(acquisition.kvp) if mu_water == "auto" else mu_water,
             bowtie_of(settings, acquisition, geometry),

@@ -17,7 +17,10 @@ PLAUSIBLE_SOURCE_DISTANCE_MM = (300.0, 900.0)
 """Source to isocentre of whole-body scanners; a header outside this is not believed."""
 
 LARGEST_HALF_FAN_RADIANS = 0.57
-"""Up to here the arctangent of the back-projector is exact to 3e-7."""
+"""Up to here the arctangent of the back-projector is exact to 3e-7. Scanners have 0.5."""
+
+CENTRE_TOLERANCE_MM = 25.0
+"""A stated isocentre may make the image reach this far beyond the scan field."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Fan:
 def fan_of(settings: ScannerSettings, acquisition: Acquisition) -> Fan:
     """The fan beam of a scan: the settings, with the header's distances where it gives them.
 
+    Channels beyond what the back-projector can do are left out on both sides.
+
     Args:
         settings: The scanner.
         acquisition: Header facts of the series.
@@ -91,10 +96,24 @@ def fan_of(settings: ScannerSettings, acquisition: Acquisition) -> Fan:
         if stated and stated_detector and low <= stated <= high and 1.2 * stated < stated_detector:
             source, detector = stated, stated_detector
     angle = settings.channel_pitch_mm / detector
-    half = (settings.channels - 1) / 2 * angle
-    if half > LARGEST_HALF_FAN_RADIANS:  # a short detector distance in the header
-        angle = 2 * LARGEST_HALF_FAN_RADIANS / (settings.channels - 1)
-    return Fan(source, angle, settings.channels, settings.views_per_turn)
+    beyond = (settings.channels - 1) / 2 - LARGEST_HALF_FAN_RADIANS / angle
+    channels = settings.channels - 2 * max(0, int(np.ceil(beyond)))
+    return Fan(source, angle, channels, settings.views_per_turn)
+
+
+def centre_reach_mm(geometry: Geometry, fan: Fan) -> float:
+    """How far the isocentre may lie from the centre of an image.
+
+    A scanner reconstructs what every view sees, so a header that puts the image outside the scan
+    field is wrong; many leave the isocentre at (0, 0, 0).
+
+    Args:
+        geometry: Grid of the scan.
+        fan: The fan beam.
+    """
+    row_spacing, column_spacing = geometry.pixel_spacing_mm
+    half_field = min(geometry.rows * row_spacing, geometry.columns * column_spacing) / 2
+    return max(fan.field_radius_mm - half_field, 0.0) + CENTRE_TOLERANCE_MM
 
 
 @dataclass(frozen=True)
@@ -118,10 +137,20 @@ class PixelGrid:
     isocentre_column: float
 
     @classmethod
-    def of(cls, geometry: Geometry, acquisition: Acquisition) -> PixelGrid:
-        """The grid of a volume's slices; its centre is the isocentre where the header is silent."""
+    def of(
+        cls, geometry: Geometry, acquisition: Acquisition, *, reach_mm: float = np.inf
+    ) -> PixelGrid:
+        """The grid of a volume's slices; its centre is the isocentre where the header is silent.
+
+        Args:
+            geometry: Grid of the volume.
+            acquisition: Header facts: where the isocentre is.
+            reach_mm: An isocentre farther from the centre of the image is not believed.
+        """
         row_spacing, column_spacing = geometry.pixel_spacing_mm
         across, down = acquisition.reconstruction_centre_offset_mm or (0.0, 0.0)
+        if np.hypot(across, down) > reach_mm:
+            across, down = 0.0, 0.0
         return cls(
             geometry.rows,
             geometry.columns,
@@ -141,6 +170,14 @@ class PixelGrid:
             self.column_spacing_mm * factor,
             (self.isocentre_row - shift) / factor,
             (self.isocentre_column - shift) / factor,
+        )
+
+    @property
+    def isocentre_offset_mm(self) -> tuple[float, float]:
+        """Isocentre relative to the centre of the image, along x and y."""
+        return (
+            (self.isocentre_column - (self.columns - 1) / 2) * self.column_spacing_mm,
+            (self.isocentre_row - (self.rows - 1) / 2) * self.row_spacing_mm,
         )
 
     def radius_mm(self) -> DoubleArray:

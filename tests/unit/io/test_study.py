@@ -91,6 +91,7 @@ def test_a_found_series_holds_what_a_table_shows(tmp_path: Path) -> None:
         dataset.DistanceSourceToDetector, dataset.DistanceSourceToPatient = "1085.6", "595"
         dataset.ReconstructionDiameter = "500"
         dataset.DataCollectionCenterPatient = [0.0, 50.0, 0.0]
+        dataset.FilterType, dataset.ExposureModulationType = "HEAD FILTER", "XYZ_EC"
 
     volume = marked_volume(slices=3)
     series_files(tmp_path, ct_series(volume, edit=edit))
@@ -110,6 +111,19 @@ def test_a_found_series_holds_what_a_table_shows(tmp_path: Path) -> None:
     assert acquisition.reconstruction_diameter_mm == 500.0
     # The image is centred on (-12.5 + 17.5 * 0.7, 31.25 + 19.5 * 0.8).
     assert acquisition.reconstruction_centre_offset_mm == pytest.approx((0.25, 3.15))
+    assert acquisition.filter_type == "HEAD FILTER"
+    assert acquisition.exposure_modulation_type == "XYZ_EC"
+
+
+def test_a_centre_of_zeros_off_the_slices_says_nothing(tmp_path: Path) -> None:
+    def edit(dataset: Dataset, index: int) -> None:
+        x, y, _ = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, y, 700.0 + 2.5 * index]
+        dataset.DataCollectionCenterPatient = [0.0, 0.0, 0.0]
+
+    series_files(tmp_path, ct_series(marked_volume(slices=3), edit=edit))
+    (found,) = inspect.run(tmp_path)
+    assert found.acquisition.reconstruction_centre_offset_mm is None
 
 
 @pytest.mark.parametrize(
