@@ -54,8 +54,7 @@ def row_difference_variance(frames: Array) -> Array:
     return np.asarray(difference.var(axis=0, ddof=1) / 2)
 
 
-@pytest.fixture(scope="module")
-def detector(ctdata: Path) -> Detector:
+def read_detector(ctdata: Path) -> Detector:
     with h5py.File(ctdata / "raw" / "tooth.h5") as file:
         readings, white, dark = (
             np.asarray(file[f"exchange/{name}"], dtype=np.float64)
@@ -67,6 +66,11 @@ def detector(ctdata: Path) -> Detector:
     per_quantum = row_difference_variance(lit).mean() / lit.mean()
     electronic = np.sqrt(row_difference_variance(dark).mean()) / per_quantum
     return Detector(readings - level, lit.mean(axis=0), float(per_quantum), float(electronic))
+
+
+@pytest.fixture(scope="module")
+def detector(ctdata: Path) -> Detector:
+    return read_detector(ctdata)
 
 
 def variance_line(detector: Detector) -> tuple[Array, Array, Array]:
