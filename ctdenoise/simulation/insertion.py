@@ -17,7 +17,13 @@ from ctdenoise.simulation.fbp import FilteredBackProjection
 from ctdenoise.simulation.flux import add_flux_loss
 from ctdenoise.simulation.kernels import gather_attenuation
 from ctdenoise.simulation.model import ScanModel
-from ctdenoise.simulation.noise import Keys, NoiseStatistics, draw_log_noise, lane_keys, upsampling
+from ctdenoise.simulation.noise import (
+    Keys,
+    NoiseStatistics,
+    draw_log_noise,
+    upsampling,
+)
+from ctdenoise.simulation.overlap import lane_layers
 from ctdenoise.simulation.projection import JosephProjector
 from ctdenoise.simulation.vectors import aligned_zeros, lanes_for
 
@@ -79,6 +85,7 @@ class NoiseInsertion:
         *,
         photons: FloatArray,
         keys: Keys,
+        weights: FloatArray | None = None,
         alter: Alteration | None = None,
     ) -> FloatArray:
         """Noise images in HU, [y, x, lane], zero outside the scan field.
@@ -87,7 +94,10 @@ class NoiseInsertion:
             line_integrals: From `project`.
             statistics: What noise to draw.
             photons: N0 at full dose of each slice, [slice].
-            keys: Two random words for each slice, [2, slice].
+            keys: Two random words for each slice, [2, slice], and for those after it that
+                overlap it.
+            weights: How slices share noise, [slice, slice ahead], see `overlap.layer_weights`; None
+                if they do not.
             alter: What else is done to the log data before they are back-projected.
         """
         fan, lanes = self.model.fan, line_integrals.shape[2]
@@ -103,7 +113,7 @@ class NoiseInsertion:
                 self._sampling,
                 padded_photons,
                 statistics,
-                lane_keys(keys, lanes),
+                lane_layers(keys, lanes, weights),
                 self._fbp.channel_weights,
                 self._sinogram,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.kernels import HeaderKernelSettings
 from ctdenoise.core.acquisition import Acquisition
-from ctdenoise.core.arrays import DoubleArray, HuArray
+from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.pair import Exposure, Pair
@@ -37,21 +36,18 @@ from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernels import add_to_slices
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
-    Keys,
     NoiseStatistics,
     added_noise,
     native_noise,
-    slice_keys,
 )
+from ctdenoise.simulation.overlap import layer_weights
 from ctdenoise.simulation.reconstruct import FullDataSimulator, needs_all_rays
+from ctdenoise.simulation.slice_keys import keys_of_slices
 
 _log = logging.getLogger(__name__)
 
 STEP = "simulate_low_dose"
 """Name of the line of history."""
-
-_SAMPLE_STEP = 8
-"""Every eighth pixel tells the content of a slice."""
 
 
 def simulate_low_dose(
@@ -116,7 +112,12 @@ def simulate_doses(
     twins = [np.empty_like(volume.hu) for _ in plan.doses]
     with progress.stage("Simulating", volume.shape[0]) as advance:
         for block in blocks(volume.shape[0], settings.slices_per_batch):
-            parts = simulator.twins(volume.select(block), first=block.start)
+            following = slice(block.stop, block.stop + simulator.slices_ahead)
+            parts = simulator.twins(
+                volume.select(block),
+                first=block.start,
+                ahead=volume.select(following) if volume.hu[following].size else None,
+            )
             for twin, part in zip(twins, parts, strict=True):
                 twin[block] = part
             advance(block.stop - block.start)
@@ -146,6 +147,8 @@ class Plan:
         calibration: Scanner, kernel and photons of the scan.
         doses: Dose of each twin over the dose of the scan, in (0, 1].
         relative_exposure: Exposure of each slice of the scan over the mean, [slice].
+        layer_weights: How slices share noise, [slice, slice ahead], see `overlap.layer_weights`;
+            None if they do not.
     """
 
     settings: SimulateSettings
@@ -153,6 +156,7 @@ class Plan:
     calibration: Calibration
     doses: tuple[float, ...]
     relative_exposure: DoubleArray
+    layer_weights: FloatArray | None = None
 
     def is_copy(self, index: int) -> bool:
         """Whether a twin is the scan itself, with nothing added."""
@@ -242,7 +246,10 @@ def plan_simulation(
     calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
     stated = relative_exposure(acquisition, settings)
     exposure = np.ones(geometry.slices) if stated is None else stated
-    plan = Plan(settings, seed, calibration, (), exposure)
+    weights = None
+    if settings.slice_correlation == "auto" and settings.mode == "insertion":
+        weights = layer_weights(geometry.along_normal_mm(), acquisition.slice_thickness_mm)
+    plan = Plan(settings, seed, calibration, (), exposure, weights)
     trial = replace(plan, seed=0, relative_exposure=exposure[sample_indices(geometry)])
     noise = SourceNoise(
         calibration.full_noise_hu,
@@ -292,13 +299,24 @@ class Simulator:
         else:
             self._insertion = NoiseInsertion(model)
             self._in_image = ImageDomainNoise(model, self._insertion)
+        shared = settings.slice_correlation == "auto" and self._full_data is None
+        self._weights = plan.layer_weights if shared else None
 
-    def twins(self, block: CTVolume, *, first: int) -> tuple[HuArray, ...]:
+    @property
+    def slices_ahead(self) -> int:
+        """Slices after a block that share noise with its last one."""
+        return 0 if self._weights is None else self._weights.shape[1] - 1
+
+    def twins(
+        self, block: CTVolume, *, first: int, ahead: CTVolume | None = None
+    ) -> tuple[HuArray, ...]:
         """Voxels of each twin, float32 HU [slice, y, x], one for each dose of the plan.
 
         Args:
             block: Consecutive slices of the scan. Padding is left to the caller.
             first: Index of the first of them in the scan.
+            ahead: The next `slices_ahead` slices of the scan, fewer at its end. Without them the
+                noise is as strong, but the last slices of the block share none with what follows.
         """
         plan = self.plan
         if plan.settings.mode == "degradation":
@@ -307,26 +325,33 @@ class Simulator:
         twins = [block.hu] * len(plan.doses)
         if not noisy:
             return tuple(twins)
-        exposure = plan.relative_exposure[first : first + block.shape[0]]
-        photons = (plan.calibration.photons * exposure).astype(np.float32)
+        of_block = slice(first, first + block.shape[0])
+        photons = (plan.calibration.photons * plan.relative_exposure[of_block]).astype(np.float32)
         if self._full_data is not None:
             return tuple(
                 self._full_data.twins(
                     without_padding(block),
                     [noise_statistics(dose, plan.settings) for dose in plan.doses],
                     photons=photons,
-                    keys=[_keys(block, plan.seed, dose) for dose in plan.doses],
+                    keys=[keys_of_slices(block, plan.seed, dose) for dose in plan.doses],
                 )
             )
         line_integrals = self._insertion.project(without_padding(block))
         for i in noisy:
             dose = plan.doses[i]
-            statistics, keys = noise_statistics(dose, plan.settings), _keys(block, plan.seed, dose)
+            statistics = noise_statistics(dose, plan.settings)
+            keys = keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=self.slices_ahead)
             if plan.settings.mode == "image_domain":
                 noise = self._in_image.draw(line_integrals, statistics, photons=photons, keys=keys)
                 twins[i] = block.hu + noise
                 continue
-            image = self._insertion.draw(line_integrals, statistics, photons=photons, keys=keys)
+            image = self._insertion.draw(
+                line_integrals,
+                statistics,
+                photons=photons,
+                keys=keys,
+                weights=None if self._weights is None else self._weights[of_block],
+            )
             twins[i] = np.empty_like(block.hu)
             add_to_slices(image, block.hu, twins[i])
         return tuple(twins)
@@ -338,7 +363,7 @@ class Simulator:
             without_padding(block),
             plan.settings.degradations,
             spacing_mm=block.geometry.pixel_spacing_mm,
-            keys=_keys(block, plan.seed, 1.0),
+            keys=keys_of_slices(block, plan.seed, 1.0),
         )
 
 
@@ -357,21 +382,4 @@ def noise_statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics
         electronic_noise=electronic,
         floor=floor,
         dual_below=settings.dual_below_counts,
-    )
-
-
-def _keys(part: CTVolume, seed: int, dose: float) -> Keys:
-    """Random words of each slice: of the seed, the dose, where the slice is and what it shows.
-
-    The position makes equal slices of a phantom differ and lets a slice keep its noise when it is
-    simulated without its neighbours. The content makes a second simulation, on top of a first
-    one with the same seed, independent of it.
-    """
-    micrometres = np.rint(part.geometry.along_normal_mm() * 1000).astype(np.int64)
-    samples = part.hu[:, ::_SAMPLE_STEP, ::_SAMPLE_STEP]
-    return slice_keys(
-        [
-            f"{seed} {dose!r} {position} ".encode() + hashlib.blake2b(sample.tobytes()).digest()
-            for position, sample in zip(micrometres, samples, strict=True)
-        ]
     )

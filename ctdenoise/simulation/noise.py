@@ -12,7 +12,9 @@ rays below a threshold draw that noise h as well,
 
     delta p = ln( max(N + h, floor) / N ) - ln( max(a (N + h) + d, floor) / (a N) ).
 
-The draw is a function of (seed, slice key, view, channel) alone.
+The draw is a function of (seed, slice key, view, channel) alone. So that rounding is the same
+wherever a slice stands, no operation is reordered; the loops compute on whole vectors in a small
+buffer of their own, so that the compiler need not ask at run time whether arrays overlap.
 """
 
 from __future__ import annotations
@@ -24,25 +26,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import float32, int32, prange, uint32
+from numba import float32, prange, uint32
 
 from ctdenoise.core.arrays import FloatArray
-from ctdenoise.simulation.scanner import Fan
-from ctdenoise.simulation.vectors import (
-    LANES,
-    float_bits,
-    float_from_bits,
-    inlined,
-    parallel_kernel,
+from ctdenoise.simulation.elementary import (
+    Scalar,
+    exponential,
+    logarithm,
+    normal_pair,
+    scramble,
 )
+from ctdenoise.simulation.overlap import Layers
+from ctdenoise.simulation.scanner import Fan
+from ctdenoise.simulation.vectors import LANES, exactly_inlined, multiply_add, parallel_kernel
 
 Keys = npt.NDArray[np.uint32]
 
-Scalar = Any
-"""A float32 or uint32 scalar of numba, whose constructors have no types."""
-
 Spread = tuple[Scalar, Scalar, Scalar]
 """Variance per photon, constant variance, third cumulant per photon."""
+
+Numbers = tuple[FloatArray, FloatArray]
+"""Normal numbers of a pair of rays: of every layer, and of every lane."""
 
 Rules = tuple[Scalar, Scalar, Scalar, Spread, Spread]
 """Dose fraction, floor, counts below which a ray is starved, added spread, spread of the scan."""
@@ -128,13 +132,6 @@ def slice_keys(names: Sequence[bytes]) -> Keys:
     return np.ascontiguousarray(pairs.T)
 
 
-def lane_keys(keys: Keys, lanes: int) -> Keys:
-    """The words of slices, [2, slice], laid out for vectors: [vector, 2, LANES], flat."""
-    padded = np.zeros((2, lanes), np.uint32)
-    padded[:, : keys.shape[1]] = keys
-    return np.ascontiguousarray(padded.reshape(2, -1, LANES).swapaxes(0, 1)).reshape(-1)
-
-
 class Upsampling(NamedTuple):
     """Where fine views and channels lie between the coarse ones; linear weights of the upper."""
 
@@ -160,95 +157,27 @@ def upsampling(coarse: Fan, fine: Fan) -> Upsampling:
     )
 
 
-@inlined
-def _exponential(x: Scalar) -> Scalar:
-    """exp(x) to 4e-6: 2^n times a polynomial in the rest."""
-    y = max(x * float32(1.44269504), float32(-126.0))
-    whole = int32(y + float32(127.0)) - int32(127)  # floor, in single precision
-    f = y - float32(whole)
-    p = float32(0.00961813) + f * (float32(0.00133336) + f * float32(0.00015469))
-    p = float32(0.24022651) + f * (float32(0.05550411) + f * p)
-    p = float32(1.0) + f * (float32(0.69314718) + f * p)
-    return float_from_bits(int32(float_bits(p) + (whole << int32(23))))
-
-
-@inlined
-def _logarithm(x: Scalar) -> Scalar:
-    """ln(x) for normal x > 0: exponent, and the odd series of the mantissa around 1."""
-    bits = float_bits(x)
-    exponent = float32((bits >> int32(23)) - int32(127))
-    mantissa = float_from_bits(int32((bits & int32(0x7FFFFF)) | int32(0x3F800000)))
-    big = mantissa > float32(1.41421356)
-    mantissa = float32(0.5) * mantissa if big else mantissa
-    exponent = exponent + (float32(1.0) if big else float32(0.0))
-    s = (mantissa - float32(1.0)) / (mantissa + float32(1.0))
-    t = s * s
-    series = float32(1 / 5) + t * (float32(1 / 7) + t * float32(1 / 9))
-    series = float32(1.0) + t * (float32(1 / 3) + t * series)
-    return exponent * float32(0.69314718056) + float32(2.0) * s * series
-
-
-@inlined
-def _scramble(x: Scalar) -> Scalar:
-    """A bijective hash of 32 bits: two rounds of xor-shift and odd multiplication."""
-    x ^= x >> uint32(16)
-    x = uint32(x * uint32(0x21F0AAAD))
-    x ^= x >> uint32(15)
-    x = uint32(x * uint32(0x735A2D97))
-    x ^= x >> uint32(15)
-    return x
-
-
-@inlined
-def _sine_cosine(turns: Scalar) -> tuple[Scalar, Scalar]:
-    """Sine and cosine of a fraction of a turn in [0, 1)."""
-    quarters = turns * float32(4.0)
-    nearest = int32(quarters + float32(0.5))
-    r = (quarters - float32(nearest)) * float32(1.57079633)
-    t = r * r
-    s = float32(1 / 120) + t * float32(-1 / 5040)
-    s = r * (float32(1.0) + t * (float32(-1 / 6) + t * s))
-    c = float32(1 / 24) + t * (float32(-1 / 720) + t * float32(1 / 40320))
-    c = float32(1.0) + t * (float32(-0.5) + t * c)
-    quadrant = nearest & int32(3)
-    swapped = (quadrant & int32(1)) != 0
-    sine = c if swapped else s
-    cosine = s if swapped else c
-    sine = -sine if (quadrant & int32(2)) != 0 else sine
-    cosine = -cosine if ((quadrant + int32(1)) & int32(2)) != 0 else cosine
-    return sine, cosine
-
-
-@inlined
-def _normal_pair(first: Scalar, second: Scalar) -> tuple[Scalar, Scalar]:
-    """Two independent standard normal numbers from two random words (Box and Muller)."""
-    uniform = (float32(first >> uint32(8)) + float32(0.5)) * float32(5.9604645e-08)
-    turns = float32(second >> uint32(8)) * float32(5.9604645e-08)
-    radius = math.sqrt(float32(-2.0) * _logarithm(uniform))
-    sine, cosine = _sine_cosine(turns)
-    return radius * sine, radius * cosine
-
-
-@inlined
+@exactly_inlined
 def _skewed(normal: Scalar, mean: Scalar, spread: Spread) -> Scalar:
     """The change d of counts N: a Gaussian given a third cumulant (Cornish and Fisher)."""
     linear, constant, cubic = spread
-    variance = linear * mean + constant
+    variance = multiply_add(linear, mean, constant)
     tilt = cubic * mean / variance * float32(1 / 6)
-    return math.sqrt(variance) * normal + tilt * (normal * normal - float32(1.0))
+    skew = tilt * multiply_add(normal, normal, float32(-1.0))
+    return multiply_add(math.sqrt(variance), normal, skew)
 
 
-@inlined
+@exactly_inlined
 def _log_change(
     mean: Scalar, normal: Scalar, dose: Scalar, floor: Scalar, spread: Spread
 ) -> Scalar:
     """Log change of a ray, the scan's own noise left as it is."""
     expected = dose * mean
     change = _skewed(normal, mean, spread)
-    return -_logarithm(max(expected + change, floor) / expected)
+    return -logarithm(max(expected + change, floor) / expected)
 
 
-@inlined
+@exactly_inlined
 def _dual_log_change(
     mean: Scalar,
     normals: tuple[Scalar, Scalar],
@@ -259,10 +188,10 @@ def _dual_log_change(
     """Log change of a starved ray, the scan's own noise drawn as well."""
     scan = mean + _skewed(normals[1], mean, spreads[1])
     twin = dose * scan + _skewed(normals[0], mean, spreads[0])
-    return _logarithm(max(scan, floor) / mean) - _logarithm(max(twin, floor) / (dose * mean))
+    return logarithm(max(scan, floor) / mean) - logarithm(max(twin, floor) / (dose * mean))
 
 
-@inlined
+@exactly_inlined
 def _expected_counts(
     coarse: FloatArray, sampling: Upsampling, view: int, photons: FloatArray, counts: FloatArray
 ) -> None:
@@ -279,62 +208,122 @@ def _expected_counts(
         for lane in range(lanes):
             p = lower * (left * below[at + lane] + right * below[at + lanes + lane])
             p += upper * (left * above[at + lane] + right * above[at + lanes + lane])
-            mean = photons[lane] * _exponential(-p)
+            mean = photons[lane] * exponential(-p)
             counts[channel * lanes + lane] = max(mean, LEAST_COUNTS)
 
 
-@inlined
-def _draw_pair(
-    ray: int, at: tuple[int, int], counts: FloatArray, keys: Keys, rules: Rules, out: FloatArray
+@exactly_inlined
+def _draw_layers(
+    words: tuple[Scalar, Scalar], keys: Keys, of_scan: bool, normals: FloatArray
 ) -> None:
-    """Log change of two channels of a view, which share a pair of normal numbers in each lane.
+    """Two normal numbers of each layer for a pair of rays, [ray of the pair, layer] flat.
 
-    Whole vectors in a buffer of their own: the compiler need not fear that arrays overlap, and a
-    lane is computed in one way wherever it stands.
+    The noise of the scan has numbers of its own, drawn from the words of the added noise.
     """
+    layers = keys.shape[0] // 2
+    work = np.empty(2 * LANES, np.float32)
+    for block in range(0, layers, LANES):
+        for lane in range(LANES):
+            one = scramble(words[0] + keys[2 * block + lane])
+            two = scramble(words[1] + keys[2 * block + LANES + lane])
+            if of_scan:
+                one, two = scramble(one ^ _THIRD), scramble(two ^ _FOURTH)
+            work[lane], work[LANES + lane] = normal_pair(one, two)
+        for lane in range(LANES):
+            normals[block + lane] = work[lane]
+            normals[layers + block + lane] = work[LANES + lane]
+
+
+@exactly_inlined
+def _mix_layers(
+    normals: FloatArray, weights: FloatArray, layers: int, lanes: int, mixed: FloatArray
+) -> None:
+    """Weighted sums of neighbouring layers, [ray of the pair, lane] flat."""
+    reach = weights.shape[0] // lanes
+    work = np.empty(3 * LANES, np.float32)
+    for part in range(2):
+        for block in range(0, lanes, LANES):
+            at = part * layers + block
+            for lane in range(LANES):
+                work[lane] = float32(0.0)
+            for ahead in range(reach):
+                for lane in range(LANES):
+                    work[LANES + lane] = weights[ahead * lanes + block + lane]
+                    work[2 * LANES + lane] = normals[at + lane + ahead]
+                for lane in range(LANES):
+                    work[lane] = multiply_add(
+                        work[LANES + lane], work[2 * LANES + lane], work[lane]
+                    )
+            for lane in range(LANES):
+                mixed[part * lanes + block + lane] = work[lane]
+
+
+@exactly_inlined
+def _draw_normals(ray: int, layers: Layers, of_scan: bool, numbers: Numbers) -> None:
+    """Standard normal numbers of a pair of rays in every lane, into the second of `numbers`."""
+    keys, weights = layers
+    drawn, mixed = numbers
+    words = scramble(uint32(ray)), scramble(uint32(ray) ^ _SECOND)
+    lanes = mixed.shape[0] // 2
+    if weights.shape[0] == lanes:
+        _draw_layers(words, keys, of_scan, mixed)
+    else:
+        _draw_layers(words, keys, of_scan, drawn)
+        _mix_layers(drawn, weights, keys.shape[0] // 2, lanes, mixed)
+
+
+@exactly_inlined
+def _change_pair(
+    at: tuple[int, int], counts: FloatArray, normals: FloatArray, rules: Rules, out: FloatArray
+) -> None:
+    """Log change of two channels of a view."""
     first, second = at
     dose, floor, _, added, _ = rules
-    ray_a, ray_b = _scramble(uint32(ray)), _scramble(uint32(ray) ^ _SECOND)
-    work = np.empty(2 * LANES, np.float32)
-    for block in range(0, keys.shape[0] // 2, LANES):
+    lanes = normals.shape[0] // 2
+    work = np.empty(4 * LANES, np.float32)
+    for block in range(0, lanes, LANES):
         for lane in range(LANES):
             work[lane] = counts[first + block + lane]
             work[LANES + lane] = counts[second + block + lane]
-        for lane in range(LANES):
-            one = _scramble(ray_a + keys[2 * block + lane])
-            two = _scramble(ray_b + keys[2 * block + LANES + lane])
-            normal_one, normal_two = _normal_pair(one, two)
-            work[lane] = _log_change(work[lane], normal_one, dose, floor, added)
-            work[LANES + lane] = _log_change(work[LANES + lane], normal_two, dose, floor, added)
+            work[2 * LANES + lane] = normals[block + lane]
+            work[3 * LANES + lane] = normals[lanes + block + lane]
+        for lane in range(2 * LANES):
+            work[lane] = _log_change(work[lane], work[2 * LANES + lane], dose, floor, added)
         for lane in range(LANES):
             out[first + block + lane] = work[lane]
             out[second + block + lane] = work[LANES + lane]
 
 
-@inlined
-def _draw_starved(
-    ray: int, at: tuple[int, int], counts: FloatArray, keys: Keys, rules: Rules, out: FloatArray
+@exactly_inlined
+def _change_starved(
+    at: int, counts: FloatArray, both: tuple[FloatArray, FloatArray], rules: Rules, out: FloatArray
 ) -> None:
-    """Log change of those lanes of two channels that are starved; the others are left alone."""
-    first, second = at
+    """Log change of the starved lanes of a channel; the others are left alone.
+
+    `both` holds, for this channel, the normal numbers of the added noise and of the scan's own.
+    """
     dose, floor, threshold, added, scan = rules
-    both = (added, scan)
-    ray_a, ray_b = _scramble(uint32(ray)), _scramble(uint32(ray) ^ _SECOND)
-    for lane in range(keys.shape[0] // 2):
-        one, two = counts[first + lane], counts[second + lane]
-        if min(one, two) * dose >= threshold:
-            continue
-        key = lane + lane // LANES * LANES
-        words = _scramble(ray_a + keys[key]), _scramble(ray_b + keys[key + LANES])
-        normal_one, normal_two = _normal_pair(words[0], words[1])
-        others = _scramble(words[0] ^ _THIRD), _scramble(words[1] ^ _FOURTH)
-        scan_one, scan_two = _normal_pair(others[0], others[1])
-        if one * dose < threshold:
-            normals = (normal_one, scan_one)
-            out[first + lane] = _dual_log_change(one, normals, dose, floor, both)
-        if two * dose < threshold:
-            normals = (normal_two, scan_two)
-            out[second + lane] = _dual_log_change(two, normals, dose, floor, both)
+    work = np.empty(3 * LANES, np.float32)
+    for block in range(0, both[0].shape[0], LANES):
+        for lane in range(LANES):
+            work[lane] = counts[at + block + lane]
+            work[LANES + lane] = both[0][block + lane]
+            work[2 * LANES + lane] = both[1][block + lane]
+        for lane in range(LANES):
+            normals = work[LANES + lane], work[2 * LANES + lane]
+            work[lane] = _dual_log_change(work[lane], normals, dose, floor, (added, scan))
+        for lane in range(LANES):
+            starved = counts[at + block + lane] * dose < threshold
+            out[at + block + lane] = work[lane] if starved else out[at + block + lane]
+
+
+@exactly_inlined
+def _is_starved(at: int, counts: FloatArray, lanes: int, rules: Rules) -> Any:
+    """Whether any lane of a channel is starved."""
+    least = counts[at]
+    for lane in range(1, lanes):
+        least = min(least, counts[at + lane])
+    return least * rules[0] < rules[2]
 
 
 @parallel_kernel
@@ -343,7 +332,7 @@ def draw_log_noise(
     sampling: Upsampling,
     photons: FloatArray,
     statistics: NoiseStatistics,
-    keys: Keys,
+    layers: Layers,
     weights: FloatArray,
     out: FloatArray,
 ) -> None:
@@ -354,7 +343,7 @@ def draw_log_noise(
         sampling: `Upsampling` from them to all rays.
         photons: N0 at full dose, [lane].
         statistics: `NoiseStatistics`.
-        keys: Two random words for each lane, as `lane_keys` lays them out.
+        layers: `Layers` of random numbers.
         weights: Factor on each channel, [channel].
         out: Receives weight times delta p, [view, channel, lane].
     """
@@ -370,19 +359,22 @@ def draw_log_noise(
         dose, floor = float32(statistics.dose_fraction), float32(statistics.floor)
         rules = (dose, floor, float32(statistics.dual_below), added, scan)
         counts = np.empty(channels * lanes, np.float32)
+        drawn = np.empty(layers.keys.shape[0], np.float32)
+        normals, of_scan = np.empty(2 * lanes, np.float32), np.empty(2 * lanes, np.float32)
         _expected_counts(coarse, sampling, view, photons, counts)
         target = out[view].reshape(-1)
         # An odd channel in the middle is its own partner, and keeps the second of its numbers.
         for channel in range(half):
             at = (channel * lanes, (channels - 1 - channel) * lanes)
             ray = view * channels + channel
-            _draw_pair(ray, at, counts, keys, rules, target)
-            starved = 0
-            for lane in range(lanes):
-                starved += counts[at[0] + lane] * dose < rules[2]
-                starved += counts[at[1] + lane] * dose < rules[2]
-            if starved > 0:
-                _draw_starved(ray, at, counts, keys, rules, target)
+            _draw_normals(ray, layers, False, (drawn, normals))
+            _change_pair(at, counts, normals, rules, target)
+            if _is_starved(at[0], counts, lanes, rules) or _is_starved(at[1], counts, lanes, rules):
+                _draw_normals(ray, layers, True, (drawn, of_scan))
+                both = (normals[:lanes], of_scan[:lanes])
+                _change_starved(at[0], counts, both, rules, target)
+                both = (normals[lanes:], of_scan[lanes:])
+                _change_starved(at[1], counts, both, rules, target)
         for channel in range(channels):
             weight = weights[channel]
             for lane in range(channel * lanes, (channel + 1) * lanes):

@@ -57,6 +57,22 @@ def inlined(function: Function) -> Function:
     return cast("Function", decorate(function))
 
 
+def exactly_inlined(function: Function) -> Function:
+    """Like `inlined`, every operation rounded as it is written.
+
+    Otherwise the compiler may reorder and fuse sums in one place and not in another, and a sample
+    depends on whether it was computed in a vector, and on whether the kernel came from the cache.
+    """
+    decorate = numba.njit(
+        fastmath={"nnan", "ninf", "nsz"},
+        nogil=True,
+        error_model="numpy",
+        boundscheck=False,
+        forceinline=True,
+    )
+    return cast("Function", decorate(function))
+
+
 def require_whole_vectors(lanes: int) -> None:
     """Refuse a number of slices that does not fill whole vectors: kernels would read past the end.
 
@@ -181,3 +197,16 @@ def float_from_bits(typing: Any, bits: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def multiply_add(typing: Any, one: Any, two: Any, three: Any) -> Any:
+    """``one * two + three`` of float32, rounded once."""
+    del typing, one, two, three
+    number = types.float32
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        del context, signature
+        return builder.fma(*args)
+
+    return number(number, number, number), generate

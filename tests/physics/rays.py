@@ -17,10 +17,10 @@ from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
     NoiseStatistics,
     draw_log_noise,
-    lane_keys,
     slice_keys,
     upsampling,
 )
+from ctdenoise.simulation.overlap import lane_layers
 from ctdenoise.simulation.scanner import Fan, PixelGrid
 from ctdenoise.simulation.vectors import aligned_zeros, lanes_for
 from tests.physics.fan_scan import kernel_shape, settings
@@ -41,7 +41,7 @@ def ray_noise(statistics: NoiseStatistics, counts: float, name: str = "ray") -> 
         upsampling(coarse, RAYS),
         np.full(LANES, counts, np.float32),
         statistics,
-        lane_keys(slice_keys([f"{name} {index}".encode() for index in range(LANES)]), LANES),
+        lane_layers(slice_keys([f"{name} {index}".encode() for index in range(LANES)]), LANES),
         np.ones(RAYS.channels, np.float32),
         out,
     )

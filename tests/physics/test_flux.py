@@ -11,7 +11,8 @@ from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.flux import bowtie_loss
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.model import ScanModel
-from ctdenoise.simulation.noise import added_noise, draw_log_noise, lane_keys, slice_keys
+from ctdenoise.simulation.noise import added_noise, draw_log_noise, slice_keys
+from ctdenoise.simulation.overlap import lane_layers
 from ctdenoise.simulation.vectors import aligned_zeros
 from tests.physics.fan_scan import (
     MU_WATER,
@@ -59,7 +60,7 @@ def test_noise_of_rays_through_air_grows_as_one_over_the_root_of_the_transmissio
         insertion._sampling,
         np.full(32, 1e6, np.float32),
         added_noise(DOSE, electronic_noise=0.0, floor=1.0, dual_below=0.0),
-        lane_keys(slice_keys([bytes([i]) for i in range(32)]), 32),
+        lane_layers(slice_keys([bytes([i]) for i in range(32)]), 32),
         np.ones(fan.channels, np.float32),
         sinogram,
     )

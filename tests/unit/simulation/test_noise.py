@@ -10,11 +10,11 @@ from ctdenoise.simulation.noise import (
     NoiseStatistics,
     added_noise,
     draw_log_noise,
-    lane_keys,
     native_noise,
     slice_keys,
     upsampling,
 )
+from ctdenoise.simulation.overlap import lane_layers
 from ctdenoise.simulation.scanner import Fan
 from ctdenoise.simulation.vectors import aligned_zeros
 
@@ -32,7 +32,7 @@ def draw(statistics: NoiseStatistics, photons: float, name: str = "a") -> FloatA
         upsampling(COARSE, FAN),
         np.full(LANES, photons, np.float32),
         statistics,
-        lane_keys(keys, LANES),
+        lane_layers(keys, LANES),
         np.ones(FAN.channels, np.float32),
         out,
     )
