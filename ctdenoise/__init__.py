@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ctdenoise.io.write import write_series as write_series
     from ctdenoise.metrics.evaluation import evaluate as evaluate
     from ctdenoise.simulation.low_dose import simulate_low_dose as simulate_low_dose
+    from ctdenoise.simulation.reconstruct import reconstruct_scan as reconstruct_scan
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ _HOME_OF = {
     "find_series": "ctdenoise.io.study",
     "load_denoiser": "ctdenoise.inference.denoiser",
     "read_volume": "ctdenoise.io.read",
+    "reconstruct_scan": "ctdenoise.simulation.reconstruct",
     "simulate_low_dose": "ctdenoise.simulation.low_dose",
     "write_series": "ctdenoise.io.write",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "find_series",
     "load_denoiser",
     "read_volume",
+    "reconstruct_scan",
     "simulate_low_dose",
     "write_series",
 ]
