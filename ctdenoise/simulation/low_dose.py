@@ -299,7 +299,7 @@ class Simulator:
         else:
             self._insertion = NoiseInsertion(model)
             self._in_image = ImageDomainNoise(model, self._insertion)
-        shared = settings.slice_correlation == "auto" and self._full_data is None
+        shared = settings.slice_correlation == "auto" and settings.mode != "reconstruction"
         self._weights = plan.layer_weights if shared else None
 
     @property
@@ -327,20 +327,26 @@ class Simulator:
             return tuple(twins)
         of_block = slice(first, first + block.shape[0])
         photons = (plan.calibration.photons * plan.relative_exposure[of_block]).astype(np.float32)
+        reach = self.slices_ahead
+        weights = None if self._weights is None else self._weights[of_block]
         if self._full_data is not None:
             return tuple(
                 self._full_data.twins(
                     without_padding(block),
                     [noise_statistics(dose, plan.settings) for dose in plan.doses],
                     photons=photons,
-                    keys=[keys_of_slices(block, plan.seed, dose) for dose in plan.doses],
+                    keys=[
+                        keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
+                        for dose in plan.doses
+                    ],
+                    weights=weights,
                 )
             )
         line_integrals = self._insertion.project(without_padding(block))
         for i in noisy:
             dose = plan.doses[i]
             statistics = noise_statistics(dose, plan.settings)
-            keys = keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=self.slices_ahead)
+            keys = keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
             if plan.settings.mode == "image_domain":
                 noise = self._in_image.draw(line_integrals, statistics, photons=photons, keys=keys)
                 twins[i] = block.hu + noise
@@ -350,7 +356,7 @@ class Simulator:
                 statistics,
                 photons=photons,
                 keys=keys,
-                weights=None if self._weights is None else self._weights[of_block],
+                weights=weights,
             )
             twins[i] = np.empty_like(block.hu)
             add_to_slices(image, block.hu, twins[i])

@@ -62,6 +62,7 @@ class FullDataSimulator:
         *,
         photons: FloatArray,
         keys: Sequence[Keys],
+        weights: FloatArray | None = None,
     ) -> list[HuArray]:
         """Voxels of each twin, HU [slice, y, x].
 
@@ -69,14 +70,21 @@ class FullDataSimulator:
             hu: Slices of the scan, padding as air.
             statistics: What noise each twin gains.
             photons: N0 at full dose of each slice, [slice].
-            keys: Random words of the slices for each twin, [2, slice].
+            keys: Random words for each twin, [2, slice], and of the slices after the last that
+                share noise with it.
+            weights: How slices share noise, as `NoiseInsertion.draw` takes it; scans that are
+                reconstructed anew do not.
         """
+        ahead = 0 if weights is None else weights.shape[1] - 1
         twins = [np.empty_like(hu) for _ in statistics]
         for first in range(0, len(hu), LANES):
             part = slice(first, first + LANES)
-            words = [each[:, part] for each in keys]
-            work = self._reconstructed if self._reconstructs else self._inserted
-            images = work(hu[part], statistics, photons[part], words)
+            words = [each[:, first : first + LANES + ahead] for each in keys]
+            if self._reconstructs:
+                images = self._reconstructed(hu[part], statistics, photons[part], words)
+            else:
+                shared = None if weights is None else weights[part]
+                images = self._inserted(hu[part], statistics, photons[part], words, shared)
             is_metal = self._artefacts.is_metal(hu[part])
             for twin, image in zip(twins, images, strict=True):
                 twin[part] = np.where(is_metal, hu[part], image)
@@ -88,6 +96,7 @@ class FullDataSimulator:
         statistics: Sequence[NoiseStatistics],
         photons: FloatArray,
         keys: Sequence[Keys],
+        weights: FloatArray | None,
     ) -> Iterator[HuArray]:
         """Slices with noise and artefacts added."""
         scan = self._projector.project(hu)
@@ -95,7 +104,7 @@ class FullDataSimulator:
         alter = self._alteration(hu, scan, line_integrals, photons, without_scan=True)
         for spread, words in zip(statistics, keys, strict=True):
             image = self._insertion.draw(
-                line_integrals, spread, photons=photons, keys=words, alter=alter
+                line_integrals, spread, photons=photons, keys=words, weights=weights, alter=alter
             )
             twin = np.empty_like(hu)
             add_to_slices(image, hu, twin)

@@ -55,6 +55,18 @@ def test_blocks_threads_and_the_other_doses_do_not_change_a_voxel(volume, mode):
     assert np.array_equal(alone, quarter)
 
 
+def test_overlapping_slices_share_noise_with_artefacts_as_without(volume):
+    thick = replace(volume.acquisition, slice_thickness_mm=8.0)  # every 3 mm
+    overlapping = replace(volume, acquisition=thick)
+    rings = {"artefacts": {"rings": {"gain_sd": 1e-12}}, "dose": 0.25}
+    with_rings = twins(overlapping, wanted("insertion", slices_per_batch=32, **rings))[0]
+    without = twins(overlapping, wanted("insertion", slices_per_batch=7, **rings))[0]
+    assert np.array_equal(with_rings, without)
+    alone = twins(overlapping, wanted("insertion", artefacts={}, dose=0.25))[0]
+    # The same noise, but for the rounding of adding nothing.
+    assert np.abs(with_rings - alone).max() < 0.01
+
+
 def test_a_full_dose_with_artefacts_is_no_copy_and_no_cause_for_a_warning(volume, caplog):
     with caplog.at_level(logging.WARNING):
         simulate_doses(volume, wanted("insertion", dose=1.0), np.random.default_rng(1))
