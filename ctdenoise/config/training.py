@@ -34,6 +34,39 @@ class PatchSettings(Settings):
     place. Air outside the patient has nothing to teach."""
 
 
+class PairNoiseSettings(Settings):
+    """The noise of the twins of the pairs: each patch is seen with the same noise each time."""
+
+    name: Literal["from_pair"] = "from_pair"
+    """Where the noise comes from."""
+
+
+class FreshNoiseSettings(Settings):
+    """New noise for every patch, drawn in the image domain as the pair's simulation was calibrated.
+
+    Validation stays on the twins of the pairs.
+    """
+
+    name: Literal["on_the_fly"] = "on_the_fly"
+    """Where the noise comes from."""
+
+    lowest_dose: float = Field(default=0.1, gt=0, lt=1)
+    """Lowest dose over that of the scan."""
+
+    highest_dose: float = Field(default=0.5, gt=0, lt=1)
+    """Highest dose; those between are drawn evenly in their logarithm."""
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.lowest_dose > self.highest_dose:
+            raise ValueError("lowest_dose must not be above highest_dose")
+        return self
+
+
+NoiseSettings = Annotated[PairNoiseSettings | FreshNoiseSettings, Field(discriminator="name")]
+"""Where the noise of the low-dose patches comes from; told apart by `name`."""
+
+
 class DataSettings(Settings):
     """What is read from the pairs."""
 
@@ -174,6 +207,9 @@ class TrainSettings(Settings):
 
     patches: PatchSettings = PatchSettings()
     """How patches are cut."""
+
+    noise: NoiseSettings = PairNoiseSettings()
+    """Where the noise of the low-dose patches comes from."""
 
     batch_size: int = Field(default=16, ge=1, le=65536)
     """Patches in one step."""

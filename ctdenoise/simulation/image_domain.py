@@ -84,21 +84,55 @@ class NoiseMaps:
     statistics: tuple[NoiseStatistics, ...]
     factor: int
 
-    def at(self, index: int, statistics: NoiseStatistics) -> FloatArray:
-        """Root of V_theta, HU, [sector, y, x], at a dose between those of the maps.
+    def at(
+        self,
+        index: int,
+        statistics: NoiseStatistics,
+        place: tuple[int, int],
+        shape: tuple[int, int],
+    ) -> FloatArray:
+        """Root of V_theta in a part of a slice, HU, [sector, y, x], fine pixels.
 
         Args:
             index: Slice.
-            statistics: What noise to draw.
+            statistics: What noise to draw, at a dose between those of the maps.
+            place: First row and column.
+            shape: Rows and columns; pixels beyond the slice are as those at its edge.
         """
-        power = np.square(self.spread[index].astype(np.float32))
+        _, _, _, rows, columns = self.spread.shape
+        along_y = _Interpolation.of(place[0], shape[0], self.factor, rows)
+        along_x = _Interpolation.of(place[1], shape[1], self.factor, columns)
+        window = self.spread[index, :, :, along_y.window, along_x.window].astype(np.float32)
+        power = np.square(window)
         mixed = power[0]
         if len(self.statistics) > 1:
             first, last = (1 / each.dose_fraction for each in self.statistics)
             part = np.float32((1 / statistics.dose_fraction - first) / (last - first))
             mixed = (1 - part) * power[0] + part * power[1]
-        strength = np.float32(_strength(statistics))
-        return np.asarray(np.sqrt(strength * np.maximum(mixed, 0)), dtype=np.float32)
+        root = np.sqrt(np.float32(_strength(statistics)) * np.maximum(mixed, 0))
+        below, above = root[:, along_y.lower], root[:, along_y.upper]
+        root = below + along_y.part[:, None] * (above - below)
+        below, above = root[:, :, along_x.lower], root[:, :, along_x.upper]
+        return np.asarray(below + along_x.part * (above - below), dtype=np.float32)
+
+
+class _Interpolation(NamedTuple):
+    """Where fine pixels lie between coarse ones; indices within a window of the coarse ones."""
+
+    window: slice
+    lower: npt.NDArray[np.int64]
+    upper: npt.NDArray[np.int64]
+    part: FloatArray
+
+    @classmethod
+    def of(cls, first: int, count: int, factor: int, pixels: int) -> _Interpolation:
+        at = (np.arange(first, first + count) - (factor - 1) / 2) / factor
+        at = np.clip(at, 0, pixels - 1)
+        lower = at.astype(np.int64)
+        upper = np.minimum(lower + 1, pixels - 1)
+        start = int(lower[0])
+        window = slice(start, int(upper[-1]) + 1)
+        return cls(window, lower - start, upper - start, (at - lower).astype(np.float32))
 
 
 def _strength(statistics: NoiseStatistics) -> float:
@@ -126,7 +160,7 @@ class ImageDomainNoise:
         self.model = model
         grid, fan = model.grid, model.fan
         self._insertion = insertion or NoiseInsertion(model)
-        self._factor = max(1, -(-max(grid.rows, grid.columns) // MAP_PIXELS))
+        self.factor = max(1, -(-max(grid.rows, grid.columns) // MAP_PIXELS))
         length = 2 * int(fft.next_fast_len(fan.channels))
         response = fan_filter(fan, model.kernel, length=length).astype(np.float32)
         density = filtered_power(response, _TABLE_REACH)
@@ -134,6 +168,7 @@ class ImageDomainNoise:
         entries_per_mm = np.float32(fan.channel_width_mm * length)
         self._table = np.append(entries_per_mm, density / self._filtered_power).astype(np.float32)
         self._share = np.cumsum(density) / density.sum()
+        self._variances: dict[NoiseStatistics, LogVariance] = {}
         self._lengths: dict[int, _Frequencies] = {}
         self._amplitudes: dict[tuple[int, ...], FloatArray] = {}
         self._inside: BoolArray = grid.radius_mm() <= fan.field_radius_mm
@@ -153,6 +188,11 @@ class ImageDomainNoise:
             )
         ]
         return int((cut < 1 - _ALIAS_SHARE).sum())
+
+    def map_shape(self, doses: int) -> tuple[int, int, int, int]:
+        """Shape of the maps of a slice, [dose, sector, y, x]."""
+        coarse = self.model.grid.binned(self.factor)
+        return doses, SECTORS, coarse.rows, coarse.columns
 
     def project(self, hu: HuArray) -> FloatArray:
         """Coarse line integrals, [view, channel, lane], of slices [slice, y, x]."""
@@ -175,13 +215,16 @@ class ImageDomainNoise:
         padded = np.ones(line_integrals.shape[2], np.float32)
         padded[: len(photons)] = photons
         counts = np.maximum(padded * np.exp(-line_integrals), LEAST_COUNTS)
-        parts = [self._spread(LogVariance(each), counts) for each in statistics]
+        for each in statistics:
+            if each not in self._variances:
+                self._variances[each] = LogVariance(each)
+        parts = [self._spread(self._variances[each], counts) for each in statistics]
         spread = np.stack(parts, axis=1)[: len(photons)]
-        return NoiseMaps(spread.astype(np.float16), statistics, self._factor)
+        return NoiseMaps(spread.astype(np.float16), statistics, self.factor)
 
     def _spread(self, log_variance: LogVariance, counts: FloatArray) -> FloatArray:
         """Root of V_theta over the strength, HU, [lane, sector, y, x]."""
-        fan, grid = self.model.fan, self.model.grid.binned(self._factor)
+        fan, grid = self.model.fan, self.model.grid.binned(self.factor)
         coarse = fan.coarse(views=counts.shape[0], channels=counts.shape[1])
         scale = (HU_PER_RELATIVE_ATTENUATION / self.model.mu_water_per_mm) ** 2
         scale *= self._filtered_power * fan.views / coarse.views
@@ -239,7 +282,8 @@ class ImageDomainNoise:
             rng: Source of randomness; each call takes the same amount from it.
         """
         transfer = self._transfer(place, size)
-        return self._patch(maps.at(index, statistics), place, transfer, size, rng)
+        spread = maps.at(index, statistics, place, (size, size))
+        return self._patch(spread, place, transfer, rng)
 
     def draw_slices(self, maps: NoiseMaps, statistics: NoiseStatistics, keys: Keys) -> FloatArray:
         """Noise of whole slices, HU, [slice, y, x]; zero outside the scan field.
@@ -251,7 +295,6 @@ class ImageDomainNoise:
         """
         grid = self.model.grid
         rngs = [np.random.Generator(np.random.SFC64(words.tolist())) for words in keys.T]
-        spreads = [maps.at(index, statistics) for index in range(len(rngs))]
         noise = np.zeros((len(rngs), grid.rows, grid.columns), np.float32)
         for row, window_y in _tiles(grid.rows):
             for column, window_x in _tiles(grid.columns):
@@ -259,10 +302,11 @@ class ImageDomainNoise:
                 transfer = self._transfer((row, column), size)
                 window = window_y[:, None] * window_x
                 last_row, last_column = row + len(window_y), column + len(window_x)
-                for target, spread, rng in zip(noise, spreads, rngs, strict=True):
-                    patch = self._patch(spread, (row, column), transfer, size, rng)
+                for index, rng in enumerate(rngs):
+                    spread = maps.at(index, statistics, (row, column), (size, size))
+                    patch = self._patch(spread, (row, column), transfer, rng)
                     patch = patch[: len(window_y), : len(window_x)]
-                    target[row:last_row, column:last_column] += window * patch
+                    noise[index, row:last_row, column:last_column] += window * patch
         return noise
 
     def _transfer(self, place: tuple[int, int], size: int) -> FloatArray:
@@ -305,15 +349,13 @@ class ImageDomainNoise:
         spread: FloatArray,
         place: tuple[int, int],
         transfer: FloatArray,
-        size: int,
         rng: np.random.Generator,
     ) -> FloatArray:
         """Filtered white noise of every sector, times its local strength, added up."""
-        length = transfer.shape[1]
+        length, size = transfer.shape[1], spread.shape[1]
         white = fft.rfft2(rng.standard_normal((length, length), np.float32))
         drawn = fft.irfft2(white * transfer, (length, length), overwrite_x=True)
-        local = _upsampled(spread, place, (size, size), self._factor)
-        noise: FloatArray = np.einsum("jyx,jyx->yx", local, drawn[:, :size, :size])
+        noise: FloatArray = np.einsum("jyx,jyx->yx", spread, drawn[:, :size, :size])
         row, column = place
         grid = self.model.grid
         rows = np.clip(np.arange(row, row + size), 0, grid.rows - 1)
@@ -347,20 +389,3 @@ def _tiles(pixels: int) -> list[tuple[int, FloatArray]]:
             window[TILE - shared :] *= np.cos(np.pi / 2 * (np.arange(shared) + 0.5) / shared)
         tiles.append((int(start), window))
     return tiles
-
-
-def _upsampled(
-    maps: FloatArray, place: tuple[int, int], shape: tuple[int, int], factor: int
-) -> FloatArray:
-    """Maps [sector, y, x] of coarse pixels, linearly interpolated to a part of the fine ones."""
-    for axis, first, count in ((1, place[0], shape[0]), (2, place[1], shape[1])):
-        last = maps.shape[axis] - 1
-        at = (np.arange(first, first + count) - (factor - 1) / 2) / factor
-        at = np.clip(at, 0, last)
-        lower = np.minimum(at.astype(np.int64), max(last - 1, 0))
-        upper = np.minimum(lower + 1, last)
-        part = (at - lower).astype(np.float32)
-        part = part[:, None] if axis == 1 else part
-        below, above = np.take(maps, lower, axis=axis), np.take(maps, upper, axis=axis)
-        maps = below + part * (above - below)
-    return maps

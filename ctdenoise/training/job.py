@@ -11,17 +11,20 @@ import numpy as np
 import torch
 
 from ctdenoise.config.networks import segmentation_classes
-from ctdenoise.config.training import TrainSettings
+from ctdenoise.config.training import NoiseSettings, PairNoiseSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.core.randomness import draw_seed, stream
-from ctdenoise.errors import CheckpointError, SettingsError, listed
+from ctdenoise.errors import CheckpointError, PairsError, SettingsError, SimulationError, listed
+from ctdenoise.io.pair_images import PADDING_HU
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.pairs import PairFiles
 from ctdenoise.losses.build import Loss, build_loss
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
+from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.simulation.recorded import recorded_scan
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
 from ctdenoise.training.patches import BatchPlans, PatchBatches, PatchSource
@@ -95,11 +98,12 @@ def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: in
     split = split_pairs(pairs, settings.validation, seed=seed)
     tables = _tables(split, settings, classes)
     plans = BatchPlans(
-        [_source(part, tables) for part in split.train],
+        [_source(part, tables, settings.noise) for part in split.train],
         settings.patches,
         batch_size=settings.batch_size,
         steps=settings.steps,
         seed=seed,
+        doses=_doses(settings.noise),
     )
     slices = choose_slices(
         split.validation,
@@ -118,7 +122,7 @@ def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: in
         hu_range=hu_range,
         device=device,
         precision=precision,
-        trained_on=_trained_on(split),
+        trained_on=_trained_on(split, settings.noise),
     )
 
 
@@ -228,7 +232,9 @@ def _tables(
     return tables
 
 
-def _source(part: SliceRange, tables: dict[str, ClassTable] | None) -> PatchSource:
+def _source(
+    part: SliceRange, tables: dict[str, ClassTable] | None, noise: NoiseSettings
+) -> PatchSource:
     arrays = part.files.open()
     kept = slice(part.start, part.stop)
     # Plain views of the maps: indexing np.memmap itself costs microseconds more each time.
@@ -238,19 +244,47 @@ def _source(part: SliceRange, tables: dict[str, ClassTable] | None) -> PatchSour
         low=tuple(np.asarray(low[kept]) for low in arrays.low),
         labels=labels,
         classes=None if tables is None else tables[str(part.files.folder)],
+        fresh=_fresh(part, noise),
     )
 
 
-def _trained_on(split: Split) -> dict[str, JsonValue]:
+def _doses(noise: NoiseSettings) -> tuple[float, float] | None:
+    """Range of doses of fresh noise; None where the noise of the pairs is used."""
+    if isinstance(noise, PairNoiseSettings):
+        return None
+    return noise.lowest_dose, noise.highest_dose
+
+
+def _fresh(part: SliceRange, noise: NoiseSettings) -> FreshNoise | None:
+    """Fresh noise for some slices, as the simulation of their first twin was calibrated."""
+    doses, files = _doses(noise), part.files
+    if doses is None:
+        return None
+    image, _ = read_manifest(files.folder / MANIFEST_FILE).low[0]
+    try:
+        scan = recorded_scan(image.history, geometry=files.geometry, acquisition=files.acquisition)
+    except SimulationError as error:
+        raise PairsError(
+            f"fresh noise cannot be drawn for this pair: {error.what}",
+            where=files.folder,
+            fix=f"{error.fix or ''} Or train with noise.name=from_pair.".strip(),
+        ) from error
+    stored = files.open().full[part.start : part.stop]
+    return FreshNoise(scan, stored, padding=PADDING_HU, first=part.start, doses=doses)
+
+
+def _trained_on(split: Split, noise: NoiseSettings) -> dict[str, JsonValue]:
     """Within which limits the training data were: outside of them a network was never tried."""
     pairs = [part.files for part in split.train]
     exposures = [low.exposure for files in pairs for low in files.low]
+    doses = _doses(noise) or [exposure.dose_fraction for exposure in exposures]
     return {
         "patients": len({files.patient_key for files in pairs}),
         "held_out_patients": split.held_out_patients,
         "series": len(pairs),
         "slices": sum(part.slices for part in split.train),
-        "dose_fraction": _limits([exposure.dose_fraction for exposure in exposures]),
+        "dose_fraction": _limits(doses),
+        "noise": noise.name,
         "low_noise_hu": _limits([exposure.low_noise_hu for exposure in exposures]),
         "pixel_spacing_mm": _limits([s for files in pairs for s in files.pixel_spacing_mm]),
         "slice_thickness_mm": _limits([files.slice_thickness_mm for files in pairs]),

@@ -28,8 +28,9 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.errors import SettingsError, listed
-from ctdenoise.io.pair_images import PADDING_HU, StoredArray
+from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, StoredArray
 from ctdenoise.losses.build import Target
+from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.training.labels import ClassTable
 
 SYMMETRIES = 8
@@ -54,12 +55,14 @@ class PatchSource:
         low: Low doses, like `full`.
         classes: Class of each pixel from labels, or None where labels are not used.
         labels: Label of each pixel, uint8 [z, y, x]; None where labels are not used.
+        fresh: Draws new noise for every patch; None where the low doses are used.
     """
 
     full: StoredArray
     low: tuple[StoredArray, ...]
     labels: npt.NDArray[np.uint8] | None = None
     classes: ClassTable | None = None
+    fresh: FreshNoise | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +76,8 @@ class BatchPlan:
         row: First row.
         column: First column.
         symmetry: How the patch is turned, 0 to 7 (see SYMMETRIES).
+        dose_fraction: Dose of fresh noise, float64 [batch]; NaN where the low doses are used.
+        noise_seed: Seed of fresh noise.
     """
 
     source: IndexArray
@@ -81,6 +86,8 @@ class BatchPlan:
     row: IndexArray
     column: IndexArray
     symmetry: IndexArray
+    dose_fraction: npt.NDArray[np.float64]
+    noise_seed: IndexArray
 
 
 # Batches are no tuples: MONAI takes tuples apart.
@@ -126,6 +133,7 @@ class BatchPlans(Sequence[BatchPlan]):
         batch_size: Patches in a step.
         steps: Number of plans.
         seed: The run's seed; a plan depends on it, its step and the series, nothing else.
+        doses: Range of doses of fresh noise; None where the low doses are used.
 
     Raises:
         SettingsError: If a patch does not fit into a series.
@@ -139,9 +147,11 @@ class BatchPlans(Sequence[BatchPlan]):
         batch_size: int,
         steps: int,
         seed: int,
+        doses: tuple[float, float] | None = None,
     ) -> None:
         self.sources = tuple(sources)
         self.settings = settings
+        self.doses = doses
         self.batch_size = batch_size
         self.steps = steps
         self.seed = seed
@@ -176,7 +186,13 @@ class BatchPlans(Sequence[BatchPlan]):
         which = (np.arange(count), place)
         if not self.settings.augment:
             symmetry = np.zeros_like(symmetry)
-        return BatchPlan(source, dose, z[which], row[which], column[which], symmetry)
+        fraction, noise_seed = np.full(count, np.nan), np.zeros(count, np.int64)
+        if self.doses is not None:
+            lowest, highest = np.log(self.doses)
+            fraction = np.exp(rng.uniform(lowest, highest, count))
+            noise_seed = rng.integers(0, 2**63 - 1, count)
+        places = (z[which], row[which], column[which])
+        return BatchPlan(source, dose, *places, symmetry, fraction, noise_seed)
 
     def _body_share(
         self, source: IndexArray, z: IndexArray, row: IndexArray, column: IndexArray
@@ -219,12 +235,33 @@ class GatherPatches:
             chosen = np.flatnonzero(plan.source == number)
             index = self._index(plan, chosen, source.full.shape)
             full[chosen] = np.take(source.full.reshape(-1), index)
-            for dose in np.unique(plan.dose[chosen]):
+            if source.fresh is not None:
+                for patch in chosen:
+                    low[patch] = self._with_noise(full[patch], source.fresh, plan, patch)
+            for dose in () if source.fresh is not None else np.unique(plan.dose[chosen]):
                 same = plan.dose[chosen] == dose
                 low[chosen[same]] = np.take(source.low[dose].reshape(-1), index[same])
             if labels is not None and source.labels is not None and source.classes is not None:
                 labels[chosen] = source.classes[np.take(source.labels.reshape(-1), index)]
         return StoredBatch(low, full, labels)
+
+    def _with_noise(
+        self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, patch: np.int64
+    ) -> StoredArray:
+        """A full-dose patch, turned as planned, with the noise that its plan holds the seed of."""
+        noise = fresh.draw(
+            int(plan.z[patch]),
+            (int(plan.row[patch]), int(plan.column[patch])),
+            self.size,
+            dose=float(plan.dose_fraction[patch]),
+            seed=int(plan.noise_seed[patch]),
+        )
+        symmetry = int(plan.symmetry[patch])
+        noise = noise[::-1] if symmetry & 1 else noise
+        noise = noise[:, ::-1] if symmetry & 2 else noise
+        noise = noise.T if symmetry & 4 else noise
+        low = np.clip(np.rint(full + noise), SMALLEST_HU, LARGEST_HU).astype(np.int16)
+        return np.where(full == PADDING_HU, full, low)
 
     def _index(
         self, plan: BatchPlan, chosen: IndexArray, shape: tuple[int, ...]

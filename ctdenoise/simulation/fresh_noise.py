@@ -1,0 +1,77 @@
+"""Noise of any dose of a range for patches of a scan, drawn while a network trains."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import numpy.typing as npt
+
+from ctdenoise.core.arrays import HuArray
+from ctdenoise.core.units import AIR_HU
+from ctdenoise.simulation.image_domain import ImageDomainNoise, NoiseMaps, Spread
+from ctdenoise.simulation.low_dose import noise_statistics
+from ctdenoise.simulation.recorded import RecordedScan
+
+SLICES_AT_ONCE = 32
+"""Slices that are projected together."""
+
+
+class FreshNoise:
+    """Draws noise for patches of the slices of one scan.
+
+    The maps of the noise lie in an unnamed file, of which the system keeps in memory what is used.
+
+    Args:
+        scan: What the scan was calibrated to.
+        stored: Slices of it, HU, [slice, y, x].
+        padding: Value of pixels outside the reconstruction circle, which count as air.
+        first: Index of the first of the slices in the scan.
+        doses: Ends of the range of doses over that of the scan, in (0, 1).
+    """
+
+    def __init__(
+        self,
+        scan: RecordedScan,
+        stored: npt.NDArray[np.int16],
+        *,
+        padding: int,
+        first: int,
+        doses: tuple[float, float],
+    ) -> None:
+        self._settings = scan.settings
+        self._drawing = ImageDomainNoise(scan.model)
+        ends = tuple(noise_statistics(dose, scan.settings) for dose in dict.fromkeys(doses))
+        spread = _unnamed_file((len(stored), *self._drawing.map_shape(len(ends))))
+        for start in range(0, len(stored), SLICES_AT_ONCE):
+            block = stored[start : start + SLICES_AT_ONCE]
+            hu = np.where(block == padding, AIR_HU, block).astype(np.float32)
+            photons = scan.photons[first + start : first + start + len(hu)]
+            maps = self._drawing.maps(self._drawing.project(hu), ends, photons=photons)
+            spread[start : start + len(hu)] = maps.spread
+        self._maps = NoiseMaps(spread, ends, self._drawing.factor)
+
+    def draw(
+        self, index: int, place: tuple[int, int], size: int, *, dose: float, seed: int
+    ) -> HuArray:
+        """Noise of a square patch, HU, [y, x].
+
+        Args:
+            index: Slice, counted from the first of those given.
+            place: First row and column.
+            size: Edge of the patch, pixels.
+            dose: Dose over that of the scan, within the range.
+            seed: Same seed, same noise.
+        """
+        rng = np.random.Generator(np.random.SFC64(seed))
+        statistics = noise_statistics(dose, self._settings)
+        return self._drawing.draw_patch(self._maps, index, place, size, statistics, rng)
+
+
+def _unnamed_file(shape: tuple[int, ...]) -> Spread:
+    """An array in a temporary file that goes with it."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(int(np.prod(shape)) * np.dtype(np.float16).itemsize)
+        mapped = np.memmap(file, np.float16, mode="r+", shape=shape)
+    # A plain view: indexing np.memmap itself costs microseconds more each time.
+    return np.asarray(mapped)
