@@ -9,6 +9,8 @@ import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.body import body_mask
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
@@ -24,6 +26,11 @@ FIELD_LIMITS_MM = (20.0, 1500.0)
 HIGHEST_HU = 60_000.0
 """Above dense metal on an extended scale."""
 
+UNMEASURED_HU = -1500.0
+"""Nothing that was measured is so far below air: pixels outside the reconstruction circle, which
+many files do not mark as padding."""
+
+_CUT_WARNING = 0.1  # a body that just touches the edge of the field loses next to nothing
 _SMALLEST_RANGE_HU = 50.0
 _OUTSIDE_WARNING = 0.01
 _SAME_CENTRE_MM = 0.01
@@ -45,6 +52,7 @@ def check_sample(sample: CTVolume, model: ScanModel) -> None:
             f"This volume cannot be simulated:\n{listed(problems)}",
             fix="Give axial CT slices in Hounsfield units with sizes in millimetres.",
         )
+    _warn_if_cut(sample)
     outside = model.grid.radius_mm() > model.fan.field_radius_mm
     if not outside.any():
         return
@@ -55,6 +63,58 @@ def check_sample(sample: CTVolume, model: ScanModel) -> None:
             "noise. Set `scanner` to one that sees it, if the scan was made with it.",
             2 * model.fan.field_radius_mm,
         )
+
+
+def _warn_if_cut(sample: CTVolume) -> None:
+    share = share_of_outline_cut(sample)
+    if share > _CUT_WARNING:
+        _log.warning(
+            "%.0f %% of the outline of the body is cut by the edge of the field. What attenuates "
+            "beyond it is not known: noise and its streaks along the missing parts come out too "
+            "low where the photons are set, and are right on average where they are found from "
+            "the noise. Reconstruct a larger field if you can.",
+            100 * share,
+        )
+
+
+def share_of_outline_cut(sample: CTVolume) -> float:
+    """Part of the outline of the body that lies at the edge of the image or of its padding.
+
+    A body that fills the field has 1, one inside it 0; without a body it is 0.
+
+    Args:
+        sample: Some slices of a scan.
+    """
+    hu = without_padding(sample)
+    measured = hu > UNMEASURED_HU if sample.padding is None else ~sample.padding
+    cut = outline = 0
+    for image, seen in zip(hu, measured, strict=True):
+        body = body_mask(image, ~seen)
+        if body.any():
+            edge = body & ~_shrunk(body)
+            outline += int(np.count_nonzero(edge))
+            cut += int(np.count_nonzero(edge & ~_shrunk(seen)))
+    return cut / outline if outline else 0.0
+
+
+def with_padding_kept(scan: HuArray, twin: HuArray) -> HuArray:
+    """A twin with the pixels of the scan that were never measured, as they are.
+
+    Args:
+        scan: Hounsfield units of the scan.
+        twin: Of its twin, indexed alike.
+    """
+    if scan.min() > UNMEASURED_HU:
+        return twin
+    return np.where(scan <= UNMEASURED_HU, scan, twin)
+
+
+def _shrunk(mask: BoolArray) -> BoolArray:
+    """A mask without its rim; nothing lies beyond the image."""
+    inner = np.zeros_like(mask)
+    sides = mask[1:-1, :-2] & mask[1:-1, 2:] & mask[:-2, 1:-1] & mask[2:, 1:-1]
+    inner[1:-1, 1:-1] = mask[1:-1, 1:-1] & sides
+    return inner
 
 
 def check_scanner(model: ScanModel, settings: SimulateSettings, acquisition: Acquisition) -> None:

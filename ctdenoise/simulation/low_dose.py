@@ -28,7 +28,7 @@ from ctdenoise.simulation.calibration import (
     stated_mas,
     without_padding,
 )
-from ctdenoise.simulation.checks import check_sample, check_scanner
+from ctdenoise.simulation.checks import check_sample, check_scanner, with_padding_kept
 from ctdenoise.simulation.degradation import degradation_step, degrade
 from ctdenoise.simulation.doses import SourceNoise, dose_fractions
 from ctdenoise.simulation.image_domain import ImageDomainNoise
@@ -330,18 +330,17 @@ class Simulator:
         reach = self.slices_ahead
         weights = None if self._weights is None else self._weights[of_block]
         if self._full_data is not None:
-            return tuple(
-                self._full_data.twins(
-                    without_padding(block),
-                    [noise_statistics(dose, plan.settings) for dose in plan.doses],
-                    photons=photons,
-                    keys=[
-                        keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
-                        for dose in plan.doses
-                    ],
-                    weights=weights,
-                )
+            changed = self._full_data.twins(
+                without_padding(block),
+                [noise_statistics(dose, plan.settings) for dose in plan.doses],
+                photons=photons,
+                keys=[
+                    keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
+                    for dose in plan.doses
+                ],
+                weights=weights,
             )
+            return tuple(with_padding_kept(block.hu, twin) for twin in changed)
         line_integrals = self._insertion.project(without_padding(block))
         for i in noisy:
             dose = plan.doses[i]
@@ -360,7 +359,7 @@ class Simulator:
             )
             twins[i] = np.empty_like(block.hu)
             add_to_slices(image, block.hu, twins[i])
-        return tuple(twins)
+        return tuple(with_padding_kept(block.hu, twin) for twin in twins)
 
     def _degraded(self, block: CTVolume) -> HuArray:
         """Slices after the degradations, [slice, y, x]."""
