@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.units import AIR_HU
-from ctdenoise.simulation.image_domain import ImageDomainNoise, NoiseMaps, Spread
+from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.low_dose import noise_statistics
+from ctdenoise.simulation.noise_maps import NoiseMaps, Spread
 from ctdenoise.simulation.recorded import RecordedScan
 
 SLICES_AT_ONCE = 32

@@ -17,11 +17,9 @@ shift of starved rays.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 
 from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray
@@ -37,6 +35,7 @@ from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.log_variance import LogVariance
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import LEAST_COUNTS, Keys, NoiseStatistics
+from ctdenoise.simulation.noise_maps import NoiseMaps, strength
 from ctdenoise.simulation.vectors import aligned_zeros
 
 SECTORS = 8
@@ -63,81 +62,6 @@ _ALIAS_SHARE = 3e-3
 _MOST_ALIASES = 3
 _NEAREST = 0.5
 """Least distance from the focal spot over that of the isocentre, where noise is finest."""
-
-Spread = npt.NDArray[np.float16]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NoiseMaps:
-    """How strong the noise of each direction is around every point of some slices.
-
-    Over the dose a, ``V a^2 / linear(a)`` is a straight line in 1/a as long as counts are many, so
-    two doses tell those between them.
-
-    Args:
-        spread: Root of ``V_theta a^2 / linear(a)``, HU, [slice, dose, sector, y, x], coarse pixels.
-        statistics: What noise is drawn at each of these doses, one or two.
-        factor: Fine pixels in a coarse one, along each axis.
-    """
-
-    spread: Spread
-    statistics: tuple[NoiseStatistics, ...]
-    factor: int
-
-    def at(
-        self,
-        index: int,
-        statistics: NoiseStatistics,
-        place: tuple[int, int],
-        shape: tuple[int, int],
-    ) -> FloatArray:
-        """Root of V_theta in a part of a slice, HU, [sector, y, x], fine pixels.
-
-        Args:
-            index: Slice.
-            statistics: What noise to draw, at a dose between those of the maps.
-            place: First row and column.
-            shape: Rows and columns; pixels beyond the slice are as those at its edge.
-        """
-        _, _, _, rows, columns = self.spread.shape
-        along_y = _Interpolation.of(place[0], shape[0], self.factor, rows)
-        along_x = _Interpolation.of(place[1], shape[1], self.factor, columns)
-        window = self.spread[index, :, :, along_y.window, along_x.window].astype(np.float32)
-        power = np.square(window)
-        mixed = power[0]
-        if len(self.statistics) > 1:
-            first, last = (1 / each.dose_fraction for each in self.statistics)
-            part = np.float32((1 / statistics.dose_fraction - first) / (last - first))
-            mixed = (1 - part) * power[0] + part * power[1]
-        root = np.sqrt(np.float32(_strength(statistics)) * np.maximum(mixed, 0))
-        below, above = root[:, along_y.lower], root[:, along_y.upper]
-        root = below + along_y.part[:, None] * (above - below)
-        below, above = root[:, :, along_x.lower], root[:, :, along_x.upper]
-        return np.asarray(below + along_x.part * (above - below), dtype=np.float32)
-
-
-class _Interpolation(NamedTuple):
-    """Where fine pixels lie between coarse ones; indices within a window of the coarse ones."""
-
-    window: slice
-    lower: npt.NDArray[np.int64]
-    upper: npt.NDArray[np.int64]
-    part: FloatArray
-
-    @classmethod
-    def of(cls, first: int, count: int, factor: int, pixels: int) -> _Interpolation:
-        at = (np.arange(first, first + count) - (factor - 1) / 2) / factor
-        at = np.clip(at, 0, pixels - 1)
-        lower = at.astype(np.int64)
-        upper = np.minimum(lower + 1, pixels - 1)
-        start = int(lower[0])
-        window = slice(start, int(upper[-1]) + 1)
-        return cls(window, lower - start, upper - start, (at - lower).astype(np.float32))
-
-
-def _strength(statistics: NoiseStatistics) -> float:
-    """How the variance of log data of many counts goes with the dose."""
-    return statistics.linear / statistics.dose_fraction**2
 
 
 class _Frequencies(NamedTuple):
@@ -228,7 +152,7 @@ class ImageDomainNoise:
         coarse = fan.coarse(views=counts.shape[0], channels=counts.shape[1])
         scale = (HU_PER_RELATIVE_ATTENUATION / self.model.mu_water_per_mm) ** 2
         scale *= self._filtered_power * fan.views / coarse.views
-        scale /= _strength(log_variance.statistics)
+        scale /= strength(log_variance.statistics)
         weights = scale * (fan.distance_mm * np.cos(coarse.fan_angles)) ** 2
         variance = log_variance(counts) * weights.astype(np.float32)[None, :, None]
         sums = aligned_zeros(grid.rows, grid.columns, SECTORS, counts.shape[2])
@@ -250,6 +174,7 @@ class ImageDomainNoise:
         *,
         photons: FloatArray,
         keys: Keys,
+        weights: FloatArray | None = None,
     ) -> FloatArray:
         """Noise of whole slices in one go, HU, [slice, y, x].
 
@@ -257,10 +182,11 @@ class ImageDomainNoise:
             line_integrals: From `project`.
             statistics: What noise to draw.
             photons: N0 at full dose of each slice, [slice].
-            keys: Two random words for each slice, [2, slice].
+            keys: Two random words for each slice and for those after it that overlap it.
+            weights: How slices share noise, see `overlap.layer_weights`; None if they do not.
         """
         maps = self.maps(line_integrals, (statistics,), photons=photons)
-        return self.draw_slices(maps, statistics, keys)
+        return self.draw_slices(maps, statistics, keys, weights)
 
     def draw_patch(
         self,
@@ -283,30 +209,43 @@ class ImageDomainNoise:
         """
         transfer = self._transfer(place, size)
         spread = maps.at(index, statistics, place, (size, size))
-        return self._patch(spread, place, transfer, rng)
+        return self._patch(spread, place, transfer, _white(rng, _period(size)))
 
-    def draw_slices(self, maps: NoiseMaps, statistics: NoiseStatistics, keys: Keys) -> FloatArray:
+    def draw_slices(
+        self,
+        maps: NoiseMaps,
+        statistics: NoiseStatistics,
+        keys: Keys,
+        weights: FloatArray | None = None,
+    ) -> FloatArray:
         """Noise of whole slices, HU, [slice, y, x]; zero outside the scan field.
 
         Args:
             maps: Of these slices.
             statistics: What noise to draw.
-            keys: Two random words for each slice, [2, slice].
+            keys: Two random words for each slice, [2, slice], and for those after it.
+            weights: How slices share noise, [slice, slice ahead]; None if they do not.
         """
-        grid = self.model.grid
-        rngs = [np.random.Generator(np.random.SFC64(words.tolist())) for words in keys.T]
-        noise = np.zeros((len(rngs), grid.rows, grid.columns), np.float32)
+        grid, slices = self.model.grid, len(maps.spread)
+        shared = np.ones((slices, 1), np.float32) if weights is None else weights
+        words = keys.T[: slices + shared.shape[1] - 1]
+        rngs = [np.random.Generator(np.random.SFC64(each.tolist())) for each in words]
+        noise = np.zeros((slices, grid.rows, grid.columns), np.float32)
         for row, window_y in _tiles(grid.rows):
             for column, window_x in _tiles(grid.columns):
-                size = max(len(window_y), len(window_x))
-                transfer = self._transfer((row, column), size)
+                place, size = (row, column), max(len(window_y), len(window_x))
+                transfer = self._transfer(place, size)
                 window = window_y[:, None] * window_x
-                last_row, last_column = row + len(window_y), column + len(window_x)
-                for index, rng in enumerate(rngs):
-                    spread = maps.at(index, statistics, (row, column), (size, size))
-                    patch = self._patch(spread, (row, column), transfer, rng)
-                    patch = patch[: len(window_y), : len(window_x)]
-                    noise[index, row:last_row, column:last_column] += window * patch
+                part = (slice(row, row + len(window_y)), slice(column, column + len(window_x)))
+                layers: list[FloatArray] = []
+                for index in range(slices):
+                    while len(layers) < min(shared.shape[1], len(rngs) - index):
+                        layers.append(_white(rngs[index + len(layers)], _period(size)))
+                    white = np.einsum("k,kyx->yx", shared[index, : len(layers)], np.array(layers))
+                    spread = maps.at(index, statistics, place, (size, size))
+                    patch = self._patch(spread, place, transfer, white)
+                    noise[(index, *part)] += window * patch[: len(window_y), : len(window_x)]
+                    del layers[0]
         return noise
 
     def _transfer(self, place: tuple[int, int], size: int) -> FloatArray:
@@ -349,12 +288,11 @@ class ImageDomainNoise:
         spread: FloatArray,
         place: tuple[int, int],
         transfer: FloatArray,
-        rng: np.random.Generator,
+        white: FloatArray,
     ) -> FloatArray:
         """Filtered white noise of every sector, times its local strength, added up."""
         length, size = transfer.shape[1], spread.shape[1]
-        white = fft.rfft2(rng.standard_normal((length, length), np.float32))
-        drawn = fft.irfft2(white * transfer, (length, length), overwrite_x=True)
+        drawn = fft.irfft2(fft.rfft2(white) * transfer, (length, length), overwrite_x=True)
         noise: FloatArray = np.einsum("jyx,jyx->yx", spread, drawn[:, :size, :size])
         row, column = place
         grid = self.model.grid
@@ -362,6 +300,11 @@ class ImageDomainNoise:
         columns = np.clip(np.arange(column, column + size), 0, grid.columns - 1)
         noise *= self._inside[rows[:, None], columns]
         return noise
+
+
+def _white(rng: np.random.Generator, length: int) -> FloatArray:
+    """White noise of unit variance, [y, x]."""
+    return rng.standard_normal((length, length), np.float32)
 
 
 def _period(size: int) -> int:

@@ -247,7 +247,7 @@ def plan_simulation(
     stated = relative_exposure(acquisition, settings)
     exposure = np.ones(geometry.slices) if stated is None else stated
     weights = None
-    if settings.slice_correlation == "auto" and settings.mode == "insertion":
+    if settings.slice_correlation == "auto" and settings.mode != "reconstruction":
         weights = layer_weights(geometry.along_normal_mm(), acquisition.slice_thickness_mm)
     plan = Plan(settings, seed, calibration, (), exposure, weights)
     trial = replace(plan, seed=0, relative_exposure=exposure[sample_indices(geometry)])
@@ -347,8 +347,9 @@ class Simulator:
             statistics = noise_statistics(dose, plan.settings)
             keys = keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
             if plan.settings.mode == "image_domain":
-                noise = self._in_image.draw(line_integrals, statistics, photons=photons, keys=keys)
-                twins[i] = block.hu + noise
+                twins[i] = block.hu + self._in_image.draw(
+                    line_integrals, statistics, photons=photons, keys=keys, weights=weights
+                )
                 continue
             image = self._insertion.draw(
                 line_integrals,

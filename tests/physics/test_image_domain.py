@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ctdenoise.config.kernels import GaussianKernelSettings, RampKernelSettings
+from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.log_variance import LogVariance
@@ -225,3 +226,18 @@ def test_nothing_is_added_outside_the_scan_field():
     assert outside.any()
     assert (noise[:, outside] == 0).all()
     assert (noise[:, ~outside] != 0).mean() > 0.99
+
+
+def test_overlapping_slices_share_noise_as_their_thickness_says():
+    """Slices of 5 mm every 2 mm: neighbours share 60 %, the next 20 %, the one after nothing."""
+    thin = ellipse((70.0, 70.0), slices=48)
+    volume = CTVolume(thin.hu, thin.geometry, Acquisition(slice_thickness_mm=5.0))
+    noise = centre(noise_of(volume, mode="image_domain"), 32)
+    alone = centre(noise_of(thin, mode="image_domain"), 32)
+    assert noise.var() == pytest.approx(alone.var(), rel=0.05)
+    for apart, expected in ((1, 0.6), (2, 0.2), (3, 0.0)):
+        shared = (noise[apart:] * noise[:-apart]).mean() / (noise**2).mean()
+        # 45 pairs of 1,024 pixels, about a quarter of them independent, and of slices that overlap.
+        assert shared == pytest.approx(expected, abs=0.04)
+    parts = centre(noise_of(volume, mode="image_domain", slices_per_batch=7), 32)
+    assert (noise == parts).all()

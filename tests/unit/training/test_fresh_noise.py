@@ -16,7 +16,8 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import PairsError
 from ctdenoise.io.pair_images import PADDING_HU
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
-from ctdenoise.io.pairs import PairFiles, find_pairs, write_pairs
+from ctdenoise.io.pair_writer import write_pairs
+from ctdenoise.io.pairs import PairFiles, find_pairs
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.simulation.recorded import recorded_scan
