@@ -94,8 +94,9 @@ def test_a_truncated_scan_gets_the_noise_it_has_where_photons_are_found_from_it(
     settings = SETTINGS.replaced(photons="auto", dose=0.25, reference_mas=2.0)
     of_part = added(cropped(scan, 24), settings)[:, 16:32, 16:32]
     of_whole = added(scan, settings)[:, 40:56, 40:56]
-    # Two fits of N0, each to a noise level that is good to 2 %.
-    assert of_part.std() == pytest.approx(of_whole.std(), rel=0.1)
+    # Without what was cut off the attenuation is less by exp(-1.3), which N0 makes up for; what
+    # is left is its shape (5 %) and two fits, each to noise levels that are good to 2 %.
+    assert of_part.std() == pytest.approx(of_whole.std(), rel=0.15)
 
 
 # ---- Values
