@@ -76,17 +76,26 @@ class FilteredBackProjection:
                 f"one of this fan, which has {self.fan.views} of {self.fan.channels}."
             )
         require_whole_vectors(weighted.shape[2])
-        response = (self._response * np.float32(scale))[None, :, None]
-        threads = numba.get_num_threads()
-        for first in range(0, self.fan.views, _VIEWS_PER_TRANSFORM):
-            views = weighted[first : first + _VIEWS_PER_TRANSFORM]
-            spectrum = fft.rfft(views, n=self._length, axis=1, workers=threads)
-            spectrum *= response
-            filtered = fft.irfft(
-                spectrum, n=self._length, axis=1, workers=threads, overwrite_x=True
-            )
-            views[...] = filtered[:, : self.fan.channels]
+        filter_channels(weighted, self._response * np.float32(scale), self._length)
         image = aligned_zeros(self.grid.rows, self.grid.columns, weighted.shape[2])
         pixels = self.grid.arrays(self.fan.field_radius_mm)
         back_project_fan(weighted, self.fan.arrays(), pixels, image)
         return image
+
+
+def filter_channels(sinogram: FloatArray, response: FloatArray, length: int) -> None:
+    """Filter every view in place.
+
+    Args:
+        sinogram: [view, channel, lane].
+        response: Transfer function, real, [length // 2 + 1].
+        length: Channels after zero padding.
+    """
+    threads = numba.get_num_threads()
+    transfer, channels = response[None, :, None], sinogram.shape[1]
+    for first in range(0, len(sinogram), _VIEWS_PER_TRANSFORM):
+        views = sinogram[first : first + _VIEWS_PER_TRANSFORM]
+        spectrum = fft.rfft(views, n=length, axis=1, workers=threads)
+        spectrum *= transfer
+        filtered = fft.irfft(spectrum, n=length, axis=1, workers=threads, overwrite_x=True)
+        views[...] = filtered[:, :channels]

@@ -145,3 +145,28 @@ def fan_filter(fan: Fan, kernel: FixedKernelSettings, *, length: int) -> DoubleA
     frequency = np.asarray(np.fft.rfftfreq(length, width), dtype=np.float64)
     shape = apodisation(kernel, frequency, nyquist_per_mm=0.5 / width)
     return np.asarray(response * shape)
+
+
+def parallel_filter(
+    kernel: FixedKernelSettings, *, spacing_mm: float, views: int, length: int
+) -> DoubleArray:
+    """Transfer function of the filter of parallel rays, real, [length // 2 + 1].
+
+    The band-limited ramp (Kak and Slaney, 3.3.3) times the distance of rays and the angle between
+    views, times the apodisation.
+
+    Args:
+        kernel: The reconstruction kernel.
+        spacing_mm: Distance of neighbouring rays.
+        views: Views of half a turn.
+        length: Channels after zero padding.
+    """
+    count = np.fft.fftfreq(length, 1 / length)
+    ramp = np.zeros(length)
+    odd = np.abs(count) % 2 == 1
+    ramp[0] = 1 / (4 * spacing_mm**2)
+    ramp[odd] = -1 / (np.pi * count[odd] * spacing_mm) ** 2
+    response = np.real(np.fft.rfft(ramp)) * spacing_mm * (np.pi / views)
+    frequency = np.asarray(np.fft.rfftfreq(length, spacing_mm), dtype=np.float64)
+    shape = apodisation(kernel, frequency, nyquist_per_mm=0.5 / spacing_mm)
+    return np.asarray(response * shape)

@@ -208,7 +208,7 @@ def _arctangent(ratio: Float) -> Float:
 
 
 @inlined
-def _back_row(
+def back_row(
     image: FloatArray,
     at: int,
     filtered: FloatArray,
@@ -277,7 +277,7 @@ def _find_channels(
 
 
 @inlined
-def _row_span(pixels: PixelArrays, row: int, first: int, last: int) -> tuple[int, int]:
+def row_span(pixels: PixelArrays, row: int, first: int, last: int) -> tuple[int, int]:
     """First and last column of a row inside the scan field (empty if last <= first)."""
     y_mm = (row - pixels.isocentre_row) * pixels.row_spacing_mm
     half_squared = pixels.radius_mm * pixels.radius_mm - y_mm * y_mm
@@ -315,7 +315,7 @@ def back_project_fan(
         last_column = min(columns, first_column + TILE_COLUMNS)
         for block in range(0, views, BACK_VIEW_BLOCK):
             for row in range(first_row, min(rows, first_row + TILE_ROWS)):
-                left, right = _row_span(pixels, row, first_column, last_column)
+                left, right = row_span(pixels, row, first_column, last_column)
                 count = right - left
                 if count <= 0:
                     continue
@@ -327,7 +327,7 @@ def back_project_fan(
                 at = (row * columns + left) * lanes
                 for view in range(block, block + BACK_VIEW_BLOCK, 4):
                     _find_channels(fan, view, start, count, taps)
-                    _back_row(target, at, source, view, taps, (count, channels, lanes))
+                    back_row(target, at, source, view, taps, (count, channels, lanes))
 
 
 @parallel_kernel

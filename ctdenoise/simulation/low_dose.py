@@ -32,7 +32,6 @@ from ctdenoise.simulation.checks import check_sample, check_scanner, with_paddin
 from ctdenoise.simulation.degradation import degradation_step, degrade
 from ctdenoise.simulation.doses import SourceNoise, dose_fractions
 from ctdenoise.simulation.image_domain import ImageDomainNoise
-from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernels import add_to_slices
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
@@ -41,6 +40,7 @@ from ctdenoise.simulation.noise import (
     native_noise,
 )
 from ctdenoise.simulation.overlap import layer_weights
+from ctdenoise.simulation.parallel import insertion_of
 from ctdenoise.simulation.reconstruct import FullDataSimulator, needs_all_rays
 from ctdenoise.simulation.slice_keys import keys_of_slices
 
@@ -297,8 +297,8 @@ class Simulator:
         if needs_all_rays(settings):
             self._full_data = FullDataSimulator(model, settings, seed=plan.seed)
         else:
-            self._insertion = NoiseInsertion(model)
-            self._in_image = ImageDomainNoise(model, self._insertion)
+            self._insertion = insertion_of(model, settings.geometry)
+            self._in_image = ImageDomainNoise(model)
         shared = settings.slice_correlation == "auto" and settings.mode != "reconstruction"
         self._weights = plan.layer_weights if shared else None
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,6 @@ from ctdenoise.simulation.elementary import (
     scramble,
 )
 from ctdenoise.simulation.overlap import Layers
-from ctdenoise.simulation.scanner import Fan
 from ctdenoise.simulation.vectors import LANES, exactly_inlined, multiply_add, parallel_kernel
 
 Keys = npt.NDArray[np.uint32]
@@ -142,8 +141,22 @@ class Upsampling(NamedTuple):
     channel_fraction: FloatArray
 
 
-def upsampling(coarse: Fan, fine: Fan) -> Upsampling:
-    """How to interpolate a coarse sinogram to the rays of a finer fan of the same opening."""
+class Rays(Protocol):
+    """The rays of a whole turn: every view has the same channels, evenly spread."""
+
+    @property
+    def views(self) -> int:
+        """Views in a turn."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Channels of a view."""
+        ...
+
+
+def upsampling(coarse: Rays, fine: Rays) -> Upsampling:
+    """How to interpolate a coarse sinogram to finer rays of the same opening."""
     view = np.arange(fine.views) * (coarse.views / fine.views)
     lower = np.floor(view).astype(np.int64)
     channel = np.linspace(0, coarse.channels - 1, fine.channels)
