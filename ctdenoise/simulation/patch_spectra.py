@@ -96,6 +96,17 @@ def patches_of(sample: CTVolume, grid: PixelGrid, *, radius_mm: float) -> Patche
     return Patches(side, chosen, centre[chosen])
 
 
+def centres(patches: Patches, grid: PixelGrid) -> tuple[DoubleArray, DoubleArray]:
+    """Centre of each patch from the isocentre, y and x in mm, each [patch]."""
+    _, row, column = np.nonzero(patches.chosen)
+    half = patches.side // 2
+    middle = (patches.side - 1) / 2
+    return (
+        (row * half + middle - grid.isocentre_row) * grid.row_spacing_mm,
+        (column * half + middle - grid.isocentre_column) * grid.column_spacing_mm,
+    )
+
+
 def patch_side(grid: PixelGrid) -> int:
     """Side of a patch in pixels; even, and quick to transform."""
     spacing = float(np.sqrt(grid.row_spacing_mm * grid.column_spacing_mm))
