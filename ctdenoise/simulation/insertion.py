@@ -58,6 +58,10 @@ class NoiseInsertion:
         self._sampling = upsampling(coarse, fan)
         self._fbp = FilteredBackProjection(fan, grid, model.kernel)
         self._sinogram = aligned_zeros(fan.views, fan.channels, 0)
+        trend = model.radial_trend
+        self._factor_of_pixel: FloatArray | None = None
+        if trend is not None:
+            self._factor_of_pixel = trend.factor(grid.radius_mm()).astype(np.float32)
 
     def project(self, hu: HuArray) -> FloatArray:
         """Coarse line integrals, [view, channel, lane], of slices [slice, y, x].
@@ -120,4 +124,8 @@ class NoiseInsertion:
         if alter is not None:
             alter(self._sinogram)
         scale = HU_PER_RELATIVE_ATTENUATION / self.model.mu_water_per_mm
-        return self._fbp.filter_and_back_project(self._sinogram, scale)
+        image = self._fbp.filter_and_back_project(self._sinogram, scale)
+        # Altered data also hold artefacts, which are no noise and have no trend.
+        if alter is None and self._factor_of_pixel is not None:
+            image *= self._factor_of_pixel[:, :, None]
+        return image

@@ -10,40 +10,50 @@ from ctdenoise.core.arrays import BoolArray, DoubleArray
 POINTS = 96
 """Points of the curve."""
 
-_REACH_PER_MM = 0.10
+_NARROWEST_PER_MM = 0.03
 """Structure narrower than this is taken for noise; kernels are smoother."""
+
+_STEPS = 8
+_LARGEST_STEP = 1.5
 
 _LEAST_LOG = -16.0
 """Natural logarithm of the least A^2: 1 / 3,000 in A."""
 
 
-def smooth_curve(
-    frequency_per_mm: DoubleArray, values: DoubleArray, weights: DoubleArray, grid: DoubleArray
+def smooth_change(
+    log_ratio: DoubleArray,
+    weights: DoubleArray,
+    leakage: DoubleArray,
+    grid: DoubleArray,
 ) -> DoubleArray:
-    """An even smooth function of frequency through values with errors, on a grid.
+    """The smooth change of ln A^2 that turns simulated into measured ring spectra.
 
-    Whittaker's smoothing: least squares with a penalty on the third difference, so that a
-    Gaussian kernel (a parabola in the logarithm) is not changed, and with no slope at zero.
+    A ring b of a windowed patch holds sum_j L_bj e^(c_j), where L_bj is the simulated power that
+    frequency j sends there, normalised to one. So c solves ln sum_j L_bj e^(c_j) = ln ratio_b by
+    Gauss and Newton, with a penalty on its third difference (Whittaker): a Gaussian kernel, a
+    parabola in the logarithm, costs nothing. Its mirror image continues it below zero frequency.
 
     Args:
-        frequency_per_mm: Where the values are, rising.
-        values: Measured values.
-        weights: Inverse variances of the values.
-        grid: Evenly spaced frequencies from 0.
+        log_ratio: ln of measured over simulated power, [ring].
+        weights: Inverse variances, [ring].
+        leakage: L, each row of sum one, [ring, grid].
+        grid: Evenly spaced frequencies from 0, 1/mm.
     """
-    step = grid[1] - grid[0]
-    place = np.clip(frequency_per_mm / step, 0, len(grid) - 1)
-    left = np.minimum(place.astype(int), len(grid) - 2)
-    design = np.zeros((len(values), len(grid)))
-    rows = np.arange(len(values))
-    design[rows, left] = 1 - (place - left)
-    design[rows, left + 1] = place - left
-    # The curve is continued to negative frequencies by its mirror image.
     mirror = np.abs(np.arange(-3, len(grid)))
-    third = np.diff(np.eye(len(grid))[mirror], n=3, axis=0) / step**3
-    strength = np.mean(weights) * _REACH_PER_MM**6 * len(values) / len(grid)
-    normal = design.T @ (weights[:, None] * design) + strength * third.T @ third
-    return np.linalg.solve(normal, design.T @ (weights * values))
+    third = np.diff(np.eye(len(grid))[mirror], n=3, axis=0)
+    reach = _NARROWEST_PER_MM / (grid[1] - grid[0])
+    strength = weights.sum() / len(grid) * reach**6
+    penalty = strength * third.T @ third + 1e-9 * weights.sum() * np.eye(len(grid))
+    change = np.zeros(len(grid))
+    for _ in range(_STEPS):
+        share = leakage * np.exp(change)
+        total = share.sum(axis=1)
+        jacobian = share / total[:, None]
+        rest = log_ratio - np.log(total)
+        normal = jacobian.T @ (weights[:, None] * jacobian) + penalty
+        step = np.linalg.solve(normal, jacobian.T @ (weights * rest) - penalty @ change)
+        change += np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+    return change
 
 
 def continued(log_square: DoubleArray, grid: DoubleArray, last: float) -> DoubleArray:

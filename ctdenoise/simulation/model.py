@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.kernels import FixedKernelSettings
 from ctdenoise.core.acquisition import Acquisition
+from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
 from ctdenoise.simulation.scanner import Fan, PixelGrid, centre_reach_mm, fan_of
+
+
+TREND_UNIT_MM = 100.0
+
+
+@dataclass(frozen=True)
+class RadialTrend:
+    """How the noise of a scan differs from the simulated noise with the distance from isocentre.
+
+    Its standard deviation is that of the simulation times exp(slope * (r / 100 mm)^2).
+
+    Args:
+        slope: Of the logarithm of the standard deviation.
+        reach_mm: Distance beyond which the factor stays as it is.
+    """
+
+    slope: float
+    reach_mm: float
+
+    def factor(self, radius_mm: DoubleArray) -> DoubleArray:
+        """Factor on the standard deviation of the noise at distances from the isocentre."""
+        relative = np.minimum(radius_mm, self.reach_mm) / TREND_UNIT_MM
+        return np.asarray(np.exp(self.slope * relative**2))
 
 
 @dataclass(frozen=True)
@@ -25,6 +51,7 @@ class ScanModel:
         mu_water_per_mm: Attenuation of water.
         bowtie: The filter that thins the beam towards its edges.
         modulation: Power of the attenuation of a view with which the tube current goes.
+        radial_trend: Measured change of the noise from the isocentre outwards; None for none.
     """
 
     fan: Fan
@@ -33,6 +60,7 @@ class ScanModel:
     mu_water_per_mm: float
     bowtie: Bowtie
     modulation: float
+    radial_trend: RadialTrend | None = None
 
     @classmethod
     def of(
@@ -60,3 +88,7 @@ class ScanModel:
     def with_kernel(self, kernel: FixedKernelSettings) -> ScanModel:
         """The same scan with another reconstruction kernel."""
         return replace(self, kernel=kernel)
+
+    def with_trend(self, trend: RadialTrend | None) -> ScanModel:
+        """The same scan with another change of the noise from the isocentre outwards."""
+        return replace(self, radial_trend=trend)

@@ -22,38 +22,22 @@ from scipy import fft, ndimage
 
 from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray, HuArray
 from ctdenoise.core.body import body_mask
-from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.scanner import PixelGrid
-from ctdenoise.simulation.vectors import LANES
 
 Array = npt.NDArray[Any]
 """Slices of values or masks."""
 
-PATCH_MM = 13.0
-"""Side of a patch: small enough to lie inside an organ, large enough for the texture of noise."""
+PATCH_SIDES_MM = (18.0, 13.0, 9.0)
+"""Sides of patches to try: large ones show the texture of noise, small ones lie inside organs."""
 
 SMALLEST_PATCH_PIXELS = 8
 
 TISSUE_HU = (-160.0, 250.0)
 """Mean of a patch: fat, water, organs; not lung, whose vessels are everywhere, nor bone."""
 
-MOST_PAIRS = LANES // 2
-
 _SMOOTHING_PATCHES = 2.5
 """Reach, in steps of half a patch, over which expected noise is averaged: it varies smoothly."""
-
-
-def sample_indices(geometry: Geometry) -> list[int]:
-    """Slices of a scan to calibrate on: at most eight pairs of neighbours, evenly spread.
-
-    Args:
-        geometry: Grid of the whole scan.
-    """
-    if geometry.slices <= 2 * MOST_PAIRS:
-        return list(range(geometry.slices))
-    first = np.linspace(0, geometry.slices - 2, MOST_PAIRS).round().astype(int)
-    return [int(index) for pair in zip(first, first + 1, strict=True) for index in pair]
 
 
 class Patches(NamedTuple):
@@ -75,42 +59,32 @@ class Patches(NamedTuple):
         return np.nonzero(self.chosen)[0]
 
 
-def patches_of(sample: CTVolume, grid: PixelGrid, *, radius_mm: float) -> Patches:
+def patches_of(
+    sample: CTVolume, grid: PixelGrid, *, side_mm: float, radius_mm: float
+) -> Patches:
     """The patches of soft tissue in pairs of slices.
 
     Args:
         sample: Slices, two and two neighbours; a single slice is its own neighbour.
         grid: Their pixels.
+        side_mm: Side of a patch.
         radius_mm: Of the scan field; patches that reach beyond are left out.
     """
     first, second = pairs_of(sample.hu)
-    inside = body_mask(sample.hu, sample.padding)
-    both, neighbour = pairs_of(inside)
-    side = patch_side(grid)
-    whole = _windows(both & neighbour, side).all(axis=(-2, -1))
+    bodies = pairs_of(body_mask(sample.hu, sample.padding))
+    side = patch_side(grid, side_mm)
+    whole = _windows(bodies[0] & bodies[1], side).all(axis=(-2, -1))
     mean = _windows(first + second, side).mean(axis=(-2, -1)) / 2
     low, high = TISSUE_HU
     centre = np.broadcast_to(_windows(grid.radius_mm()[None], side).mean(axis=(-2, -1)), mean.shape)
-    reach = PATCH_MM / 2
-    chosen = whole & (mean > low) & (mean < high) & (centre < radius_mm - reach)
+    chosen = whole & (mean > low) & (mean < high) & (centre < radius_mm - side_mm)
     return Patches(side, chosen, centre[chosen])
 
 
-def centres(patches: Patches, grid: PixelGrid) -> tuple[DoubleArray, DoubleArray]:
-    """Centre of each patch from the isocentre, y and x in mm, each [patch]."""
-    _, row, column = np.nonzero(patches.chosen)
-    half = patches.side // 2
-    middle = (patches.side - 1) / 2
-    return (
-        (row * half + middle - grid.isocentre_row) * grid.row_spacing_mm,
-        (column * half + middle - grid.isocentre_column) * grid.column_spacing_mm,
-    )
-
-
-def patch_side(grid: PixelGrid) -> int:
+def patch_side(grid: PixelGrid, side_mm: float) -> int:
     """Side of a patch in pixels; even, and quick to transform."""
     spacing = float(np.sqrt(grid.row_spacing_mm * grid.column_spacing_mm))
-    half = max(SMALLEST_PATCH_PIXELS // 2, round(PATCH_MM / spacing / 2))
+    half = max(SMALLEST_PATCH_PIXELS // 2, round(side_mm / spacing / 2))
     return 2 * int(fft.next_fast_len(half, real=True))
 
 
@@ -183,6 +157,10 @@ def _without_plane(patches: HuArray) -> FloatArray:
     return np.asarray(residual, dtype=np.float32)
 
 
+_PADDING = 4
+"""Frequencies between those of a patch, where its window is known as well."""
+
+
 class _Rings(NamedTuple):
     window: FloatArray
     average: FloatArray
@@ -211,3 +189,41 @@ def _rings(side: int, row_spacing_mm: float, column_spacing_mm: float) -> _Rings
     return _Rings(
         window.astype(np.float32), average.astype(np.float32), radius @ average, total / 2
     )
+
+
+@lru_cache(maxsize=8)
+def leakage(
+    side: int, row_spacing_mm: float, column_spacing_mm: float, highest_per_mm: float, points: int
+) -> DoubleArray:
+    """Power that isotropic noise of each frequency sends into each ring, [ring, frequency].
+
+    The expected spectrum of a windowed patch is the spectrum of the noise convolved with that of
+    the window; frequencies above those of the pixels are folded back.
+
+    Args:
+        side: Pixels along each side of a patch.
+        row_spacing_mm: Distance of rows.
+        column_spacing_mm: Distance of columns.
+        highest_per_mm: Highest of the evenly spaced frequencies, which begin at 0.
+        points: Their number.
+    """
+    rings = _rings(side, row_spacing_mm, column_spacing_mm)
+    padded = _PADDING * side
+    window = np.abs(np.fft.fft2(rings.window.astype(np.float64), (padded, padded))) ** 2
+    response = np.fft.fft2(window / window.sum())
+    # Three periods of the frequencies of the pixels catch what is folded back.
+    turns = (np.arange(3 * padded) - 3 * padded // 2) / padded
+    radius = np.hypot(turns[:, None] / row_spacing_mm, turns / column_spacing_mm)
+    place = radius / (highest_per_mm / (points - 1))
+    index = np.minimum(place.astype(int), points)
+    upper = np.where(place < points, place - index, 0.0)
+    rows = (np.arange(3 * padded) - 3 * padded // 2) % padded
+    cell = rows[:, None] * padded + rows
+    folded = np.zeros((points + 2, padded * padded))
+    np.add.at(folded, (index.ravel(), cell.ravel()), 1 - upper.ravel())
+    np.add.at(folded, (index.ravel() + 1, cell.ravel()), upper.ravel())
+    seen = np.fft.ifft2(
+        np.fft.fft2(folded[:points].reshape(points, padded, padded)) * response
+    ).real
+    half = seen[:, ::_PADDING, ::_PADDING][:, :, : side // 2 + 1].reshape(points, -1)
+    return np.asarray((half @ rings.average.astype(np.float64)).T)

@@ -1,0 +1,281 @@
+"""The kernel, the photons and the spread of noise that explain the noise of a scan.
+
+The noise of the scan is measured in flat patches, and the noise that the simulator predicts with
+the very same patches, window and statistic in simulated slices. What window, detrending,
+interpolation and correlation do to both cancels in their ratio:
+
+* its course with the frequency corrects the kernel, A^2 -> A^2 * measured / simulated;
+* its level gives the photons, N0 -> N0 * simulated / measured;
+* its course from slice to slice is the tube current along z, which headers rarely hold;
+* its course with the distance from the isocentre is what geometry and bowtie leave over.
+
+A few rounds make all four agree. A(0) = 1, since a kernel keeps the mean, by a smooth curve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.simulation.insertion import NoiseInsertion
+from ctdenoise.simulation.kernel_curve import POINTS, continued, smooth_change, table_kernel
+from ctdenoise.simulation.model import RadialTrend, ScanModel
+from ctdenoise.simulation.noise import NoiseStatistics, native_noise, slice_keys
+from ctdenoise.simulation.noise_comparison import (
+    Comparison,
+    MeasuredNoise,
+    compare,
+    measure,
+)
+from ctdenoise.simulation.patch_spectra import leakage, pairs_of, spectra_of
+from ctdenoise.simulation.spatial_fit import NoiseByPlace, noise_by_place
+
+ROUNDS = 3
+"""Simulations: the last one confirms, and corrects the level alone."""
+
+_FIRST_F50_PER_MM = 0.6
+"""The kernel begins sharp: a ring with too much simulated noise is soon corrected, one with too
+little shows what leaks into it."""
+
+_ANATOMY_WEIGHT = 0.3
+"""Weight of rings that anatomy had to be taken out of."""
+
+PHOTON_LIMITS = (1e3, 1e9)
+
+
+class Wanted(NamedTuple):
+    """What is to be found besides the photons.
+
+    Args:
+        kernel: The kernel; else that of the model is kept.
+        along_z: Photons of each pair of slices.
+        radial_trend: Change of the noise with the distance from the isocentre.
+    """
+
+    kernel: bool
+    along_z: bool
+    radial_trend: bool
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseFit:
+    """What explains the noise of a scan, and how well.
+
+    Args:
+        model: The scan, with the kernel and the radial trend that were found.
+        photons: N0 of a slice of relative exposure 1.
+        pair_photons: Photons of each pair of slices over N0 and known exposure, [pair].
+        pair_error: Relative standard error of the noise of each pair, [pair].
+        frequency_per_mm: Of the spectra, [frequency].
+        measured_nps: Radial noise power of flat patches, HU^2 mm^2, [frequency].
+        simulated_nps: The same, simulated with all that was found, [frequency].
+        trusted: Highest frequency with noise to be seen, 1/mm.
+        places: Measured over simulated noise by slice and radius.
+        slice_correlation: Of the noise in neighbouring slices; None for a single slice.
+        flat_patches: Patches that the spectrum was measured in.
+        uncertainty: Relative standard error of the noise level.
+    """
+
+    model: ScanModel
+    photons: float
+    pair_photons: DoubleArray
+    pair_error: DoubleArray
+    frequency_per_mm: DoubleArray
+    measured_nps: DoubleArray
+    simulated_nps: DoubleArray
+    trusted_per_mm: float
+    places: NoiseByPlace | None
+    slice_correlation: float | None
+    flat_patches: int
+    uncertainty: float
+
+
+class _State(NamedTuple):
+    """What is found so far.
+
+    Args:
+        log_square: ln A^2 on the grid of frequencies.
+        photons: N0.
+        pair_photons: Relative photons of each pair.
+        trend: Radial trend.
+    """
+
+    log_square: DoubleArray
+    photons: float
+    pair_photons: DoubleArray
+    trend: RadialTrend | None
+
+
+class _Slices:
+    """Simulated full-dose noise of the sampled slices.
+
+    Args:
+        hu: Slices without padding.
+        model: The scanner.
+        settings: Electronic noise and count floor.
+        exposure: Known relative exposure of each slice, [slice].
+    """
+
+    def __init__(
+        self, hu: HuArray, model: ScanModel, settings: SimulateSettings, exposure: DoubleArray
+    ) -> None:
+        self._model = model.with_trend(None)
+        self._line_integrals = NoiseInsertion(self._model).project(hu)
+        self._statistics: NoiseStatistics = native_noise(
+            1.0, electronic_noise=settings.electronic_noise_quanta, floor=settings.count_floor
+        )
+        self._exposure = exposure
+        # Always the same draw: the fit is a smooth function of the scan and a fact of it.
+        names = [f"calibration {index}".encode() for index in range(len(hu))]
+        self._keys = slice_keys(names)
+
+    def spectra(self, model: ScanModel, state: _State, scan: MeasuredNoise) -> FloatArray:
+        """Power of simulated noise in the patches of a scan, [patch, frequency]."""
+        count = len(self._exposure)
+        pair = np.minimum(np.arange(count) // 2, len(state.pair_photons) - 1)
+        photons = state.photons * self._exposure * state.pair_photons[pair]
+        image = NoiseInsertion(model.with_trend(state.trend)).draw(
+            self._line_integrals,
+            self._statistics,
+            photons=photons.astype(np.float32),
+            keys=self._keys,
+        )
+        noise = np.ascontiguousarray(image[:, :, :count].transpose(2, 0, 1))
+        if not scan.is_paired:
+            return spectra_of(noise, scan.patches, model.grid).power
+        parts = [spectra_of(part, scan.patches, model.grid).power for part in pairs_of(noise)]
+        return np.asarray((parts[0] + parts[1]) / 2, dtype=np.float32)
+
+
+def fit_noise(  # noqa: PLR0913 - the scan, what is known of it and what is wanted
+    hu: HuArray,
+    sample: CTVolume,
+    model: ScanModel,
+    settings: SimulateSettings,
+    *,
+    exposure: DoubleArray,
+    guess: float,
+    wanted: Wanted,
+) -> NoiseFit | None:
+    """Find what explains the noise of some slices; None where too little of it can be seen.
+
+    Args:
+        hu: The slices without padding, two and two neighbours, or a single one.
+        sample: The same slices with their padding.
+        model: The scanner.
+        settings: Electronic noise and count floor.
+        exposure: Known relative exposure of each slice, [slice].
+        guess: N0 to begin with.
+        wanted: What to find besides the photons.
+    """
+    scan = measure(hu, sample, model)
+    if scan is None:
+        return None
+    slices = _Slices(hu, model, settings, exposure)
+    highest = min(0.5 / model.fan.channel_width_mm, 1.02 * scan.frequency_per_mm[-1])
+    grid = np.linspace(0, highest, POINTS)
+    state = _State(
+        -2 * np.log(2) * (grid / _FIRST_F50_PER_MM) ** 2,
+        guess,
+        np.ones(len(scan.patches.chosen)),
+        None,
+    )
+    for number in range(ROUNDS):
+        if wanted.kernel:
+            model = model.with_kernel(table_kernel(state.log_square, grid))
+        simulated = slices.spectra(model, state, scan)
+        comparison = compare(scan, simulated)
+        places = noise_by_place(comparison.variance_ratio, comparison.excess, scan.patches)
+        if number < ROUNDS - 1:
+            state = _improved(state, comparison, places, scan, model, grid, wanted)
+    level = _variance_ratio(comparison, scan)
+    return _result(scan, comparison, places, model, state, level)
+
+
+def _improved(
+    state: _State,
+    comparison: Comparison,
+    places: NoiseByPlace | None,
+    scan: MeasuredNoise,
+    model: ScanModel,
+    grid: DoubleArray,
+    wanted: Wanted,
+) -> _State:
+    """What is found after one more comparison."""
+    if wanted.kernel:
+        curve = _corrected_curve(state.log_square, comparison, scan, model, grid)
+        ratio = float(np.exp(curve[0]))
+        state = state._replace(log_square=curve - curve[0])
+    else:
+        ratio = _variance_ratio(comparison, scan)
+    state = state._replace(photons=float(np.clip(state.photons / ratio, *PHOTON_LIMITS)))
+    if places is None:
+        return state
+    if wanted.along_z:
+        known = np.isfinite(places.pair)
+        relative = places.pair / np.exp(np.nanmean(np.log(places.pair)))
+        photons = state.pair_photons / np.where(known, relative, 1.0) ** 2
+        state = state._replace(pair_photons=photons / np.exp(np.mean(np.log(photons))))
+    if wanted.radial_trend:
+        state = state._replace(trend=places.trend(state.trend))
+    return state
+
+
+def _corrected_curve(
+    log_square: DoubleArray,
+    comparison: Comparison,
+    scan: MeasuredNoise,
+    model: ScanModel,
+    grid: DoubleArray,
+) -> DoubleArray:
+    """ln A^2 (not yet 0 at zero frequency) after one more comparison."""
+    rings = comparison.trusted & (scan.frequency_per_mm <= grid[-1])
+    spacing = model.grid.row_spacing_mm, model.grid.column_spacing_mm
+    sent = leakage(scan.patches.side, *spacing, float(grid[-1]), len(grid))[rings]
+    sent = sent * np.maximum(grid, grid[1] / 4) * np.exp(log_square)
+    weights = scan.modes * np.where(comparison.has_anatomy, _ANATOMY_WEIGHT, 1.0)
+    change = smooth_change(
+        np.log(comparison.measured[rings] / comparison.simulated[rings]),
+        weights[rings],
+        sent / sent.sum(axis=1, keepdims=True),
+        grid,
+    )
+    return continued(log_square + change, grid, float(scan.frequency_per_mm[rings][-1]))
+
+
+def _variance_ratio(comparison: Comparison, scan: MeasuredNoise) -> float:
+    """Measured over simulated variance, from the rings that show noise."""
+    weights = scan.modes * comparison.trusted
+    return float(weights @ comparison.measured / (weights @ comparison.simulated))
+
+
+def _result(
+    scan: MeasuredNoise,
+    comparison: Comparison,
+    places: NoiseByPlace | None,
+    model: ScanModel,
+    state: _State,
+    level: float,
+) -> NoiseFit:
+    unit = float(np.median(comparison.scale[comparison.flat]))
+    errors = np.full(len(state.pair_photons), np.nan) if places is None else places.pair_error
+    finite = errors[np.isfinite(errors)]
+    return NoiseFit(
+        model=model.with_trend(state.trend),
+        photons=float(np.clip(state.photons / level, *PHOTON_LIMITS)),
+        pair_photons=state.pair_photons,
+        pair_error=errors,
+        frequency_per_mm=scan.frequency_per_mm,
+        measured_nps=comparison.measured * unit,
+        simulated_nps=comparison.simulated * level * unit,
+        trusted_per_mm=float(scan.frequency_per_mm[comparison.trusted][-1]),
+        places=places,
+        slice_correlation=comparison.correlation if scan.is_paired else None,
+        flat_patches=int(np.count_nonzero(comparison.flat)),
+        uncertainty=float(np.sqrt(np.mean(finite**2) / len(finite))) if len(finite) else np.inf,
+    )
