@@ -82,8 +82,10 @@ class SimulateSettings(Settings):
     """Exposure of the scan, mAs. A number is believed: N0 comes from it, not from the noise."""
     reference_mas: float = Field(200.0, gt=0, le=5000)
     """Exposure assumed where N0 is `auto`, no noise can be measured and the header is silent."""
-    exposure_along_z: Literal["header", "flat"] = "header"
-    """Let N0 follow the header's exposure from slice to slice (tube current modulation), or not."""
+    exposure_along_z: Literal["auto", "header", "flat"] = "auto"
+    """Let N0 follow the exposure from slice to slice (tube current modulation). `auto`: as the
+    noise of the scan shows, else as the header says; `header`: the header alone; `flat`: not at
+    all."""
     slice_correlation: Literal["auto", "none"] = "auto"
     """`auto`: slices that overlap share noise as their thickness says. `none`: never."""
     centre: Literal["header", "image"] = "header"

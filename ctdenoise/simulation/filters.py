@@ -119,6 +119,18 @@ def apodisation(
             assert_never(kernel)
 
 
+def kernel_f50_per_mm(kernel: FixedKernelSettings, *, nyquist_per_mm: float) -> float:
+    """The highest frequency at which a kernel passes one half, 1/mm; at most Nyquist.
+
+    Args:
+        kernel: The kernel.
+        nyquist_per_mm: Nyquist frequency of the channels at the isocentre, 1/mm.
+    """
+    frequency = np.linspace(0, nyquist_per_mm, 1024)
+    passed = apodisation(kernel, frequency, nyquist_per_mm=nyquist_per_mm) >= 0.5
+    return float(frequency[np.flatnonzero(passed)[-1]])
+
+
 def fan_filter(fan: Fan, kernel: FixedKernelSettings, *, length: int) -> DoubleArray:
     """Transfer function of the equiangular fan-beam filter, real, [length // 2 + 1].
 

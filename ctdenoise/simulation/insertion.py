@@ -97,7 +97,7 @@ class NoiseInsertion:
         Args:
             line_integrals: From `project`.
             statistics: What noise to draw.
-            photons: N0 at full dose of each slice, [slice].
+            photons: N0 at full dose of each slice, per channel and view, [slice].
             keys: Two random words for each slice, [2, slice], and for those after it that
                 overlap it.
             weights: How slices share noise, [slice, slice ahead], see `overlap.layer_weights`; None
@@ -108,7 +108,7 @@ class NoiseInsertion:
         if self._sinogram.shape[2] != lanes:
             self._sinogram = aligned_zeros(fan.views, fan.channels, lanes)
         padded_photons = np.ones(lanes, np.float32)
-        padded_photons[: len(photons)] = photons
+        padded_photons[: len(photons)] = photons / np.float32(self.model.samples_per_channel)
         if statistics.is_silent:
             self._sinogram.fill(0.0)
         else:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ctdenoise.config.kernels import TableKernelSettings
-from ctdenoise.core.arrays import BoolArray, DoubleArray
+from ctdenoise.core.arrays import DoubleArray
 
 POINTS = 96
 """Points of the curve."""
 
-_NARROWEST_PER_MM = 0.03
+_NARROWEST_PER_MM = 0.05
 """Structure narrower than this is taken for noise; kernels are smoother."""
+
+_STEEP_FROM_PER_MM = 0.35
 
 _STEPS = 8
 _LARGEST_STEP = 1.5
@@ -43,7 +45,9 @@ def smooth_change(
     third = np.diff(np.eye(len(grid))[mirror], n=3, axis=0)
     reach = _NARROWEST_PER_MM / (grid[1] - grid[0])
     strength = weights.sum() / len(grid) * reach**6
-    penalty = strength * third.T @ third + 1e-9 * weights.sum() * np.eye(len(grid))
+    # A kernel is smooth where it passes noise, and may end steeply.
+    firmness = strength / (1 + (grid / _STEEP_FROM_PER_MM) ** 4)
+    penalty = third.T @ (firmness[:, None] * third) + 1e-9 * weights.sum() * np.eye(len(grid))
     change = np.zeros(len(grid))
     for _ in range(_STEPS):
         share = leakage * np.exp(change)
@@ -69,7 +73,7 @@ def continued(log_square: DoubleArray, grid: DoubleArray, last: float) -> Double
     if 4 <= end < len(grid):
         slope = min((result[end - 1] - result[end - 4]) / 3, 0.0)
         result[end:] = result[end - 1] + slope * np.arange(1, len(grid) - end + 1)
-    return np.maximum(result, result[0] + _LEAST_LOG)
+    return np.asarray(np.maximum(result, result[0] + _LEAST_LOG))
 
 
 def table_kernel(log_square: DoubleArray, grid: DoubleArray) -> TableKernelSettings:
@@ -77,16 +81,4 @@ def table_kernel(log_square: DoubleArray, grid: DoubleArray) -> TableKernelSetti
     value = np.exp(0.5 * (log_square - log_square[0]))
     return TableKernelSettings(
         frequency_per_mm=tuple(np.round(grid, 5).tolist()), value=tuple(np.round(value, 5).tolist())
-    )
-
-
-def half_height(kernel_value: DoubleArray, frequency_per_mm: DoubleArray) -> float:
-    """The highest frequency at which a kernel is one half; its last where it never is."""
-    above: BoolArray = kernel_value >= 0.5
-    last = int(np.flatnonzero(above)[-1])
-    if last == len(kernel_value) - 1:
-        return float(frequency_per_mm[last])
-    part = (kernel_value[last] - 0.5) / (kernel_value[last] - kernel_value[last + 1])
-    return float(
-        frequency_per_mm[last] + part * (frequency_per_mm[last + 1] - frequency_per_mm[last])
     )

@@ -23,7 +23,6 @@ from ctdenoise.simulation.calibration import (
     Calibration,
     calibrate,
     noise_magnitude,
-    relative_exposure,
     sample_indices,
     stated_mas,
     without_padding,
@@ -244,8 +243,7 @@ def plan_simulation(
         return _degradation_plan(sample, settings, seed, geometry, acquisition)
     check_scanner(model, settings, acquisition)
     calibration = calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
-    stated = relative_exposure(acquisition, settings)
-    exposure = np.ones(geometry.slices) if stated is None else stated
+    exposure = calibration.relative_exposure
     weights = None
     if settings.slice_correlation == "auto" and settings.mode != "reconstruction":
         weights = layer_weights(geometry.along_normal_mm(), acquisition.slice_thickness_mm)

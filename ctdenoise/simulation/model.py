@@ -16,7 +16,6 @@ from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
 from ctdenoise.simulation.scanner import Fan, PixelGrid, centre_reach_mm, fan_of
 
-
 TREND_UNIT_MM = 100.0
 
 
@@ -45,13 +44,14 @@ class ScanModel:
     """The scanner, the grid and the kernel of one scan.
 
     Args:
-        fan: The fan beam.
+        fan: The fan beam, as it is sampled.
         grid: The pixels of a slice.
         kernel: The reconstruction kernel.
         mu_water_per_mm: Attenuation of water.
         bowtie: The filter that thins the beam towards its edges.
         modulation: Power of the attenuation of a view with which the tube current goes.
         radial_trend: Measured change of the noise from the isocentre outwards; None for none.
+        samples_per_channel: Samples that share the photons of a channel.
     """
 
     fan: Fan
@@ -61,6 +61,7 @@ class ScanModel:
     bowtie: Bowtie
     modulation: float
     radial_trend: RadialTrend | None = None
+    samples_per_channel: int = 1
 
     @classmethod
     def of(
@@ -76,7 +77,7 @@ class ScanModel:
         mu_water = settings.mu_water_per_mm
         fan = fan_of(settings.scanner, acquisition)
         reach_mm = centre_reach_mm(geometry, fan) if settings.centre == "header" else 0.0
-        return cls(
+        model = cls(
             fan,
             PixelGrid.of(geometry, acquisition, reach_mm=reach_mm),
             resolve_kernel(settings.kernel, acquisition),
@@ -84,6 +85,7 @@ class ScanModel:
             bowtie_of(settings, acquisition, geometry),
             modulation_of(settings, acquisition),
         )
+        return model.doubled() if settings.scanner.samples_per_channel == 2 else model
 
     def with_kernel(self, kernel: FixedKernelSettings) -> ScanModel:
         """The same scan with another reconstruction kernel."""
@@ -92,3 +94,7 @@ class ScanModel:
     def with_trend(self, trend: RadialTrend | None) -> ScanModel:
         """The same scan with another change of the noise from the isocentre outwards."""
         return replace(self, radial_trend=trend)
+
+    def doubled(self) -> ScanModel:
+        """The same scan with two samples in each channel."""
+        return replace(self, fan=self.fan.doubled(), samples_per_channel=2)

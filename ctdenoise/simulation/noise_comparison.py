@@ -45,6 +45,10 @@ _MOST_SHARED = 0.5
 """Largest part of the anatomy that the difference is taken to keep, over the part of noise."""
 
 
+_LEAST_LEFT = 0.3
+"""Part of the difference that is noise at least."""
+
+
 class MeasuredNoise(NamedTuple):
     """Spectra of a scan in pairs of slices, each scaled so that noise has that of one slice.
 
@@ -84,11 +88,10 @@ def measure(hu: HuArray, sample: CTVolume, model: ScanModel) -> MeasuredNoise | 
         return None
     first, second = pairs_of(hu)
     is_paired = len(hu) > 1
-    root = np.float32(np.sqrt(2))
-    total = spectra_of((first + second) / root if is_paired else first, patches, model.grid)
+    total = spectra_of(_over_root_two(first + second) if is_paired else first, patches, model.grid)
     difference = total
     if is_paired:
-        difference = spectra_of((first - second) / root, patches, model.grid)
+        difference = spectra_of(_over_root_two(first - second), patches, model.grid)
     is_rounded = bool((first == np.rint(first)).all())
     cell = model.grid.row_spacing_mm * model.grid.column_spacing_mm
     return MeasuredNoise(
@@ -102,14 +105,20 @@ def measure(hu: HuArray, sample: CTVolume, model: ScanModel) -> MeasuredNoise | 
     )
 
 
+def _over_root_two(images: HuArray) -> HuArray:
+    return np.asarray(images * np.float32(np.sqrt(0.5)), dtype=np.float32)
+
+
 def _most_useful_patches(sample: CTVolume, model: ScanModel) -> Patches | None:
     """The largest patches of which there are enough."""
     enough = FEWEST_FLAT_PATCHES / FLAT_FRACTION
+    smallest = PATCH_SIDES_MM[-1]
     for side_mm in PATCH_SIDES_MM:
         patches = patches_of(
             sample, model.grid, side_mm=side_mm, radius_mm=model.fan.field_radius_mm
         )
-        if np.count_nonzero(patches.chosen) >= enough:
+        fewest = FEWEST_FLAT_PATCHES if side_mm == smallest else enough
+        if np.count_nonzero(patches.chosen) >= fewest:
             return patches
     return None
 
@@ -154,7 +163,7 @@ def compare(scan: MeasuredNoise, simulated: FloatArray) -> Comparison:
     relative = simulated / simulated.mean(axis=0)
     scale = smoothed(relative[:, k < 0.6 * k[-1]].mean(axis=1), scan.patches)
     excess = scan.total[:, k <= max(ANATOMY_BELOW_PER_MM, k[0])].mean(axis=1) / scale
-    flat = excess <= np.quantile(excess, FLAT_FRACTION)
+    flat = excess <= np.quantile(excess, max(FLAT_FRACTION, FEWEST_FLAT_PATCHES / len(excess)))
     expected = np.median(simulated / scale[:, None], axis=0)
     difference = scan.difference[flat] / scale[flat, None]
     total = scan.total[flat] / scale[flat, None]
@@ -214,4 +223,4 @@ def _without_anatomy(
     noise = (mean_difference - shared * mean_total) / (
         (1 - correlation) - shared * (1 + correlation)
     )
-    return np.maximum(noise, 1e-3 * mean_difference), shows
+    return np.maximum(noise, _LEAST_LEFT * mean_difference), shows

@@ -35,14 +35,19 @@ from ctdenoise.simulation.noise_comparison import (
 from ctdenoise.simulation.patch_spectra import leakage, pairs_of, spectra_of
 from ctdenoise.simulation.spatial_fit import NoiseByPlace, noise_by_place
 
-ROUNDS = 3
+ROUNDS = 4
 """Simulations: the last one confirms, and corrects the level alone."""
 
 _FIRST_F50_PER_MM = 0.6
 """The kernel begins sharp: a ring with too much simulated noise is soon corrected, one with too
 little shows what leaks into it."""
 
-_ANATOMY_WEIGHT = 0.3
+_NEAR_NYQUIST = 0.85
+_PASSES_MUCH = 0.12
+"""A kernel with this height at this fraction of the Nyquist frequency cannot be followed by single
+samples: what their interpolation mirrors at that frequency would show."""
+
+_ANATOMY_WEIGHT = 0.05
 """Weight of rings that anatomy had to be taken out of."""
 
 PHOTON_LIMITS = (1e3, 1e9)
@@ -55,11 +60,13 @@ class Wanted(NamedTuple):
         kernel: The kernel; else that of the model is kept.
         along_z: Photons of each pair of slices.
         radial_trend: Change of the noise with the distance from the isocentre.
+        doubled: Two samples in each channel, if the kernel passes what one cannot sample.
     """
 
     kernel: bool
     along_z: bool
     radial_trend: bool
+    doubled: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +159,7 @@ class _Slices:
         return np.asarray((parts[0] + parts[1]) / 2, dtype=np.float32)
 
 
-def fit_noise(  # noqa: PLR0913 - the scan, what is known of it and what is wanted
+def fit_noise(
     hu: HuArray,
     sample: CTVolume,
     model: ScanModel,
@@ -177,8 +184,7 @@ def fit_noise(  # noqa: PLR0913 - the scan, what is known of it and what is want
     if scan is None:
         return None
     slices = _Slices(hu, model, settings, exposure)
-    highest = min(0.5 / model.fan.channel_width_mm, 1.02 * scan.frequency_per_mm[-1])
-    grid = np.linspace(0, highest, POINTS)
+    grid = _kernel_frequencies(model, scan)
     state = _State(
         -2 * np.log(2) * (grid / _FIRST_F50_PER_MM) ** 2,
         guess,
@@ -188,13 +194,33 @@ def fit_noise(  # noqa: PLR0913 - the scan, what is known of it and what is want
     for number in range(ROUNDS):
         if wanted.kernel:
             model = model.with_kernel(table_kernel(state.log_square, grid))
-        simulated = slices.spectra(model, state, scan)
-        comparison = compare(scan, simulated)
+        comparison = compare(scan, slices.spectra(model, state, scan))
         places = noise_by_place(comparison.variance_ratio, comparison.excess, scan.patches)
-        if number < ROUNDS - 1:
-            state = _improved(state, comparison, places, scan, model, grid, wanted)
+        if number == ROUNDS - 1:
+            break
+        state = _improved(state, comparison, places, scan, model, grid, wanted)
+        if number == 0 and wanted.kernel and wanted.doubled and _needs_more(state, grid, model):
+            model = model.doubled()
+            slices = _Slices(hu, model, settings, exposure)
+            finer = _kernel_frequencies(model, scan)
+            curve = np.interp(finer, grid, state.log_square)
+            state = state._replace(log_square=continued(curve, finer, float(grid[-1])))
+            grid = finer
     level = _variance_ratio(comparison, scan)
     return _result(scan, comparison, places, model, state, level)
+
+
+def _kernel_frequencies(model: ScanModel, scan: MeasuredNoise) -> DoubleArray:
+    """Frequencies of the kernel: up to what channels sample and patches show."""
+    nyquist_per_mm = 0.5 / model.fan.channel_width_mm
+    return np.linspace(0, min(nyquist_per_mm, 1.02 * scan.frequency_per_mm[-1]), POINTS)
+
+
+def _needs_more(state: _State, grid: DoubleArray, model: ScanModel) -> bool:
+    """Whether a kernel passes much of what lies near the Nyquist frequency of the channels."""
+    near = _NEAR_NYQUIST * 0.5 / model.fan.channel_width_mm
+    passed = float(np.exp(0.5 * np.interp(near, grid, state.log_square)))
+    return near < float(grid[-1]) and passed > _PASSES_MUCH
 
 
 def _improved(
@@ -233,7 +259,7 @@ def _corrected_curve(
     model: ScanModel,
     grid: DoubleArray,
 ) -> DoubleArray:
-    """ln A^2 (not yet 0 at zero frequency) after one more comparison."""
+    """Ln A^2 (not yet 0 at zero frequency) after one more comparison."""
     rings = comparison.trusted & (scan.frequency_per_mm <= grid[-1])
     spacing = model.grid.row_spacing_mm, model.grid.column_spacing_mm
     sent = leakage(scan.patches.side, *spacing, float(grid[-1]), len(grid))[rings]
@@ -265,6 +291,10 @@ def _result(
     unit = float(np.median(comparison.scale[comparison.flat]))
     errors = np.full(len(state.pair_photons), np.nan) if places is None else places.pair_error
     finite = errors[np.isfinite(errors)]
+    if not len(finite):
+        # Patches that overlap by half hold about a half of independent noise each.
+        spread = np.std(np.log(comparison.variance_ratio[comparison.flat])) / 2
+        finite = np.array([spread / np.sqrt(np.count_nonzero(comparison.flat) / 2)])
     return NoiseFit(
         model=model.with_trend(state.trend),
         photons=float(np.clip(state.photons / level, *PHOTON_LIMITS)),
@@ -277,5 +307,5 @@ def _result(
         places=places,
         slice_correlation=comparison.correlation if scan.is_paired else None,
         flat_patches=int(np.count_nonzero(comparison.flat)),
-        uncertainty=float(np.sqrt(np.mean(finite**2) / len(finite))) if len(finite) else np.inf,
+        uncertainty=float(np.sqrt(np.mean(finite**2) / len(finite))),
     )

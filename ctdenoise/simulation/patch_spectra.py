@@ -59,9 +59,7 @@ class Patches(NamedTuple):
         return np.nonzero(self.chosen)[0]
 
 
-def patches_of(
-    sample: CTVolume, grid: PixelGrid, *, side_mm: float, radius_mm: float
-) -> Patches:
+def patches_of(sample: CTVolume, grid: PixelGrid, *, side_mm: float, radius_mm: float) -> Patches:
     """The patches of soft tissue in pairs of slices.
 
     Args:
@@ -177,7 +175,9 @@ def _rings(side: int, row_spacing_mm: float, column_spacing_mm: float) -> _Rings
     down, across = np.fft.fftfreq(side, row_spacing_mm), np.fft.rfftfreq(side, column_spacing_mm)
     radius = np.hypot(down[:, None], across).ravel()
     # Inner columns of a real transform stand for their conjugates as well.
-    weight = np.broadcast_to(np.where(across * column_spacing_mm % 0.5 == 0, 1, 2), (side, len(across)))
+    weight = np.broadcast_to(
+        np.where(across * column_spacing_mm % 0.5 == 0, 1, 2), (side, len(across))
+    )
     width = 1 / (side * np.sqrt(row_spacing_mm * column_spacing_mm))
     ring = np.rint(radius / width).astype(int)
     count = int(ring.max())

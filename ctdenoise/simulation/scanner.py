@@ -62,6 +62,10 @@ class Fan:
         """Distance of neighbouring rays at the isocentre."""
         return self.distance_mm * self.channel_angle
 
+    def doubled(self) -> Fan:
+        """The same arc sampled twice in each channel (flying focal spot, quarter offset)."""
+        return Fan(self.distance_mm, self.channel_angle / 2, 2 * self.channels, self.views)
+
     def coarse(self, *, views: int, channels: int) -> Fan:
         """The same fan, sampled by at most this many views and channels from edge to edge."""
         channels = min(channels, self.channels)

@@ -1,15 +1,20 @@
-"""Where in a scan the noise is stronger or weaker than simulated: from slice to slice and with the
-distance from the isocentre."""
+"""Where in a scan the noise is stronger or weaker than simulated.
+
+It differs from slice to slice, with the tube current, and with the distance from the isocentre.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ctdenoise.core.arrays import BoolArray, DoubleArray
 from ctdenoise.simulation.model import TREND_UNIT_MM, RadialTrend
 from ctdenoise.simulation.patch_spectra import Patches
+
+IndexArray = npt.NDArray[np.intp]
 
 RING_MM = 30.0
 """Width of the rings around the isocentre in which patches are compared."""
@@ -88,13 +93,15 @@ def noise_by_place(
         if np.count_nonzero(inside) >= FEWEST_IN_CELL:
             value = 0.5 * np.log(np.median(variance_ratio[inside]))
             square = np.mean((radius[inside] / TREND_UNIT_MM) ** 2)
-            cells.append((j, i, value, square, np.count_nonzero(inside)))
+            cells.append((j, i, value, square, float(np.count_nonzero(inside))))
     if len(cells) < 3:
         return None
-    return _fitted(np.array(cells), len(patches.chosen), float(np.quantile(radius, _REACH_QUANTILE)))
+    return _fitted(
+        np.array(cells), len(patches.chosen), float(np.quantile(radius, _REACH_QUANTILE))
+    )
 
 
-def _flat_in_each_pair(excess: DoubleArray, pair: np.ndarray) -> BoolArray:  # type: ignore[type-arg]
+def _flat_in_each_pair(excess: DoubleArray, pair: IndexArray) -> BoolArray:
     flat = np.zeros(len(excess), dtype=np.bool_)
     for j in np.unique(pair):
         own = pair == j
