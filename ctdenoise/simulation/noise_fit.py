@@ -14,7 +14,7 @@ A few rounds make all four agree. A(0) = 1, since a kernel keeps the mean, by a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,9 @@ from ctdenoise.simulation.spatial_fit import NoiseByPlace, noise_by_place
 
 ROUNDS = 4
 """Simulations: the last one confirms, and corrects the level alone."""
+
+ENOUGH_VIEWS = 288
+"""Views of a turn with which noise is simulated here."""
 
 _FIRST_F50_PER_MM = 0.6
 """The kernel begins sharp: a ring with too much simulated noise is soon corrected, one with too
@@ -121,6 +124,9 @@ class _State(NamedTuple):
 class _Slices:
     """Simulated full-dose noise of the sampled slices.
 
+    Few views with the photons of many make noise of the same variance and texture: every ray is
+    drawn on its own, and patches do not tell directions that are a degree apart.
+
     Args:
         hu: Slices without padding.
         model: The scanner.
@@ -131,22 +137,32 @@ class _Slices:
     def __init__(
         self, hu: HuArray, model: ScanModel, settings: SimulateSettings, exposure: DoubleArray
     ) -> None:
-        self._model = model.with_trend(None)
-        self._line_integrals = NoiseInsertion(self._model).project(hu)
+        views = model.fan.views
+        if views > 2 * ENOUGH_VIEWS:
+            views = ENOUGH_VIEWS
+        self._fan = replace(model.fan, views=views)
+        self._views_in_one = model.fan.views / views
+        self._line_integrals = NoiseInsertion(self._with_fewer_views(model)).project(hu)
         self._statistics: NoiseStatistics = native_noise(
-            1.0, electronic_noise=settings.electronic_noise_quanta, floor=settings.count_floor
+            1.0,
+            electronic_noise=settings.electronic_noise_quanta * np.sqrt(self._views_in_one),
+            floor=settings.count_floor * self._views_in_one,
         )
-        self._exposure = exposure
+        self._exposure = exposure * self._views_in_one
         # Always the same draw: the fit is a smooth function of the scan and a fact of it.
         names = [f"calibration {index}".encode() for index in range(len(hu))]
         self._keys = slice_keys(names)
+
+    def _with_fewer_views(self, model: ScanModel) -> ScanModel:
+        return replace(model, fan=self._fan, radial_trend=None)
 
     def spectra(self, model: ScanModel, state: _State, scan: MeasuredNoise) -> FloatArray:
         """Power of simulated noise in the patches of a scan, [patch, frequency]."""
         count = len(self._exposure)
         pair = np.minimum(np.arange(count) // 2, len(state.pair_photons) - 1)
         photons = state.photons * self._exposure * state.pair_photons[pair]
-        image = NoiseInsertion(model.with_trend(state.trend)).draw(
+        insertion = NoiseInsertion(self._with_fewer_views(model).with_trend(state.trend))
+        image = insertion.draw(
             self._line_integrals,
             self._statistics,
             photons=photons.astype(np.float32),

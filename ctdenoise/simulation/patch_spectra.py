@@ -122,7 +122,9 @@ def spectra_of(images: HuArray, patches: Patches, grid: PixelGrid) -> Spectra:
         residual = _without_plane(_windows(image[None], side)[0][chosen]) * rings.window
         spectrum = fft.rfft2(residual)
         power = spectrum.real**2 + spectrum.imag**2
-        parts.append(power.reshape(len(power), -1) @ rings.average * np.float32(cell))
+        parts.append(
+            power.reshape(len(power), len(rings.average)) @ rings.average * np.float32(cell)
+        )
     return Spectra(np.concatenate(parts), rings.frequency_per_mm, rings.modes)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import GaussianKernelSettings
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
@@ -23,7 +24,8 @@ from ctdenoise.simulation.low_dose import simulate_doses, simulate_low_dose
 from tests.builders import water_disc
 
 SCANNER = ScannerSettings(distances="setting", channels=97, channel_pitch_mm=3.0, views_per_turn=96)
-QUARTER = SimulateSettings(dose=0.25, photons=2e4, scanner=SCANNER)
+KERNEL = GaussianKernelSettings()
+QUARTER = SimulateSettings(dose=0.25, photons=2e4, scanner=SCANNER, kernel=KERNEL)
 
 
 def rng(seed: int = 1) -> np.random.Generator:
