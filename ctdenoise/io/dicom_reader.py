@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,7 @@ class DicomReader:
             raise StudyError("the series has no known geometry.", where=self._folder)
         self._headers = found.headers
         self._kept: tuple[Path, Dataset] | None = None
+        self._quiet = ExitStack()  # for all of a run: its threads must not change what it settled
         self.geometry = found.geometry
         self.acquisition = found.acquisition
         self.source = found.source
@@ -107,6 +109,7 @@ class DicomReader:
         )
 
     def __enter__(self) -> Self:
+        self._quiet.enter_context(quiet_pydicom())
         return self
 
     def __exit__(
@@ -116,6 +119,7 @@ class DicomReader:
         trace: TracebackType | None,
     ) -> None:
         self._kept = None
+        self._quiet.close()
 
     def _stored_slices(self, path: Path, headers: list[SliceHeader]) -> Iterator[StoredArray]:
         """Allocated words of the wanted slices of one file."""

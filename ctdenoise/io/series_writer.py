@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from ctdenoise.core.arrays import LabelArray
+from ctdenoise.core.pair import Exposure
+from ctdenoise.core.provenance import Step
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.dicom_original import NewSeriesWriter
 from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, DerivedWriter, free_series_numbers
-from ctdenoise.io.growing import Mark
+from ctdenoise.io.growing import Growing, Mark
 
 
 class SeriesWriter:
@@ -100,6 +105,68 @@ class SeriesWriter:
                 self._checksum.update(path.read_bytes())
             else:
                 path.unlink()
+
+
+class TwinSeriesWriter:
+    """Writes several series of one source side by side, block by block.
+
+    Args:
+        folders: An existing folder for each series.
+        scans: What each will hold: the source, and what was done to it.
+        numbers: SeriesNumber of each.
+        posix_s: When the run began, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        scans: Sequence[Scan],
+        numbers: Sequence[int],
+        *,
+        posix_s: int,
+    ) -> None:
+        self._series = [
+            SeriesWriter(scan, folder, series_number=number, posix_s=posix_s)
+            for folder, scan, number in zip(folders, scans, numbers, strict=True)
+        ]
+
+    @property
+    def parts(self) -> tuple[Growing, ...]:
+        """Every series, for the journal."""
+        return tuple(self._series)
+
+    def write(
+        self, full: CTVolume, low: Sequence[CTVolume], labels: LabelArray | None = None
+    ) -> None:
+        """Append a block of slices.
+
+        Args:
+            full: The next slices of the source, which lie in files already.
+            low: The same slices of each series.
+            labels: Not written.
+        """
+        del full, labels
+        for writer, volume in zip(self._series, low, strict=True):
+            writer.write(volume)
+
+    def finish(
+        self,
+        twins: Sequence[tuple[Exposure, tuple[Step, ...]]],
+        label_names: Mapping[int, str] | None = None,
+    ) -> None:
+        """Nothing is left to write: every instance says how it was made."""
+        del twins, label_names
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return
 
 
 def series_numbers(scans: Sequence[Scan]) -> tuple[int, ...]:

@@ -36,8 +36,18 @@ def require_free_folder(out: Path) -> None:
         )
 
 
+def stage_of_killed_run(out: Path) -> Path | None:
+    """The staged folder that a killed run left for this output; the newest of several.
+
+    Args:
+        out: The folder that the run was to make.
+    """
+    left = _leftovers(out.absolute())
+    return max(left, key=lambda path: path.stat().st_mtime) if left else None
+
+
 @contextmanager
-def staged_folder(out: Path) -> Iterator[Path]:
+def staged_folder(out: Path, *, adopted: Path | None = None) -> Iterator[Path]:
     """A folder to write into that becomes `out` when the block ends well, and vanishes otherwise.
 
     It lies beside `out`, so that the last step is one rename. Leftovers of runs that were killed
@@ -45,6 +55,7 @@ def staged_folder(out: Path) -> Iterator[Path]:
 
     Args:
         out: The folder to be made; its parents are made too.
+        adopted: What a killed run left, to go on with; see `stage_of_killed_run`.
 
     Yields:
         The folder to write into.
@@ -57,10 +68,13 @@ def staged_folder(out: Path) -> Iterator[Path]:
     with _as_output_error(out):
         out = out.absolute()
         made = _make_parents(out.parent)
-        _remove_leftovers(out)
         stage = out.parent / f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{out.name}"
+        if adopted is not None:
+            adopted.rename(stage)
+        for leftover in _leftovers(out):
+            shutil.rmtree(leftover, ignore_errors=True)
         try:
-            stage.mkdir()
+            stage.mkdir(exist_ok=adopted is not None)
             yield stage
             _sync(stage)
             with suppress(FileNotFoundError):
@@ -131,11 +145,17 @@ def _make_parents(folder: Path) -> list[Path]:
     return new
 
 
-def _remove_leftovers(out: Path) -> None:
-    for entry in out.parent.glob(f"{_MARK}*-{out.name}"):
-        owner = entry.name.removeprefix(_MARK).partition("-")[0]
-        if owner.isdigit() and not _is_running(int(owner)):
-            shutil.rmtree(entry, ignore_errors=True)
+def _leftovers(out: Path) -> list[Path]:
+    """Staged folders of this output whose run is no more."""
+    if not out.parent.is_dir():
+        return []
+    found = []
+    for entry in out.parent.iterdir():
+        owner, _, rest = entry.name.removeprefix(_MARK).partition("-")
+        ours = entry.name.startswith(_MARK) and rest.partition("-")[2] == out.name
+        if ours and owner.isdigit() and not _is_running(int(owner)):
+            found.append(entry)
+    return found
 
 
 def _is_running(process: int) -> bool:

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ctdenoise import __version__
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.load import write_settings
-from ctdenoise.core.pair import Exposure, Pair
+from ctdenoise.core.pair import Exposure
 from ctdenoise.core.progress import SILENT, Progress
-from ctdenoise.core.randomness import stream
-from ctdenoise.core.volume import CTVolume
-from ctdenoise.io.nifti_labels import read_labels
-from ctdenoise.io.pair_writer import write_pairs
-from ctdenoise.io.read import read_volume
+from ctdenoise.core.provenance import JsonValue, digest
+from ctdenoise.core.randomness import draw_seed, stream
+from ctdenoise.core.scan import with_steps
+from ctdenoise.errors import UsageError
+from ctdenoise.io.growing import JOURNAL_FILE, Journal, read_journal
+from ctdenoise.io.nifti_labels import LabelReader
+from ctdenoise.io.pair_writer import PairWriter, low_names
+from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.runfile import Run, write_run
-from ctdenoise.io.staging import require_free_folder, staged_folder
-from ctdenoise.io.write import check_writable, write_series
-from ctdenoise.simulation.low_dose import simulate_doses
+from ctdenoise.io.series_writer import TwinSeriesWriter, series_numbers
+from ctdenoise.io.staging import require_free_folder, stage_of_killed_run, staged_folder
+from ctdenoise.io.study import FoundSeries
+from ctdenoise.io.write import check_writable
+from ctdenoise.simulation.calibration import sample_indices
+from ctdenoise.simulation.low_dose import Plan, plan_simulation
+from ctdenoise.tasks.simulate_stream import Sources, TwinStream, TwinWriter
 
 COMMAND = "simulate"
 
 DICOM_FOLDER = "dicom"
 """Folder of a single simulated series inside the output folder."""
+
+FileFormat = Literal["pair", "dicom"]
+"""What is written: a folder of training pairs, or simulated series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class SimulateReport:
         seconds: Wall-clock time of the whole.
         slices_per_second: Twin slices made in a second, without reading and writing.
         is_degraded: Whether the twin is the general degradation model's, of no dose.
+        resumed: Slices that a killed run had finished.
     """
 
     out: Path
@@ -47,23 +60,25 @@ class SimulateReport:
     seconds: float
     slices_per_second: float
     is_degraded: bool = False
+    resumed: int = 0
 
 
 def run(  # noqa: PLR0913 - one argument for each word of the command line
-    study: Path,
+    study: Path | FoundSeries,
     settings: SimulateSettings,
     *,
     out: Path,
     series: str | None = None,
     labels: Path | None = None,
-    file_format: Literal["pair", "dicom"] = "pair",
+    file_format: FileFormat = "pair",
     seed: int = 0,
+    resume: bool = False,
     progress: Progress = SILENT,
 ) -> SimulateReport:
-    """Read a series, simulate every dose of the settings and write the twins.
+    """Read a series, simulate every dose of the settings and write the twins, block by block.
 
     Args:
-        study: Folder or file with the series.
+        study: Folder or file with the series, or the series itself.
         settings: What to simulate.
         out: Folder to make: a folder of training pairs, or a simulated DICOM series (one
             subfolder for each dose where there are several); with settings.yaml and run.json.
@@ -71,77 +86,179 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         labels: A segmentation on the same grid (NIfTI), kept with the pairs.
         file_format: What to write.
         seed: Same series, settings and seed: same voxels.
+        resume: Go on where a killed run ended, if one left something.
         progress: Who is told.
 
     Raises:
         OutputExistsError: If `out` is taken.
+        UsageError: If the run to go on with was started with something else.
         StudyError: If the series or the labels cannot be read.
         GeometryError: If the labels lie on another grid.
         SimulationError: If the series is no axial CT in Hounsfield units.
     """
     start = time.perf_counter()
     require_free_folder(out)
-    volume = read_volume(study, series=series)
-    if file_format == "dicom":
-        check_writable(volume, "dicom")
-    label_map = None if labels is None else read_labels(labels, volume.geometry)
-    read = time.perf_counter()
-    pairs = simulate_doses(volume, settings, stream(seed, COMMAND), progress=progress)
-    if label_map is not None:
-        pairs = tuple(replace(pair, labels=label_map) for pair in pairs)
-    simulated = time.perf_counter()
-    with staged_folder(out) as stage:
-        if file_format == "pair":
-            write_pairs(stage, pairs)
-        else:
-            _write_dicom(stage, pairs)
+    with ExitStack() as opened:
+        reader = opened.enter_context(open_series(study, series=series))
+        if file_format == "dicom":
+            check_writable(reader, "dicom")
+        label_reader = None
+        if labels is not None:
+            label_reader = opened.enter_context(LabelReader(labels, reader.geometry))
+        sample = reader.read(sample_indices(reader.geometry))
+        found = time.perf_counter()
+        plan = plan_simulation(
+            sample,
+            settings,
+            draw_seed(stream(seed, COMMAND)),
+            geometry=reader.geometry,
+            acquisition=reader.acquisition,
+        )
+        planned = time.perf_counter()
+        identity = _identity(reader, plan, labels, file_format)
+        killed = stage_of_killed_run(out) if resume else None
+        journal = None if killed is None else _journal_of(killed, identity, out)
+        stage = opened.enter_context(
+            staged_folder(out, adopted=None if journal is None else killed)
+        )
+        journal = _journal_in(stage, journal, identity, reader, plan)
+        resumed = journal.blocks[-1][0] if journal.blocks else 0
+        sources = Sources(reader, sample, label_reader)
+        with _writer(stage, file_format, sources, plan, journal.facts) as writer:
+            twins = TwinStream(sources, plan, stage, writer, journal)
+            exposures = twins.run(progress)
+        busy = twins.busy.seconds
         write_settings(stage, settings)
-        written = time.perf_counter()
-        timings = {"read": read - start, "simulate": simulated - read, "write": written - simulated}
-        write_run(stage, _record(volume, settings, pairs, seed, timings))
+        timings = {
+            "find": found - start,
+            "calibrate": planned - found,
+            **busy,
+            "wall": time.perf_counter() - start,
+        }
+        write_run(stage, _record(reader, plan, exposures, seed, timings))
+    slices = reader.shape[0]
     return SimulateReport(
         out=out,
-        slices=volume.shape[0],
-        exposures=tuple(pair.exposure for pair in pairs),
+        slices=slices,
+        exposures=exposures,
         seconds=time.perf_counter() - start,
-        slices_per_second=volume.shape[0] * len(pairs) / (simulated - read),
+        slices_per_second=(slices - resumed) * len(exposures) / max(busy["simulate"], 1e-9),
         is_degraded=settings.mode == "degradation",
+        resumed=resumed,
     )
 
 
-def _write_dicom(stage: Path, pairs: Sequence[Pair]) -> None:
-    for pair in pairs:
-        name = f"dose_{pair.exposure.dose_fraction:g}"
-        write_series(pair.low, stage / (name if len(pairs) > 1 else DICOM_FOLDER))
+def _writer(
+    stage: Path,
+    file_format: FileFormat,
+    sources: Sources,
+    plan: Plan,
+    facts: Mapping[str, JsonValue],
+) -> TwinWriter:
+    reader = sources.series
+    if file_format == "pair":
+        return PairWriter(stage, reader, plan.doses, has_labels=sources.labels is not None)
+    folders = [stage / name for name in _series_folders(plan.doses)]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    numbers, began = facts["series_numbers"], facts["began"]
+    if not isinstance(numbers, list | tuple) or not isinstance(began, int):
+        raise TypeError("the journal was made by another program")
+    scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
+    return TwinSeriesWriter(folders, scans, [int(str(n)) for n in numbers], posix_s=began)
+
+
+def _series_folders(doses: Sequence[float]) -> list[str]:
+    if len(doses) == 1:
+        return [DICOM_FOLDER]
+    return [name.replace("low_", "dose_") for name in low_names(doses)]
+
+
+def _identity(
+    reader: SeriesReader, plan: Plan, labels: Path | None, file_format: FileFormat
+) -> dict[str, JsonValue]:
+    """What decides every byte of the result, as short digests."""
+    files = [(i.path.stat(), i.frame) for i in (reader.source.instances if reader.source else ())]
+    geometry = reader.geometry
+    return {
+        "version": __version__,
+        "format": file_format,
+        "settings": digest(plan.settings.as_json()),
+        "seed": plan.seed,
+        "study": digest(
+            [
+                [[stat.st_size, stat.st_mtime_ns, frame] for stat, frame in files],
+                [list(geometry.shape), geometry.positions_mm.ravel().tolist()],
+            ]
+        ),
+        "labels": None if labels is None else digest([labels.stat().st_mtime_ns]),
+        "calibration": digest([plan.step(index).as_json() for index in range(len(plan.doses))]),
+    }
+
+
+def _journal_of(killed: Path, identity: Mapping[str, JsonValue], out: Path) -> Journal | None:
+    """The journal of a killed run; None where it did not come far enough to leave one."""
+    journal = read_journal(killed)
+    if journal is None:
+        return None
+    other = [name for name in identity if journal.identity.get(name) != identity[name]]
+    if other:
+        raise UsageError(
+            f"the run to resume was started with another {' and another '.join(other[:2])}.",
+            where=out,
+            fix="Run the same command as before, or leave out --resume to begin anew; what is "
+            "unfinished is removed then.",
+        )
+    return journal
+
+
+def _journal_in(
+    stage: Path,
+    old: Journal | None,
+    identity: Mapping[str, JsonValue],
+    reader: SeriesReader,
+    plan: Plan,
+) -> Journal:
+    path = stage / JOURNAL_FILE
+    if old is not None:
+        return Journal(path, old.identity, old.facts, old.blocks)
+    scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
+    facts: dict[str, JsonValue] = {
+        "began": int(time.time()),
+        "series_numbers": list(series_numbers(scans)),
+    }
+    journal = Journal(path, identity, facts)
+    journal.begin()
+    return journal
 
 
 def _record(
-    volume: CTVolume,
-    settings: SimulateSettings,
-    pairs: Sequence[Pair],
+    reader: SeriesReader,
+    plan: Plan,
+    exposures: Sequence[Exposure],
     seed: int,
     timings: dict[str, float],
 ) -> Run:
     return Run(
         command=COMMAND,
-        settings=settings.as_json(),
+        settings=plan.settings.as_json(),
         seed=seed,
         inputs={
-            "shape": list(volume.shape),
-            "pixel_spacing_mm": list(volume.geometry.pixel_spacing_mm),
-            "patient_key": "" if volume.source is None else volume.source.patient_key,
+            "shape": list(reader.shape),
+            "pixel_spacing_mm": list(reader.geometry.pixel_spacing_mm),
+            "patient_key": "" if reader.source is None else reader.source.patient_key,
         },
         results={
             "twins": [
                 {
-                    "dose_fraction": pair.exposure.dose_fraction,
-                    "photons": pair.exposure.photons,
-                    "calibrated_by": pair.exposure.calibrated_by,
-                    "full_noise_hu": pair.exposure.full_noise_hu,
-                    "low_noise_hu": pair.exposure.low_noise_hu,
-                    "step": pair.low.history[-1].as_json(),
+                    "dose_fraction": exposure.dose_fraction,
+                    "photons": exposure.photons,
+                    "calibrated_by": exposure.calibrated_by,
+                    "full_noise_hu": exposure.full_noise_hu,
+                    "low_noise_hu": exposure.low_noise_hu,
+                    "step": plan.step(index).as_json(),
                 }
-                for pair in pairs
+                for index, exposure in enumerate(exposures)
             ]
         },
         timings_s=timings,
