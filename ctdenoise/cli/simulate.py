@@ -30,6 +30,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     labels: Path | None = None,
     file_format: Annotated[Literal["pair", "dicom"], Parameter(name="--format")] = "pair",
     seed: Seed = 0,
+    resume: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Make low-dose twins of a normal-dose study.
 
@@ -53,6 +54,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
         file_format: `pair` writes NIfTI pairs to train on; `dicom` writes a derived series that is
             labelled as simulated.
         seed: Same seed, same noise.
+        resume: Go on where the same command ended when it was killed; begin where none was.
     """
     from ctdenoise.cli import console
     from ctdenoise.cli.simulate_options import settings_changes
@@ -72,6 +74,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
             labels=labels,
             file_format=file_format,
             seed=seed,
+            resume=resume,
             progress=progress,
         )
     _show(report)
@@ -95,10 +98,14 @@ def _show(report: SimulateReport) -> None:
         (
             *facts,
             ("speed", number(report.slices_per_second, "slices/s")),
-            ("time", f"{report.seconds:.1f} s"),
+            ("time", f"{report.seconds:.1f} s{_resumed(report)}"),
             ("written to", str(report.out)),
         ),
     )
+
+
+def _resumed(report: SimulateReport) -> str:
+    return f", after {report.resumed} slices before" if report.resumed else ""
 
 
 def _from_to(full_hu: float | None, low_hu: float | None) -> str:

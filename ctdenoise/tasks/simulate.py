@@ -122,7 +122,6 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             staged_folder(out, adopted=None if journal is None else killed)
         )
         journal = _journal_in(stage, journal, identity, reader, plan)
-        resumed = journal.blocks[-1][0] if journal.blocks else 0
         sources = Sources(reader, sample, label_reader)
         with _writer(stage, file_format, sources, plan, journal.facts) as writer:
             twins = TwinStream(sources, plan, stage, writer, journal)
@@ -142,9 +141,9 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         slices=slices,
         exposures=exposures,
         seconds=time.perf_counter() - start,
-        slices_per_second=(slices - resumed) * len(exposures) / max(busy["simulate"], 1e-9),
+        slices_per_second=(slices - twins.resumed) * len(exposures) / max(busy["simulate"], 1e-9),
         is_degraded=settings.mode == "degradation",
-        resumed=resumed,
+        resumed=twins.resumed,
     )
 
 

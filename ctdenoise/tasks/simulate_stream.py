@@ -130,6 +130,8 @@ class TwinStream:
         self._paths = [stage / SAMPLE_FILE.format(index) for index in range(len(plan.doses))]
         self._sample = frozenset(sample_indices(sources.series.geometry))
         self.busy = Busy()
+        self.resumed = 0
+        """Slices that a killed run had finished."""
 
     def run(self, progress: Progress) -> tuple[Exposure, ...]:
         """Read, simulate and write everything that is not finished yet.
@@ -143,8 +145,8 @@ class TwinStream:
         samples = [GrowingFile(path) for path in self._paths]
         try:
             parts = [*self._writer.parts, *samples]
-            first = self._journal.restore(parts)
-            self._stream(first, samples, parts, progress)
+            self.resumed = self._journal.restore(parts)
+            self._stream(self.resumed, samples, parts, progress)
         finally:
             for sample in samples:
                 sample.close()

@@ -39,10 +39,13 @@ def test_a_stopped_inference_leaves_nothing(larger_study, tmp_path, with_signal)
     assert files_below(tmp_path) == []
 
 
-def test_a_stopped_simulation_leaves_nothing(larger_study, tmp_path):
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("file_format", ["pair", "dicom"])
+def test_a_stopped_simulation_leaves_nothing(larger_study, tmp_path, file_format, with_signal):
     outcome = stopped(
-        *("simulate", larger_study, "--out", tmp_path / "out", "--format", "dicom"),
+        *("simulate", larger_study, "--out", tmp_path / "out", "--format", file_format),
         when=something_is_being_written(tmp_path),
+        with_signal=with_signal,
     )
     assert outcome.code == STOPPED, outcome
     assert files_below(tmp_path) == []
