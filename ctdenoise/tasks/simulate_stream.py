@@ -87,11 +87,13 @@ class _Block:
     Args:
         first: Index of the first of them.
         volume: The slices.
+        ahead: The slices after them that share noise with the last ones; None where none does.
         labels: Their segmentation, if there is one.
     """
 
     first: int
     volume: CTVolume
+    ahead: CTVolume | None
     labels: LabelArray | None
 
 
@@ -176,7 +178,10 @@ class TwinStream:
                     self._journal.add(done, parts)
                 advance(item[0].volume.shape[0])
 
-            with read_ahead(self._blocks(first)) as read, write_behind(write) as hand_over:
+            with (
+                read_ahead(self._blocks(first, simulator.slices_ahead)) as read,
+                write_behind(write) as hand_over,
+            ):
                 self._simulate(simulator, read, hand_over)
 
     def _simulate(
@@ -187,17 +192,20 @@ class TwinStream:
     ) -> None:
         for block in read:
             with self.busy.at("simulate"):
-                twins = simulator.twins(block.volume, first=block.first)
+                twins = simulator.twins(block.volume, first=block.first, ahead=block.ahead)
             hand_over((block, twins))
 
-    def _blocks(self, first: int) -> Iterator[_Block]:
+    def _blocks(self, first: int, reach: int) -> Iterator[_Block]:
+        """Everything from a slice on, in blocks that know `reach` slices after them."""
         series, labels = self._sources.series, self._sources.labels
-        slices = series.geometry.slices - first
-        for part in blocks(slices, self._plan.settings.slices_per_batch):
+        slices = series.geometry.slices
+        for part in blocks(slices - first, self._plan.settings.slices_per_batch):
             which = slice(first + part.start, first + part.stop)
+            following = range(which.stop, min(which.stop + reach, slices))
             with self.busy.at("read"):
+                ahead = series.read(following) if following else None
                 marks = None if labels is None else labels.read(which)
-                block = _Block(which.start, series.read(which), marks)
+                block = _Block(which.start, series.read(which), ahead, marks)
             yield block
 
     def _write(
