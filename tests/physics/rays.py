@@ -49,7 +49,14 @@ def ray_noise(statistics: NoiseStatistics, counts: float, name: str = "ray") -> 
 
 
 def expected_log_change(counts: float, electronic_noise: float, floor: float = 1.0) -> float:
-    """Mean of -ln(max(Poisson + Gaussian, floor) / counts), summed over the distribution.
+    """Mean of -ln(max(Poisson + Gaussian, floor) / counts)."""
+    return log_change_moments(counts, electronic_noise, floor)[0]
+
+
+def log_change_moments(
+    counts: float, electronic_noise: float, floor: float = 1.0
+) -> tuple[float, float]:
+    """Mean and variance of -ln(max(Poisson + Gaussian, floor) / counts), by summing.
 
     Args:
         counts: Mean of the Poisson part.
@@ -58,12 +65,13 @@ def expected_log_change(counts: float, electronic_noise: float, floor: float = 1
     """
     reach = 12 * np.sqrt(counts) + 30
     k = np.arange(max(0, int(counts - reach)), int(counts + reach) + 1)
-    weight = stats.poisson.pmf(k, counts)
     z = np.linspace(-8, 8, 8001)
-    density = np.exp(-(z**2) / 2)
+    weight = stats.poisson.pmf(k, counts)[:, None] * np.exp(-(z**2) / 2)[None]
+    weight /= weight.sum()
     readings = k[:, None] + electronic_noise * z[None]
     change = -np.log(np.maximum(readings, floor) / counts)
-    return float((weight[:, None] * density[None] * change).sum() / density.sum() / weight.sum())
+    mean = float((weight * change).sum())
+    return mean, float((weight * (change - mean) ** 2).sum())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctdenoise.simulation.noise import NoiseStatistics, added_noise, native_noise
-from tests.physics.rays import Array, expected_log_change, ray_noise
+from tests.physics.rays import Array, expected_log_change, log_change_moments, ray_noise
 
 FLOOR = 1.0
 ELECTRONIC = 5.5
@@ -53,8 +53,37 @@ def test_added_noise_of_few_counts_has_the_mean_of_the_exact_distribution(counts
     assert noise.mean() == pytest.approx(expected, abs=MEAN_TOLERANCE + 4 * error)
 
 
+def variance_error(noise: Array) -> float:
+    """Relative standard error of the variance, from the fourth moment."""
+    squares = (noise - noise.mean()) ** 2
+    return float(squares.std() / squares.mean() / np.sqrt(noise.size))
+
+
+@pytest.mark.parametrize("counts", [1.0, 4.0, 10.0, 50.0, 300.0])
+def test_all_the_noise_of_few_counts_has_the_variance_of_the_exact_distribution(counts):
+    noise = ray_noise(native(1.0, ELECTRONIC), counts)
+    expected = log_change_moments(counts, ELECTRONIC, FLOOR)[1]
+    assert noise.var() == pytest.approx(expected, rel=0.002 + 4 * variance_error(noise))
+
+
+@pytest.mark.parametrize("dose", [0.5, 0.25, 0.1])
+@pytest.mark.parametrize(("counts", "tolerance"), [(20.0, 0.08), (50.0, 0.03), (110.0, 0.03)])
+def test_own_and_added_noise_of_few_counts_have_the_exact_variance_together(
+    counts, tolerance, dose
+):
+    """Not below twenty: the noise that the scan has is not known, and the draw keeps the mean.
+
+    The logarithm of a few counts is not straight, so noise beside that of the scan adds up to less
+    and, where the floor cuts, to more than a scan of the low dose has.
+    """
+    noise = ray_noise(added(dose, ELECTRONIC), counts / dose)
+    own = log_change_moments(counts / dose, ELECTRONIC, FLOOR)[1]
+    expected = log_change_moments(counts, ELECTRONIC, FLOOR)[1]
+    assert noise.var() + own == pytest.approx(expected, rel=tolerance)
+
+
 @pytest.mark.parametrize("counts", [10.0, 30.0, 200.0])
-def test_the_same_holds_without_electronic_noise_from_ten_counts_on(counts):
+def test_the_mean_is_exact_without_electronic_noise_from_ten_counts_on(counts):
     noise = ray_noise(added(0.25, 0.0), counts / 0.25)
     expected = expected_log_change(counts, 0.0, FLOOR) - expected_log_change(counts / 0.25, 0.0)
     assert noise.mean() == pytest.approx(expected, abs=MEAN_TOLERANCE + 4 * standard_error(noise))
