@@ -181,6 +181,29 @@ def test_heavier_metal_starves_the_rays_behind_it():
     assert usual * 1.5 < spread[0] < spread[1]
 
 
+def test_noise_streaks_of_metal_are_those_of_counted_photons():
+    volume, _ = rods()
+    slices = 32
+    many = replace(
+        volume,
+        hu=np.repeat(volume.hu, slices, axis=0),
+        geometry=ellipse((90, 60), slices=slices).geometry,
+    )
+    common = {"source_noise": "none", "artefacts": {"metal": {"enabled": True}}, "dose": 0.25}
+    inserted = noise_of(many, 1, **common)
+    counted = noise_of(many, 2, mode="reconstruction", **common)
+    for rows in (slice(46, 50), slice(26, 34)):  # between the rods, and in front of them
+        spread, error = [], []
+        for noise in (inserted, counted):
+            part = noise[:, rows, 40:56]
+            each = ((part - part.mean(axis=0)) ** 2).mean(axis=(1, 2))
+            spread.append(each.mean())
+            error.append(each.std(ddof=1) / np.sqrt(slices) / each.mean())
+        tolerance = 0.04 + 4 * np.hypot(*error)
+        assert tolerance < 0.6
+        assert spread[0] / spread[1] == pytest.approx(1, abs=tolerance)
+
+
 def polar(image: Array, radii: Array) -> Array:
     """An image on circles around its centre, [radius, angle]."""
     angle = np.linspace(0, 2 * np.pi, 360, endpoint=False)
