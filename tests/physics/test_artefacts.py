@@ -24,6 +24,7 @@ from ctdenoise.simulation.metal import (
     harden,
     hardening_table,
     spectrum_of,
+    without_linear_part,
 )
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.vectors import LANES, aligned_zeros
@@ -159,6 +160,19 @@ def test_metal_draws_a_dark_band_between_two_rods_and_keeps_its_own_value(materi
     assert between < -100
     assert abs(above) < 0.2 * abs(between)
     assert not change[metal].any()
+
+
+def test_what_is_proportional_to_the_metal_is_no_artefact():
+    rng = np.random.default_rng(0)
+    metal_mm = rng.uniform(0, 20, (8, 5, LANES)).astype(np.float32)
+    per_mm = np.linspace(0.1, 0.5, LANES, dtype=np.float32)  # of each slice
+    bend = (0.001 * metal_mm**2).astype(np.float32)
+    straight = without_linear_part(per_mm * metal_mm, metal_mm.copy())
+    assert np.abs(straight).max() < 1e-5
+    left = without_linear_part(per_mm * metal_mm - bend, metal_mm.copy())
+    # The remainder has no part along the length of metal, in any slice.
+    assert (left * metal_mm).sum(axis=(0, 1)) == pytest.approx(0, abs=1e-2)
+    assert np.abs(left).max() > 0.01
 
 
 def test_metal_settings_leave_water_alone():
