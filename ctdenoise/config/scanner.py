@@ -34,8 +34,8 @@ class ScannerSettings(Settings):
     """Detector samples per channel width: 2 for scanners whose flying focal spot or quarter offset
     doubles the sampling; `auto` takes 2 where the kernel passes more than a channel can sample."""
     bowtie: Literal["auto", "none", "head", "body"] = "auto"
-    """Filter that thins the beam towards the edge of the fan; `auto`: `head` for heads, otherwise
-    `body`; none where the scan counts as noise-free."""
+    """Filter that thins the beam towards the edge of the fan; `auto`: as the header says, else
+    `head` for heads and `body` otherwise; none where the scan counts as noise-free."""
     angular_modulation: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
     """Tube current as this power of the attenuation of the view, mean kept: 0 constant, 0.5 as
     scanners do; `auto`: 0.5 where the header says that the current was modulated, otherwise 0."""

@@ -349,7 +349,9 @@ def acquisition_of(slices: Sequence[SliceHeader], geometry: Geometry | None) -> 
         exposure_mas=tuple(e for e in exposures if e) if all(exposures) else (),
         slice_thickness_mm=number("SliceThickness") or None,
         convolution_kernel=text("ConvolutionKernel"),
-        distance_source_to_patient_mm=number("DistanceSourceToPatient") or None,
+        distance_source_to_patient_mm=number("DistanceSourceToPatient")
+        or number("DistanceSourceToDataCollectionCenter")
+        or None,
         distance_source_to_detector_mm=number("DistanceSourceToDetector") or None,
         reconstruction_diameter_mm=number("ReconstructionDiameter") or None,
         reconstruction_centre_offset_mm=_isocentre_offset_mm(first, geometry),

@@ -39,6 +39,7 @@ _FIELD_GROUPS = {
     "FilterType": "CTXRayDetailsSequence",
     "DataCollectionCenterPatient": "CTPositionSequence",
     "DistanceSourceToDetector": "CTGeometrySequence",
+    "DistanceSourceToDataCollectionCenter": "CTGeometrySequence",
 }
 """Where multi-frame objects keep what classic headers hold at the top (PS3.3 C.7.6.16)."""
 
@@ -341,6 +342,7 @@ _FACT_NUMBERS = {
     "SliceThickness": 1,
     "DistanceSourceToPatient": 1,
     "DistanceSourceToDetector": 1,
+    "DistanceSourceToDataCollectionCenter": 1,
     "ReconstructionDiameter": 1,
     "DataCollectionCenterPatient": 3,
     "CTDIvol": 1,

@@ -39,6 +39,24 @@ def test_frames_in_any_order_are_read_where_they_lie(
     assert frames == [order.index(index) for index in range(4)]
 
 
+def test_facts_of_the_scan_are_read_from_the_functional_groups(tmp_path: Path) -> None:
+    dataset = multi_frame(marked_volume(slices=3), sop_class=EnhancedCTImageStorage)
+    exposure, geometry, details = Dataset(), Dataset(), Dataset()
+    exposure.ExposureModulationType = "ANGULAR"
+    geometry.DistanceSourceToDetector = 1040.0
+    geometry.DistanceSourceToDataCollectionCenter = 570.0
+    details.FilterType = "HEAD FILTER"
+    (shared,) = dataset.SharedFunctionalGroupsSequence
+    shared.CTExposureSequence, shared.CTGeometrySequence = [exposure], [geometry]
+    shared.CTXRayDetailsSequence = [details]
+    (tmp_path / "a").write_bytes(as_bytes(dataset))
+    acquisition = read_volume(tmp_path).acquisition
+    assert acquisition.exposure_modulation_type == "ANGULAR"
+    assert acquisition.filter_type == "HEAD FILTER"
+    assert acquisition.distance_source_to_patient_mm == 570.0
+    assert acquisition.distance_source_to_detector_mm == 1040.0
+
+
 def test_each_frame_has_its_own_rescale(tmp_path: Path) -> None:
     volume = marked_volume(slices=3)
     dataset = multi_frame(volume)
