@@ -7,10 +7,18 @@ import pytest
 
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
+from ctdenoise.simulation.insertion import COARSE_CHANNELS, COARSE_VIEWS, NoiseInsertion
+from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.projection import JosephProjector
 from ctdenoise.simulation.scanner import PixelGrid
 from ctdenoise.simulation.vectors import LANES, aligned_zeros
-from tests.physics.fan_scan import ellipse, ellipse_integrals, small_fan
+from tests.physics.fan_scan import (
+    MU_WATER,
+    ellipse,
+    ellipse_integrals,
+    settings,
+    small_fan,
+)
 
 
 def lanes_of(image: np.ndarray) -> np.ndarray:
@@ -37,6 +45,20 @@ def test_disc_chords_are_two_times_the_root_of_r2_minus_s2():
     # for one ray of 42 mm or more, ten times less on average over thousands.
     assert abs(error.mean()) < 1e-3
     assert np.sqrt((error**2).mean()) < 1e-2
+
+
+def test_the_line_integrals_that_set_the_variances_are_those_of_water():
+    radius = 70.0
+    volume = ellipse((radius, radius), slices=1)
+    insertion = NoiseInsertion(ScanModel.of(volume.geometry, volume.acquisition, settings()))
+    fan = small_fan().coarse(views=COARSE_VIEWS, channels=COARSE_CHANNELS)
+    line_integrals = insertion.project(volume.hu)[:, :, 0]
+    s = fan.distance_mm * np.sin(fan.fan_angles)
+    chords = 2 * np.sqrt(np.maximum(radius**2 - s**2, 0))
+    exact = np.broadcast_to(MU_WATER * chords, line_integrals.shape)
+    inside = interior(exact)
+    ratio = line_integrals[inside].mean() / exact[inside].mean()
+    assert ratio == pytest.approx(1, abs=1e-3)  # as above
 
 
 def test_off_centre_ellipse_on_oblong_pixels_with_a_shifted_isocentre():
