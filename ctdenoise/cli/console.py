@@ -123,6 +123,21 @@ def show_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
     STDOUT.print(table)
 
 
+def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of words on stdout.
+
+    Args:
+        heads: Name of each column.
+        rows: A word for each column.
+    """
+    table = Table(box=TABLE_BOX, pad_edge=False, show_edge=False)
+    for head in heads:
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*row)
+    print_wide(table)
+
+
 def number(value: float | None, unit: str = "", *, digits: int = 1) -> str:
     """A figure with its unit; empty where unknown."""
     if value is None:

@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from ctdenoise.cli.options import Config, Out, Overrides, Seed, Series
 
 if TYPE_CHECKING:
+    from ctdenoise.config.dose import SimulateSettings
     from ctdenoise.tasks.simulate import SimulateReport
 
 
 def simulate(  # noqa: PLR0913 - each argument is an option of the command
     study: Path,
     /,
-    *,
+    *more: Path,
     out: Out,
     dose: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
@@ -31,6 +32,8 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     file_format: Annotated[Literal["pair", "dicom"], Parameter(name="--format")] = "pair",
     seed: Seed = 0,
     resume: Annotated[bool, Parameter(negative=())] = False,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    workers: int | None = None,
 ) -> None:
     """Make low-dose twins of a normal-dose study.
 
@@ -39,6 +42,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
 
     Args:
         study: Folder with DICOM files, or a NIfTI file.
+        more: More studies, with --all.
         out: Folder for the result; new or empty.
         dose: Dose of the twin: a fraction of the dose of the study such as 0.25 or 25%, an exposure
             such as 50mAs, or a noise level such as 30HU; several make several twins.
@@ -55,6 +59,9 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
             labelled as simulated.
         seed: Same seed, same noise.
         resume: Go on where the same command ended when it was killed; begin where none was.
+        every: Simulate every readable CT series of the studies, each into a folder of its own below
+            --out, with a table of them all. A series that fails does not stop the others.
+        workers: With --all: series worked on at a time; half the cores by default.
     """
     from ctdenoise.cli import console
     from ctdenoise.cli.simulate_options import settings_changes
@@ -65,6 +72,11 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     settings_file = find_settings_file("simulate", config or "default")
     changes = settings_changes(dose=dose, n0=n0, kernel=kernel, mas=mas, overrides=overrides)
     settings = load_settings(SimulateSettings, settings_file, changes)
+    if every:
+        _require_none("--all", ("--series", series), ("--labels", labels))
+        _simulate_all((study, *more), settings, out, file_format, seed, resume, workers)
+        return
+    _require_none("a single series", ("--workers", workers), ("several studies", more or None))
     with console.progress() as progress:
         report = task.run(
             study,
@@ -78,6 +90,60 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
             progress=progress,
         )
     _show(report)
+
+
+def _require_none(of: str, *options: tuple[str, object]) -> None:
+    from ctdenoise.errors import UsageError
+
+    given = [name for name, value in options if value is not None]
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)} cannot be combined with {of}.",
+            fix="--all simulates every series of all studies; --series and --labels are for one.",
+        )
+
+
+def _simulate_all(
+    studies: tuple[Path, ...],
+    settings: SimulateSettings,
+    out: Path,
+    file_format: Literal["pair", "dicom"],
+    seed: int,
+    resume: bool,
+    workers: int | None,
+) -> None:
+    from ctdenoise.cli import console
+    from ctdenoise.errors import SomeStudiesFailed, listed
+    from ctdenoise.tasks import simulate_all as task
+
+    with console.progress() as progress:
+        report = task.run(
+            studies,
+            settings,
+            out=out,
+            file_format=file_format,
+            seed=seed,
+            resume=resume,
+            workers=workers,
+            progress=progress,
+        )
+    console.show_table(
+        ("study", "series", "what", "slices", "became", "folder", "time"),
+        [
+            (
+                *(str(one.study), str(one.number), one.what, str(one.slices), one.status),
+                *(one.folder, f"{one.seconds:.1f} s" if one.seconds else ""),
+            )
+            for one in report.outcomes
+        ],
+    )
+    if report.failed:
+        raise SomeStudiesFailed(
+            f"{len(report.failed)} of {len(report.outcomes)} series were not simulated:\n"
+            + listed([f"study {o.study}, series {o.number}: {o.reason}" for o in report.failed]),
+            where=out,
+            fix="The others are whole. Mend these and run the same command with --resume.",
+        )
 
 
 def _show(report: SimulateReport) -> None:
