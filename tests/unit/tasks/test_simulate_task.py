@@ -7,18 +7,22 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.provenance import Step
+from ctdenoise.core.randomness import stream
 from ctdenoise.errors import OutputExistsError, SimulationError
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.pairs import find_pairs, read_pair
 from ctdenoise.io.read import read_volume
+from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.tasks import simulate
 from tests.builders import water_disc
+from tests.dicom.builders import ct_series, series_files
 
 SETTINGS = SimulateSettings(
     dose=(0.5, 0.25),
@@ -70,6 +74,37 @@ def test_several_doses_become_one_simulated_series_each(study, tmp_path):
     for dose in (0.5, 0.25):
         series = read_volume(out / f"dose_{dose:g}")
         assert series.shape == (4, 64, 64)
+
+
+@pytest.mark.parametrize("kind", ["nifti", "dicom"])
+def test_series_of_several_doses_are_told_apart(study, tmp_path, kind):
+    source = study
+    if kind == "dicom":
+        series_files(tmp_path / "in", ct_series(water_disc(noise_hu=5.0)))
+        source = tmp_path / "in"
+    simulate.run(source, SETTINGS, out=tmp_path / "out", file_format="dicom")
+    first = [
+        pydicom.dcmread(tmp_path / "out" / f"dose_{dose:g}" / "00001.dcm") for dose in (0.5, 0.25)
+    ]
+    assert first[1].SeriesNumber == first[0].SeriesNumber + 1
+    assert first[0].SeriesInstanceUID != first[1].SeriesInstanceUID
+    assert first[0].StudyInstanceUID == first[1].StudyInstanceUID
+    descriptions = [dataset.SeriesDescription for dataset in first]
+    assert "SIMULATED 50 %" in descriptions[0]
+    assert "SIMULATED 25 %" in descriptions[1]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_files_hold_what_is_simulated_in_memory_however_it_is_cut(tmp_path, suffix):
+    path = write_nifti(water_disc(slices=11, noise_hu=5.0), tmp_path / f"scan{suffix}")
+    whole = simulate_doses(read_volume(path), SETTINGS, stream(0, simulate.COMMAND))
+    for size in (3, 16):
+        out = tmp_path / f"pair{size}"
+        simulate.run(path, SETTINGS.replaced(slices_per_batch=size), out=out)
+        for index, expected in enumerate(whole):
+            pair = read_pair(find_pairs([out])[0], index)
+            assert np.array_equal(pair.low.hu, np.rint(expected.low.hu))
+            assert pair.exposure == expected.exposure
 
 
 def test_labels_travel_with_the_pair(study, tmp_path):
