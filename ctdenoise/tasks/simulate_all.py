@@ -15,7 +15,7 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import digest
 from ctdenoise.core.workers import Lost, Service, results_of
-from ctdenoise.errors import CTDenoiseError, StudyError, listed
+from ctdenoise.errors import CTDenoiseError, StudyError, UsageError, listed
 from ctdenoise.io.runfile import RUN_FILE
 from ctdenoise.io.staging import require_free_folder, staged_file
 from ctdenoise.io.study import FoundSeries, find_series
@@ -117,9 +117,12 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         progress: Who is told.
 
     Raises:
+        UsageError: If there is to be no worker.
         OutputExistsError: If `out` is taken and this is no resumed run.
         StudyError: If there is no readable series at all.
     """
+    if workers is not None and workers < 1:
+        raise UsageError(f"{workers} workers cannot do anything.", fix="Give at least 1.")
     if not resume:
         require_free_folder(out)
     cores = os.cpu_count() or 1

@@ -103,10 +103,15 @@ def test_stopped_work_on_many_studies_keeps_only_what_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("--all", "--series", "1"), ("--workers", "2")], ids=["series", "workers"]
+    ("words", "told"),
+    [
+        (("--all", "--series", "1"), "cannot be combined"),
+        (("--workers", "2"), "cannot be combined"),
+        (("--all", "--workers", "0"), "at least 1"),
+    ],
 )
-def test_options_that_contradict_each_other_are_refused(studies, tmp_path, words):
+def test_options_that_make_no_sense_are_refused(studies, tmp_path, words, told):
     outcome = ctdenoise("simulate", studies[1], "--out", tmp_path / "out", *words)
     assert outcome.code == 2
-    assert "cannot be combined" in outcome.stderr
+    assert told in outcome.stderr
     assert not (tmp_path / "out").exists()

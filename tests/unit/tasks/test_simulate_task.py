@@ -15,10 +15,11 @@ from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.randomness import stream
-from ctdenoise.errors import OutputExistsError, SimulationError
+from ctdenoise.errors import OutputExistsError, SimulationError, StudyError
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.pairs import find_pairs, read_pair
 from ctdenoise.io.read import read_volume
+from ctdenoise.simulation.calibration import sample_indices
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.tasks import simulate
 from tests.builders import water_disc
@@ -131,6 +132,20 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(SimulationError):
         simulate.run(tmp_path / "scan.nii", SETTINGS, out=tmp_path / "out")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["scan.nii"]
+
+
+def test_a_slice_that_cannot_be_read_ends_the_run_with_its_own_error(tmp_path):
+    disc = water_disc(slices=40, size=32, radius_mm=25.0)
+    hu = np.array(disc.hu)
+    late = next(z for z in range(30, 40) if z not in sample_indices(disc.geometry))
+    hu[late, 16, 16] = np.nan
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ disc.geometry.affine()
+    nib.save(nib.Nifti1Image(hu.transpose(2, 1, 0), affine), tmp_path / "scan.nii")
+    with pytest.raises(StudyError, match="not finite"):
+        simulate.run(
+            tmp_path / "scan.nii", SETTINGS.replaced(slices_per_batch=4), out=tmp_path / "out"
+        )
+    assert [entry.name for entry in tmp_path.iterdir()] == ["scan.nii"]
 
 
 @pytest.mark.ctdata
