@@ -65,9 +65,9 @@ class SimulateSettings(Settings):
     mode: Literal["insertion", "reconstruction", "image_domain", "degradation"] = "insertion"
     """`insertion`: add the noise that the scan lacks, anatomy untouched. `reconstruction`: project
     the scan, count photons and reconstruct it again, which blurs it: a reference. `image_domain`:
-    draw noise of the right local strength and texture without projections (fast, without streaks of
-    single rays). `degradation`: the general model of `degradations`, which is no CT physics: one
-    twin, whatever the dose."""
+    draw noise of the right local strength and texture in the image (without streaks of single rays;
+    what training on fresh noise uses). `degradation`: the general model of `degradations`, which is
+    no CT physics: one twin, whatever the dose."""
     geometry: Literal["fan", "parallel", "rebinned"] = "fan"
     """`fan`: reconstruct the fan beam as it is. `parallel`: a faster approximation of it, within
     2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do."""

@@ -1,7 +1,7 @@
 """Compiled loops of the image-domain noise: variance by direction, and spectra of noise.
 
-Directions are those of the normals of rays, modulo half a turn. They are sorted into sectors whose
-weights are triangles around the directions ``j pi / sectors``: two neighbours share a ray.
+Directions are those of the normals of rays, modulo half a turn. The variance of rays is sorted into
+sectors around the directions ``j pi / sectors``; noise is interpolated linearly between these.
 """
 
 from __future__ import annotations
@@ -51,21 +51,15 @@ def back_project_variance(
                 channel = min(max(channel, 0.0), channels - 1.001)
                 whole = int(channel)
                 right = channel - whole
-                place = (math.atan2(sine, cosine) + gamma) / math.pi * sectors
-                place -= math.floor(place / sectors) * sectors
-                first = min(int(place), sectors - 1)
-                upper = place - first
+                turned = (math.atan2(sine, cosine) + gamma) / math.pi * sectors + 0.5
+                sector = int(turned - math.floor(turned / sectors) * sectors)
                 weight = 1.0 / (across * across + along * along) ** 2
                 near = float32((1 - right) * weight)
                 far = float32(right * weight)
-                low, high = float32(1 - upper), float32(upper)
                 at = (view * channels + whole) * lanes
-                below = (column * sectors + first) * lanes
-                above = (column * sectors + (first + 1) % sectors) * lanes
+                to = (column * sectors + min(sector, sectors - 1)) * lanes
                 for lane in range(lanes):
-                    value = near * source[at + lane] + far * source[at + lanes + lane]
-                    target[below + lane] += low * value
-                    target[above + lane] += high * value
+                    target[to + lane] += near * source[at + lane] + far * source[at + lanes + lane]
 
 
 @inlined

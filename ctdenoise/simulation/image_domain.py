@@ -38,7 +38,7 @@ from ctdenoise.simulation.noise import LEAST_COUNTS, Keys, NoiseStatistics
 from ctdenoise.simulation.noise_maps import NoiseMaps, strength
 from ctdenoise.simulation.vectors import aligned_zeros
 
-SECTORS = 8
+SECTORS = 12
 """Directions that the noise is made of; between them it is interpolated."""
 
 MAP_PIXELS = 64

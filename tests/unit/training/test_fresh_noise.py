@@ -21,6 +21,7 @@ from ctdenoise.io.pairs import PairFiles, find_pairs
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.simulation.recorded import recorded_scan
+from ctdenoise.tasks import train as task
 from ctdenoise.training.job import prepare_job
 from ctdenoise.training.patches import GatherPatches, PatchBatches
 from tests.builders import water_disc
@@ -62,13 +63,13 @@ def scan_of(files: PairFiles):
 
 
 def test_plans_draw_doses_evenly_in_their_logarithm(simulated, fresh):
-    plans = prepare_job([simulated], fresh.replaced(steps=400), seed=2).batches.dataset.data
-    doses = np.concatenate([plans[step].dose_fraction for step in range(400)])
+    plans = prepare_job([simulated], fresh.replaced(steps=100), seed=2).batches.dataset.data
+    doses = np.concatenate([plans[step].dose_fraction for step in range(100)])
     assert doses.min() >= 0.1
     assert doses.max() <= 0.4
     middle = np.log(doses / 0.1) / np.log(4)
     assert middle.mean() == pytest.approx(0.5, abs=4 / np.sqrt(12 * len(doses)))
-    seeds = np.concatenate([plans[step].noise_seed for step in range(400)])
+    seeds = np.concatenate([plans[step].noise_seed for step in range(100)])
     assert len(np.unique(seeds)) == len(seeds)
 
 
@@ -164,3 +165,24 @@ def test_batches_hold_fresh_noise_in_network_scale(simulated, fresh):
     assert 5 < spread < 500
     assert job.trained_on["dose_fraction"] == [0.1, 0.4]
     assert job.trained_on["noise"] == "on_the_fly"
+
+
+def test_a_resumed_run_on_fresh_noise_equals_an_uninterrupted_one(
+    simulated, fresh, tmp_path, monkeypatch
+):
+    pairs = [simulated.folder]
+    task.run(pairs, fresh, out=tmp_path / "whole", seed=1)
+
+    def dying(table, row, record=task.MetricsTable.record):
+        record(table, row)
+        if row["step"] == 4:
+            raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.MetricsTable, "record", dying)
+        with pytest.raises(MemoryError):
+            task.run(pairs, fresh, out=tmp_path / "parts", seed=1)
+    task.run(pairs, fresh, out=tmp_path / "parts", seed=1, resume=True)
+    for name in ("model.safetensors", "last/step_000000008.safetensors"):
+        whole, parts = ((tmp_path / run / name).read_bytes() for run in ("whole", "parts"))
+        assert whole == parts
