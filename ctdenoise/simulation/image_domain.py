@@ -137,7 +137,7 @@ class ImageDomainNoise:
             photons: N0 at full dose of each slice, [slice].
         """
         padded = np.ones(line_integrals.shape[2], np.float32)
-        padded[: len(photons)] = photons
+        padded[: len(photons)] = photons / np.float32(self.model.samples_per_channel)
         counts = np.maximum(padded * np.exp(-line_integrals), LEAST_COUNTS)
         for each in statistics:
             if each not in self._variances:
@@ -165,7 +165,10 @@ class ImageDomainNoise:
         # the integral of the square of triangles is 2/3 s_j^2 + 1/3 s_j s_(j+1).
         drawn = (2 * density + root * np.roll(root, -1, axis=1)).sum(axis=1, keepdims=True) / 3
         total = density.sum(axis=1, keepdims=True)
-        return np.asarray(root * np.sqrt(total / np.maximum(drawn, 1e-30)), dtype=np.float32)
+        root *= np.sqrt(total / np.maximum(drawn, 1e-30))
+        if self.model.radial_trend is not None:
+            root *= self.model.radial_trend.factor(grid.radius_mm())
+        return np.asarray(root, dtype=np.float32)
 
     def draw(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -194,6 +194,8 @@ class Plan:
                 "isocentre_offset_mm": list(model.grid.isocentre_offset_mm),
                 "bowtie": model.bowtie,
                 "angular_modulation": model.modulation,
+                "samples_per_channel": model.samples_per_channel,
+                "radial_trend": None if model.radial_trend is None else asdict(model.radial_trend),
                 "seed": self.seed,
                 "settings": settings.as_json(),
                 "settings_digest": digest(settings.as_json()),

@@ -19,7 +19,7 @@ from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.calibration import relative_exposure
 from ctdenoise.simulation.flux import Bowtie
 from ctdenoise.simulation.low_dose import STEP
-from ctdenoise.simulation.model import ScanModel
+from ctdenoise.simulation.model import RadialTrend, ScanModel
 
 _SAME = 1e-6
 """Relative difference of lengths and angles that comes from rounding."""
@@ -69,13 +69,20 @@ def recorded_scan(
         distance, angle = (
             _number(record[key]) for key in ("source_to_isocentre_mm", "channel_angle")
         )
+        samples = _number(record["samples_per_channel"])
+        stated = record["radial_trend"]
+        trend = None
+        if isinstance(stated, dict):
+            trend = RadialTrend(_number(stated["slope"]), _number(stated["reach_mm"]))
         bowtie = next(shape for shape in get_args(Bowtie) if shape == record["bowtie"])
     except (KeyError, StopIteration, TypeError, ValueError, ValidationError) as error:
         raise SimulationError(
             "The record of this simulated image cannot be read.",
             fix="Make the pair again with this version of `ctdenoise simulate`.",
         ) from error
-    model = ScanModel.of(geometry, acquisition, settings).with_kernel(kernel)
+    model = ScanModel.of(geometry, acquisition, settings).with_kernel(kernel).with_trend(trend)
+    if samples == 2 and model.samples_per_channel == 1:
+        model = model.doubled()
     fan = model.fan
     if not np.allclose([fan.distance_mm, fan.channel_angle], [distance, angle], rtol=_SAME):
         raise SimulationError(
