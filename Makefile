@@ -8,10 +8,10 @@ WORKERS ?= 2
 SET_UP := pyproject.toml .ci/constraints.txt .ci/set_up.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers docs bench format clean
+.PHONY: help setup demo test check lint types layers docs bench bench-simulate format clean
 
 help: ## Show these lines.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: .venv/set-up-dev ## Make .venv with everything for work on the code.
 
@@ -42,6 +42,10 @@ docs: .venv/set-up-dev ## Build the documentation into docs/_build/html; a warni
 
 bench: .venv/set-up-dev ## Time the work (tests/perf/bench_*.py); takes minutes.
 	@set -e; for bench in tests/perf/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+
+bench-simulate: .venv/set-up-dev ## Time the simulator against other libraries; fetches ASTRA if it can.
+	@$(BIN)/pip install -q "astra-toolbox==2.5.0" || echo "ASTRA cannot be installed here; it is left out."
+	$(BIN)/python tests/perf/bench_simulator.py
 
 format: .venv/set-up-dev ## Rewrite the code in the house format.
 	$(BIN)/ruff format .
