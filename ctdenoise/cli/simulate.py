@@ -34,6 +34,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     resume: Annotated[bool, Parameter(negative=())] = False,
     every: Annotated[bool, Parameter(name="--all", negative=())] = False,
     workers: int | None = None,
+    preview: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Make low-dose twins of a normal-dose study.
 
@@ -58,6 +59,8 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
         file_format: `pair` writes NIfTI pairs to train on; `dicom` writes a derived series that is
             labelled as simulated.
         seed: Same seed, same noise.
+        preview: Write preview/preview.png (scan, twin, difference, noise map) and
+            preview/calibration.html (what was found in the study), too.
         resume: Go on where the same command ended when it was killed; begin where none was.
         every: Simulate every readable CT series of the studies, each into a folder of its own below
             --out, with a table of them all. A series that fails does not stop the others.
@@ -74,7 +77,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     settings = load_settings(SimulateSettings, settings_file, changes)
     if every:
         _require_none("--all", ("--series", series), ("--labels", labels))
-        _simulate_all((study, *more), settings, out, file_format, seed, resume, workers)
+        _simulate_all((study, *more), settings, out, file_format, seed, resume, preview, workers)
         return
     _require_none("a single series", ("--workers", workers), ("several studies", more or None))
     with console.progress() as progress:
@@ -87,6 +90,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
             file_format=file_format,
             seed=seed,
             resume=resume,
+            preview=preview,
             progress=progress,
         )
     _show(report)
@@ -110,6 +114,7 @@ def _simulate_all(
     file_format: Literal["pair", "dicom"],
     seed: int,
     resume: bool,
+    preview: bool,
     workers: int | None,
 ) -> None:
     from ctdenoise.cli import console
@@ -124,6 +129,7 @@ def _simulate_all(
             file_format=file_format,
             seed=seed,
             resume=resume,
+            preview=preview,
             workers=workers,
             progress=progress,
         )

@@ -1,4 +1,4 @@
-"""The calibration page: what was found in a scan, on what evidence, and what its twins look like."""
+"""The calibration page: what was found in a scan, on what evidence, and its twins."""
 
 from __future__ import annotations
 

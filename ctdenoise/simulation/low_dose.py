@@ -196,6 +196,8 @@ class Plan:
                 "angular_modulation": model.modulation,
                 "samples_per_channel": model.samples_per_channel,
                 "radial_trend": None if model.radial_trend is None else asdict(model.radial_trend),
+                "relative_exposure": np.round(self.relative_exposure, 5).tolist(),
+                "exposure_by": calibration.exposure_by,
                 "seed": self.seed,
                 "settings": settings.as_json(),
                 "settings_digest": digest(settings.as_json()),

@@ -31,9 +31,7 @@ def added_noise_maps(plan: Plan, one: CTVolume, *, first: int) -> tuple[HuArray,
     geometry = one.geometry
     settings = plan.settings.replaced(slice_correlation="none")
     exposure = np.full(LANES, plan.relative_exposure[first])
-    repeated = replace(
-        plan, settings=settings, relative_exposure=exposure, layer_weights=None
-    )
+    repeated = replace(plan, settings=settings, relative_exposure=exposure, layer_weights=None)
     stack = CTVolume(
         np.repeat(one.hu, LANES, axis=0),
         _stacked(geometry, LANES),

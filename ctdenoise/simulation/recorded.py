@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from ctdenoise.config.dose import SimulateSettings
-from ctdenoise.config.kernels import FixedKernelSettings
+from ctdenoise.config.kernels import (
+    AutoKernelSettings,
+    HeaderKernelSettings,
+    MeasuredKernelSettings,
+)
 from ctdenoise.core.acquisition import Acquisition
-from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.core.geometry import Geometry
-from ctdenoise.core.provenance import Step
+from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.errors import SimulationError
-from ctdenoise.simulation.calibration import relative_exposure
 from ctdenoise.simulation.flux import Bowtie
 from ctdenoise.simulation.low_dose import STEP
 from ctdenoise.simulation.model import RadialTrend, ScanModel
@@ -61,41 +63,46 @@ def recorded_scan(
     record = history[-1].params
     try:
         settings = SimulateSettings.model_validate(record["settings"])
-        kernel: FixedKernelSettings = TypeAdapter(FixedKernelSettings).validate_python(
-            record["kernel"]
-        )
-        photons, mu_water = (_number(record[key]) for key in ("photons", "mu_water_per_mm"))
-        modulation = _number(record["angular_modulation"])
-        distance, angle = (
-            _number(record[key]) for key in ("source_to_isocentre_mm", "channel_angle")
-        )
-        samples = _number(record["samples_per_channel"])
-        stated = record["radial_trend"]
-        trend = None
-        if isinstance(stated, dict):
-            trend = RadialTrend(_number(stated["slope"]), _number(stated["reach_mm"]))
-        bowtie = next(shape for shape in get_args(Bowtie) if shape == record["bowtie"])
-    except (KeyError, StopIteration, TypeError, ValueError, ValidationError) as error:
+        model = _model(record, ScanModel.of(geometry, acquisition, settings))
+        photons = _number(record["photons"]) * _exposure(record, geometry)
+        lengths = [_number(record[key]) for key in ("source_to_isocentre_mm", "channel_angle")]
+    except (KeyError, StopIteration, TypeError, ValueError) as error:
         raise SimulationError(
             "The record of this simulated image cannot be read.",
             fix="Make the pair again with this version of `ctdenoise simulate`.",
         ) from error
-    model = ScanModel.of(geometry, acquisition, settings).with_kernel(kernel).with_trend(trend)
-    if samples == 2 and model.samples_per_channel == 1:
-        model = model.doubled()
-    fan = model.fan
-    if not np.allclose([fan.distance_mm, fan.channel_angle], [distance, angle], rtol=_SAME):
+    if not np.allclose([model.fan.distance_mm, model.fan.channel_angle], lengths, rtol=_SAME):
         raise SimulationError(
             "The scanner of this simulated image is not the one that its settings describe.",
             fix="Make the pair again with this version of `ctdenoise simulate`.",
         )
-    exposure = relative_exposure(acquisition, settings)
-    each = np.ones(geometry.slices) if exposure is None else exposure
-    return RecordedScan(
-        settings,
-        replace(model, mu_water_per_mm=mu_water, bowtie=bowtie, modulation=modulation),
-        (photons * each).astype(np.float32),
+    return RecordedScan(settings, model, photons.astype(np.float32))
+
+
+def _model(record: Mapping[str, JsonValue], model: ScanModel) -> ScanModel:
+    """The model of the settings with what was decided when the twin was made."""
+    kernel = SimulateSettings.model_validate({"kernel": record["kernel"]}).kernel
+    if isinstance(kernel, AutoKernelSettings | HeaderKernelSettings | MeasuredKernelSettings):
+        raise TypeError("a kernel that was not decided")
+    if record["samples_per_channel"] == 2 and model.samples_per_channel == 1:
+        model = model.doubled()
+    stated, trend = record["radial_trend"], None
+    if isinstance(stated, Mapping):
+        trend = RadialTrend(_number(stated["slope"]), _number(stated["reach_mm"]))
+    return replace(
+        model.with_kernel(kernel),
+        mu_water_per_mm=_number(record["mu_water_per_mm"]),
+        bowtie=next(shape for shape in get_args(Bowtie) if shape == record["bowtie"]),
+        modulation=_number(record["angular_modulation"]),
+        radial_trend=trend,
     )
+
+
+def _exposure(record: Mapping[str, JsonValue], geometry: Geometry) -> DoubleArray:
+    exposure = np.asarray(record["relative_exposure"], dtype=np.float64)
+    if exposure.shape != (geometry.slices,):
+        raise ValueError(f"exposures of {exposure.shape} slices, not of {geometry.slices}")
+    return exposure
 
 
 def _number(value: object) -> float:

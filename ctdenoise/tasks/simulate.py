@@ -27,8 +27,10 @@ from ctdenoise.io.series_writer import TwinSeriesWriter, series_numbers
 from ctdenoise.io.staging import require_free_folder, stage_of_killed_run, staged_folder
 from ctdenoise.io.study import FoundSeries
 from ctdenoise.io.write import check_writable
+from ctdenoise.report.requirements import require_report_extra
 from ctdenoise.simulation.calibration import sample_indices
 from ctdenoise.simulation.low_dose import Plan, plan_simulation
+from ctdenoise.tasks.simulate_preview import write_simulation_preview
 from ctdenoise.tasks.simulate_stream import Sources, TwinStream, TwinWriter
 
 COMMAND = "simulate"
@@ -73,6 +75,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     file_format: FileFormat = "pair",
     seed: int = 0,
     resume: bool = False,
+    preview: bool = False,
     progress: Progress = SILENT,
 ) -> SimulateReport:
     """Read a series, simulate every dose of the settings and write the twins, block by block.
@@ -87,17 +90,21 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         file_format: What to write.
         seed: Same series, settings and seed: same voxels.
         resume: Go on where a killed run ended, if one left something.
+        preview: Write pictures and the calibration page, too.
         progress: Who is told.
 
     Raises:
         OutputExistsError: If `out` is taken.
         UsageError: If the run to go on with was started with something else.
+        MissingExtraError: If a preview is asked for and its packages are not installed.
         StudyError: If the series or the labels cannot be read.
         GeometryError: If the labels lie on another grid.
         SimulationError: If the series is no axial CT in Hounsfield units.
     """
     start = time.perf_counter()
     require_free_folder(out)
+    if preview:
+        require_report_extra()
     with ExitStack() as opened:
         reader = opened.enter_context(open_series(study, series=series))
         if file_format == "dicom":
@@ -127,6 +134,8 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             twins = TwinStream(sources, plan, stage, writer, journal)
             exposures = twins.run(progress)
         busy = twins.busy.seconds
+        if preview:
+            write_simulation_preview(stage, plan, sample, exposures, geometry=reader.geometry)
         write_settings(stage, settings)
         timings = {
             "find": found - start,

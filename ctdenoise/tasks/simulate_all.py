@@ -89,6 +89,7 @@ class _Job:
     file_format: FileFormat
     seed: int
     resume: bool
+    preview: bool
 
 
 def run(  # noqa: PLR0913 - one argument for each word of the command line
@@ -97,6 +98,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     *,
     out: Path,
     file_format: FileFormat = "pair",
+    preview: bool = False,
     seed: int = 0,
     resume: bool = False,
     workers: int | None = None,
@@ -111,6 +113,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         settings: What to simulate.
         out: Folder for the folders of the series and a table of them all.
         file_format: What to write.
+        preview: Write pictures and the calibration page of each, too.
         seed: Same series, settings and seed: same voxels.
         resume: Keep what an earlier run finished, and go on where it was killed.
         workers: Series worked on at a time, in a process each; half the cores by default.
@@ -132,7 +135,9 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     for outcome, series in _listed(studies):
         if series is not None:
             place = out / outcome.folder
-            jobs[len(outcomes)] = _Job(series, outcome, settings, place, file_format, seed, resume)
+            jobs[len(outcomes)] = _Job(
+                series, outcome, settings, place, file_format, seed, resume, preview
+            )
         outcomes.append(outcome)
     if not jobs:
         raise StudyError(
@@ -214,6 +219,7 @@ def _simulated(job: _Job) -> SeriesOutcome:
             job.settings,
             out=job.out,
             file_format=job.file_format,
+            preview=job.preview,
             seed=job.seed,
             resume=job.resume,
         )

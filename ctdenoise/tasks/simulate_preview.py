@@ -101,9 +101,7 @@ def _display(one: CTVolume, body: np.ndarray) -> Display:
     return LUNG if inside.size and np.mean(inside < -500) >= LUNG_FRACTION else SOFT
 
 
-def _facts(
-    geometry: Geometry, acquisition: Acquisition, shown: int
-) -> Iterator[tuple[str, str]]:
+def _facts(geometry: Geometry, acquisition: Acquisition, shown: int) -> Iterator[tuple[str, str]]:
     spacing = geometry.pixel_spacing_mm
     yield "Slices", f"{geometry.slices} (shown: {shown + 1})"
     yield "Matrix", f"{geometry.rows} \N{MULTIPLICATION SIGN} {geometry.columns}"
@@ -131,15 +129,33 @@ def _cards(plan: Plan) -> Iterator[tuple[str, str, str]]:
             error = f" \N{PLUS-MINUS SIGN} {hu:.1f}"
         yield "Noise of the scan", f"{calibration.full_noise_hu:.1f}{error}", "HU"
     by = {"noise": "from the noise", "exposure": "from the exposure", "setting": "as set"}
-    yield "Photons N\N{SUBSCRIPT ZERO}", f"{calibration.photons:.3g}", by[calibration.calibrated_by]
+    yield (
+        "Photons N\N{SUBSCRIPT ZERO}",
+        _scientific(calibration.photons),
+        by[calibration.calibrated_by],
+    )
     source = {
         "noise": "measured",
         "header": "by the header",
         "default": "assumed",
         "setting": "as set",
     }
-    half_height = f"{calibration.kernel_f50_per_mm:.2f}"
-    yield "Kernel, half height", half_height, f"per mm, {source[calibration.kernel_by]}"
+    how = source[calibration.kernel_by]
+    if calibration.header_f50_per_mm is not None and calibration.kernel_by == "noise":
+        how += f" (header: {calibration.header_f50_per_mm:.2f})"
+    yield "Kernel, half height", f"{calibration.kernel_f50_per_mm:.2f}", f"per mm, {how}"
+
+
+def _scientific(value: float) -> str:
+    """2.5e+05 as people write it."""
+    digits, power = f"{value:.2e}".split("e")
+    superscripts = str.maketrans(
+        "0123456789",
+        "\N{SUPERSCRIPT ZERO}\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT TWO}\N{SUPERSCRIPT THREE}"
+        "\N{SUPERSCRIPT FOUR}\N{SUPERSCRIPT FIVE}\N{SUPERSCRIPT SIX}\N{SUPERSCRIPT SEVEN}"
+        "\N{SUPERSCRIPT EIGHT}\N{SUPERSCRIPT NINE}",
+    )
+    return f"{digits} \N{MULTIPLICATION SIGN} 10{str(int(power)).translate(superscripts)}"
 
 
 def _charts(calibration: Calibration) -> Iterator[CurveChart]:
@@ -149,8 +165,8 @@ def _charts(calibration: Calibration) -> Iterator[CurveChart]:
         yield CurveChart(
             "noise_power",
             "Noise power of the scan",
-            "Radial noise power spectrum of flat soft tissue, and of full-dose noise simulated with "
-            "all that was found. They should lie on each other.",
+            "Radial noise power spectrum of flat soft tissue, and of full-dose noise simulated "
+            "with all that was found. They should lie on each other.",
             "spatial frequency (1/mm)",
             "NPS (HU\N{SUPERSCRIPT TWO} mm\N{SUPERSCRIPT TWO})",
             (

@@ -34,9 +34,10 @@ HOMES = {
 
 LATE_IMPORTS = {
     "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows
-    "ctdenoise/report/figures.py": {"matplotlib"},  # an optional extra
+    "ctdenoise/report/charts.py": {"matplotlib"},  # an optional extra
     "ctdenoise/report/pictures.py": {"PIL"},  # an optional extra: it comes with matplotlib
-    "ctdenoise/report/page.py": {"jinja2", "matplotlib"},  # optional extras
+    "ctdenoise/report/preview.py": {"matplotlib"},
+    "ctdenoise/report/rendering.py": {"jinja2"},  # an optional extra
 }
 """Imports inside functions outside `cli`, each with its reason."""
 
