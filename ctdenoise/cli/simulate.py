@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from ctdenoise.cli.options import Config, Out, Overrides, Seed, Series
 
 if TYPE_CHECKING:
-    from ctdenoise.config.dose import SimulateSettings
     from ctdenoise.tasks.simulate import SimulateReport
+    from ctdenoise.tasks.simulate_all import SimulateAllReport
 
 
 def simulate(  # noqa: PLR0913 - each argument is an option of the command
@@ -71,13 +71,26 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     from ctdenoise.config.dose import SimulateSettings
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.tasks import simulate as task
+    from ctdenoise.tasks import simulate_all as all_task
 
     settings_file = find_settings_file("simulate", config or "default")
     changes = settings_changes(dose=dose, n0=n0, kernel=kernel, mas=mas, overrides=overrides)
     settings = load_settings(SimulateSettings, settings_file, changes)
     if every:
         _require_none("--all", ("--series", series), ("--labels", labels))
-        _simulate_all((study, *more), settings, out, file_format, seed, resume, preview, workers)
+        with console.progress() as progress:
+            overview = all_task.run(
+                (study, *more),
+                settings,
+                out=out,
+                file_format=file_format,
+                seed=seed,
+                resume=resume,
+                preview=preview,
+                workers=workers,
+                progress=progress,
+            )
+        _show_all(overview)
         return
     _require_none("a single series", ("--workers", workers), ("several studies", more or None))
     with console.progress() as progress:
@@ -107,32 +120,10 @@ def _require_none(of: str, *options: tuple[str, object]) -> None:
         )
 
 
-def _simulate_all(
-    studies: tuple[Path, ...],
-    settings: SimulateSettings,
-    out: Path,
-    file_format: Literal["pair", "dicom"],
-    seed: int,
-    resume: bool,
-    preview: bool,
-    workers: int | None,
-) -> None:
+def _show_all(report: SimulateAllReport) -> None:
     from ctdenoise.cli import console
     from ctdenoise.errors import SomeStudiesFailed, listed
-    from ctdenoise.tasks import simulate_all as task
 
-    with console.progress() as progress:
-        report = task.run(
-            studies,
-            settings,
-            out=out,
-            file_format=file_format,
-            seed=seed,
-            resume=resume,
-            preview=preview,
-            workers=workers,
-            progress=progress,
-        )
     console.show_table(
         ("study", "series", "what", "slices", "became", "folder", "time"),
         [
@@ -147,7 +138,7 @@ def _simulate_all(
         raise SomeStudiesFailed(
             f"{len(report.failed)} of {len(report.outcomes)} series were not simulated:\n"
             + listed([f"study {o.study}, series {o.number}: {o.reason}" for o in report.failed]),
-            where=out,
+            where=report.out,
             fix="The others are whole. Mend these and run the same command with --resume.",
         )
 
