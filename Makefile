@@ -46,6 +46,7 @@ bench: .venv/set-up-dev ## Time the work (tests/perf/bench_*.py); takes minutes.
 bench-simulate: .venv/set-up-dev ## Time the simulator against other libraries; fetches ASTRA if it can.
 	@$(BIN)/pip install -q "astra-toolbox==2.5.0" || echo "ASTRA cannot be installed here; it is left out."
 	$(BIN)/python tests/perf/bench_simulator.py
+	$(BIN)/python tests/perf/bench_simulate_run.py
 
 format: .venv/set-up-dev ## Rewrite the code in the house format.
 	$(BIN)/ruff format .

@@ -230,11 +230,10 @@ def _journal_in(
     path = stage / JOURNAL_FILE
     if old is not None:
         return Journal(path, old.identity, old.facts, old.blocks)
-    scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
-    facts: dict[str, JsonValue] = {
-        "began": int(time.time()),
-        "series_numbers": list(series_numbers(scans)),
-    }
+    facts: dict[str, JsonValue] = {"began": int(time.time())}
+    if identity["format"] == "dicom":
+        scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
+        facts["series_numbers"] = list(series_numbers(scans))
     journal = Journal(path, identity, facts)
     journal.begin()
     return journal

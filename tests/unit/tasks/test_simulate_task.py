@@ -23,7 +23,7 @@ from ctdenoise.simulation.calibration import sample_indices
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.tasks import simulate
 from tests.builders import water_disc
-from tests.dicom.builders import ct_series, series_files
+from tests.dicom.builders import as_bytes, ct_series, multi_frame, series_files
 
 SETTINGS = SimulateSettings(
     dose=(0.5, 0.25),
@@ -132,6 +132,13 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(SimulationError):
         simulate.run(tmp_path / "scan.nii", SETTINGS, out=tmp_path / "out")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["scan.nii"]
+
+
+def test_frames_of_one_object_become_pairs(tmp_path):
+    frames = multi_frame(water_disc(slices=5, noise_hu=5.0))
+    (tmp_path / "frames.dcm").write_bytes(as_bytes(frames))
+    simulate.run(tmp_path / "frames.dcm", SETTINGS, out=tmp_path / "pair")
+    assert find_pairs([tmp_path / "pair"])[0].shape == (5, 64, 64)
 
 
 def test_a_slice_that_cannot_be_read_ends_the_run_with_its_own_error(tmp_path):
