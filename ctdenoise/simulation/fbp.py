@@ -12,11 +12,15 @@ from ctdenoise.core.arrays import FloatArray
 from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.filters import fan_filter
 from ctdenoise.simulation.kernels import back_project_fan
+from ctdenoise.simulation.pair_kernels import LARGEST_WEIGHT, back_project_pairs, pack_pairs
 from ctdenoise.simulation.scanner import Fan, PixelGrid
-from ctdenoise.simulation.vectors import aligned_zeros, require_whole_vectors
+from ctdenoise.simulation.vectors import PAIR_TAPS, aligned_zeros, require_whole_vectors
 
 _VIEWS_PER_TRANSFORM = 64
 """Views filtered together: their spectra stay in the cache."""
+
+_VIEWS_OF_NOISE = 256
+"""Views filtered and rounded together; each round of threads costs a little."""
 
 
 def channel_weights(fan: Fan) -> FloatArray:
@@ -48,6 +52,8 @@ class FilteredBackProjection:
         self.grid = grid
         self._length = int(fft.next_fast_len(2 * fan.channels - 1, real=True))
         self._response = fan_filter(fan, kernel, length=self._length).astype(np.float32)
+        self._circle = int(fft.next_fast_len(fan.channels + fan.channels // 4, real=True))
+        self._circular = fan_filter(fan, kernel, length=self._circle).astype(np.float32)
         self.channel_weights = channel_weights(fan)
 
     def reconstruct(self, sinogram: FloatArray) -> FloatArray:
@@ -70,16 +76,59 @@ class FilteredBackProjection:
             SimulationError: If the sinogram is not one of this fan, or its lanes are not a multiple
                 of `vectors.LANES`: the compiled loops do not check.
         """
+        self._check(weighted)
+        filter_channels(weighted, self._response * np.float32(scale), self._length)
+        image = aligned_zeros(self.grid.rows, self.grid.columns, weighted.shape[2])
+        pixels = self.grid.arrays(self.fan.field_radius_mm)
+        back_project_fan(weighted, self.fan.arrays(), pixels, image)
+        return image
+
+    def _check(self, weighted: FloatArray) -> None:
+        """Refuse what is no sinogram of this fan."""
         if weighted.shape[:2] != (self.fan.views, self.fan.channels):
             raise SimulationError(
                 f"A sinogram of {weighted.shape[0]} views of {weighted.shape[1]} channels is not "
                 f"one of this fan, which has {self.fan.views} of {self.fan.channels}."
             )
         require_whole_vectors(weighted.shape[2])
-        filter_channels(weighted, self._response * np.float32(scale), self._length)
-        image = aligned_zeros(self.grid.rows, self.grid.columns, weighted.shape[2])
+
+    def noise_image(self, weighted: FloatArray, scale: float) -> FloatArray:
+        """Like `filter_and_back_project`, faster, for noise: data without edges.
+
+        Channels are filtered on a circle a quarter longer than the detector, so that its two ends
+        see a little of each other (4e-4 of a value); filtered values are rounded (`pair_kernels`).
+
+        Args:
+            weighted: Noise times `channel_weights`, [view, channel, lane], aligned; left as it is.
+            scale: Factor on the result.
+
+        Raises:
+            SimulationError: As `filter_and_back_project`, and if there are 2^31 values or more.
+        """
+        self._check(weighted)
+        if weighted.size > np.iinfo(np.int32).max:
+            raise SimulationError(
+                f"{weighted.shape[2]} slices of this scanner are too many to work on together.",
+                fix="Set slices_per_batch to less.",
+            )
+        views, channels, lanes = weighted.shape
+        nearest_mm = self.fan.distance_mm - self.fan.field_radius_mm
+        transfer = (self._circular * np.float32(scale / nearest_mm**2))[None, :, None]
+        pairs = aligned_zeros(views, channels, lanes).view(np.int32)
+        scales = aligned_zeros(views // PAIR_TAPS, lanes)
+        threads = numba.get_num_threads()
+        for first in range(0, views, _VIEWS_OF_NOISE):
+            part = slice(first, first + _VIEWS_OF_NOISE)
+            groups = slice(first // PAIR_TAPS, part.stop // PAIR_TAPS)
+            length = self._circle
+            spectrum = fft.rfft(weighted[part], n=length, axis=1, workers=threads)
+            spectrum *= transfer
+            filtered = fft.irfft(spectrum, n=length, axis=1, workers=threads, overwrite_x=True)
+            pack_pairs(filtered, pairs[part], scales[groups])
+        image = aligned_zeros(self.grid.rows, self.grid.columns, lanes)
         pixels = self.grid.arrays(self.fan.field_radius_mm)
-        back_project_fan(weighted, self.fan.arrays(), pixels, image)
+        unit = LARGEST_WEIGHT * nearest_mm**2
+        back_project_pairs(pairs, scales, self.fan.arrays(), pixels, unit, image)
         return image
 
 

@@ -121,11 +121,12 @@ class NoiseInsertion:
                 self._fbp.channel_weights,
                 self._sinogram,
             )
-        if alter is not None:
-            alter(self._sinogram)
         scale = HU_PER_RELATIVE_ATTENUATION / self.model.mu_water_per_mm
-        image = self._fbp.filter_and_back_project(self._sinogram, scale)
-        # Altered data also hold artefacts, which are no noise and have no trend.
-        if alter is None and self._factor_of_pixel is not None:
+        if alter is not None:
+            # Altered data also hold artefacts, which are no noise and have no trend.
+            alter(self._sinogram)
+            return self._fbp.filter_and_back_project(self._sinogram, scale)
+        image = self._fbp.noise_image(self._sinogram, scale)
+        if self._factor_of_pixel is not None:
             image *= self._factor_of_pixel[:, :, None]
         return image

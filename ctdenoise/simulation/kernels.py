@@ -20,7 +20,9 @@ from ctdenoise.simulation.vectors import (
     LANES,
     add_four_taps,
     add_one_tap,
+    exactly_inlined,
     inlined,
+    multiply_add,
     parallel_kernel,
 )
 
@@ -200,11 +202,14 @@ def project_lines(
         _project_views(by_column, lines, True, first, last, target)
 
 
-@inlined
-def _arctangent(ratio: Float) -> Float:
+@exactly_inlined
+def arctangent(ratio: Float) -> Float:
+    """Angle whose tangent is a ratio, radians, to 3e-7 for ratios up to 0.65."""
     square = ratio * ratio
-    inner = _ATAN[2] + square * (_ATAN[3] + square * _ATAN[4])
-    return ratio * (_ATAN[0] + square * (_ATAN[1] + square * inner))
+    inner = multiply_add(square, _ATAN[4], _ATAN[3])
+    inner = multiply_add(square, inner, _ATAN[2])
+    inner = multiply_add(square, inner, _ATAN[1])
+    return ratio * multiply_add(square, inner, _ATAN[0])
 
 
 @inlined
@@ -267,7 +272,7 @@ def _find_channels(
             step = float32(pixel) * spacing
             inverse = float32(1.0) / (along + step * sine)
             ratio = (across + step * cosine) * inverse
-            channel = _arctangent(ratio) * scale + offset
+            channel = arctangent(ratio) * scale + offset
             whole = int32(channel)
             weight = inverse * inverse / (float32(1.0) + ratio * ratio)
             fraction = (channel - float32(whole)) * weight

@@ -9,11 +9,12 @@ kernels that use them can be cached on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -28,6 +29,16 @@ ALIGNMENT_BYTES = 64
 """Start of every array: one cache line, so that no vector straddles two."""
 
 _TAPS = 4
+
+_PAIR_PRODUCTS = (
+    ("avx512bw", "llvm.x86.avx512.pmaddw.d.512", 16),
+    ("avx2", "llvm.x86.avx2.pmadd.wd", 8),
+)
+"""Processor feature, name of its instruction and lanes it works on."""
+
+PAIR_TAPS = 8
+"""Views added at once by `add_eight_pairs`."""
+
 _FAST = ("fast",)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -105,8 +116,8 @@ def _vector_pointer(context: Any, builder: Any, array_type: Any, array: Any, off
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
-def _splat(builder: Any, scalar: Any) -> Any:
-    vector = ir.VectorType(ir.FloatType(), LANES)
+def _splat(builder: Any, scalar: Any, element: Any = None) -> Any:
+    vector = ir.VectorType(element or ir.FloatType(), LANES)
     empty = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
@@ -210,3 +221,94 @@ def multiply_add(typing: Any, one: Any, two: Any, three: Any) -> Any:
         return builder.fma(*args)
 
     return number(number, number, number), generate
+
+
+def _pairs_product(builder: Any, values: Any, weights: Any) -> Any:
+    """Sixteen sums of two products of 16-bit integers: one instruction where there is one."""
+    features = llvm.get_host_cpu_features()
+    for feature, name, lanes in _PAIR_PRODUCTS:
+        if features.get(feature):
+            halves = [
+                _pairs_by(builder, name, [_stretch(builder, each, at, 2 * lanes) for each in both])
+                for at in range(0, LANES, lanes)
+                for both in [(values, weights)]
+            ]
+            return halves[0] if len(halves) == 1 else _joined(builder, *halves)
+    wide = ir.VectorType(ir.IntType(32), LANES)
+    products = []
+    for part in range(2):
+        picked = ir.Constant(wide, list(range(part, 2 * LANES, 2)))
+        one, two = (
+            builder.sext(builder.shuffle_vector(each, each, picked), wide)
+            for each in (values, weights)
+        )
+        products.append(builder.mul(one, two))
+    return builder.add(*products)
+
+
+def _stretch(builder: Any, vector: Any, first_pair: int, length: int) -> Any:
+    """Some elements of a vector in a row."""
+    first = 2 * first_pair
+    picked = ir.Constant(ir.VectorType(ir.IntType(32), length), list(range(first, first + length)))
+    return builder.shuffle_vector(vector, vector, picked)
+
+
+def _joined(builder: Any, one: Any, two: Any) -> Any:
+    """Two halves as one vector."""
+    picked = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES)))
+    return builder.shuffle_vector(one, two, picked)
+
+
+def _pairs_by(builder: Any, name: str, operands: Sequence[Any]) -> Any:
+    """Call the processor's own product of pairs."""
+    narrow = operands[0].type
+    wide = ir.VectorType(ir.IntType(32), narrow.count // 2)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(wide, [narrow, narrow]), name
+    )
+    return builder.call(function, operands)
+
+
+def _add_pairs(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    target, source, scales, places, starts, weights = args
+    at, scale_at = (builder.extract_value(places, part) for part in range(2))
+    narrow = ir.VectorType(ir.IntType(16), 2 * LANES)
+    wide = ir.VectorType(ir.IntType(32), LANES)
+    data = cgutils.create_struct_proxy(signature.args[1])(context, builder, source).data
+    total = ir.Constant(wide, [0] * LANES)
+    for tap in range(PAIR_TAPS):
+        place = builder.gep(data, [builder.extract_value(starts, tap)])
+        values = builder.load(builder.bitcast(place, narrow.as_pointer()), align=4)
+        weight = builder.extract_value(weights, tap)
+        pairs = builder.bitcast(_splat(builder, weight, ir.IntType(32)), narrow)
+        total = builder.add(total, _pairs_product(builder, values, pairs))
+    pointer = _vector_pointer(context, builder, signature.args[0], target, at)
+    scale = builder.load(
+        _vector_pointer(context, builder, signature.args[2], scales, scale_at), align=4
+    )
+    real = builder.sitofp(total, ir.VectorType(ir.FloatType(), LANES))
+    sum_of_both = builder.fadd(builder.load(pointer, align=4), builder.fmul(real, scale))
+    builder.store(sum_of_both, pointer, align=4)
+    return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def add_eight_pairs(
+    typing: Any, target: Any, source: Any, scales: Any, places: Any, starts: Any, weights: Any
+) -> Any:
+    """Add eight interpolated vectors of whole numbers to one vector of a flat array.
+
+    ``target[at + l] += scales[scale_at + l] * sum_k (near_k * left + far_k * right)`` for the lanes
+    l = 0 ... 15, where source[s_k + l] holds left in its lower and right in its upper 16 bits.
+
+    Args:
+        typing: Given by the compiler.
+        target: Flat float32 array that is added to.
+        source: Flat int32 array of pairs that is read.
+        scales: Flat float32 array.
+        places: First element of the target and of the scales.
+        starts: Tuple of eight int64.
+        weights: Tuple of eight int32, each near in its lower and far in its upper 16 bits.
+    """
+    del typing
+    return types.void(target, source, scales, places, starts, weights), _add_pairs

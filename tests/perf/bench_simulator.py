@@ -46,6 +46,8 @@ STAGES = (
     (fbp, "filter_channels"),
     (parallel, "filter_channels"),
     (fbp, "back_project_fan"),
+    (fbp, "pack_pairs"),
+    (fbp, "back_project_pairs"),
     (parallel, "back_project_parallel"),
     (parallel, "sum_variances"),
     (parallel, "multiply_smooth"),
