@@ -26,7 +26,7 @@ from ctdenoise.report.preview import PREVIEW_FILE, PreviewRow, write_preview
 from ctdenoise.simulation.calibration import Calibration, sample_indices
 from ctdenoise.simulation.filters import apodisation
 from ctdenoise.simulation.low_dose import Plan, Simulator
-from ctdenoise.simulation.noise_map import added_noise_maps
+from ctdenoise.simulation.drawn_noise import added_noise_maps
 
 PREVIEW_FOLDER = "preview"
 """Folder of the pictures and the page inside the output folder."""

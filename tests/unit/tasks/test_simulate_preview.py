@@ -15,7 +15,7 @@ from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.simulation.low_dose import Simulator, plan_simulation, simulate_doses
-from ctdenoise.simulation.noise_map import added_noise_maps
+from ctdenoise.simulation.drawn_noise import added_noise_maps
 from ctdenoise.tasks import simulate
 from tests.builders import water_disc
 
