@@ -24,9 +24,9 @@ from ctdenoise.report.calibration_page import (
 from ctdenoise.report.pictures import LUNG, SOFT, Display, body_region
 from ctdenoise.report.preview import PREVIEW_FILE, PreviewRow, write_preview
 from ctdenoise.simulation.calibration import Calibration, sample_indices
+from ctdenoise.simulation.drawn_noise import added_noise_maps
 from ctdenoise.simulation.filters import apodisation
 from ctdenoise.simulation.low_dose import Plan, Simulator
-from ctdenoise.simulation.drawn_noise import added_noise_maps
 
 PREVIEW_FOLDER = "preview"
 """Folder of the pictures and the page inside the output folder."""

@@ -14,8 +14,8 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.nifti import write_nifti
-from ctdenoise.simulation.low_dose import Simulator, plan_simulation, simulate_doses
 from ctdenoise.simulation.drawn_noise import added_noise_maps
+from ctdenoise.simulation.low_dose import Simulator, plan_simulation, simulate_doses
 from ctdenoise.tasks import simulate
 from tests.builders import water_disc
 
