@@ -7,22 +7,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctdenoise.io.study import FoundSeries
+    from ctdenoise.simulation.calibration import Calibration
+    from ctdenoise.tasks.inspect import CalibratedSeries
 
 
-def inspect(study: Path, /) -> int:
+def inspect(study: Path, /, *, calibrate: bool = False) -> int:
     """List the series in a folder: what they are, and what is wrong with them.
 
     Ends with exit code 3 if nothing in the folder can be used as a CT series.
 
     Args:
         study: Folder with DICOM or NIfTI files at any depth, or one such file.
+        calibrate: Measure the noise of every usable series as well: its level, the reconstruction
+            kernel and the photons that explain it. Reads sixteen slices of each.
     """
     from ctdenoise.cli import console
     from ctdenoise.tasks import inspect as task
 
-    with console.progress():
+    with console.progress() as progress:
         found = task.run(study)
+        calibrated = task.calibrate_series(found, progress=progress) if calibrate else ()
     _show(found)
+    for series in calibrated:
+        _show_calibration(series)
     return 0 if any(series.readable for series in found) else 3
 
 
@@ -76,3 +83,44 @@ def _cells(series: FoundSeries) -> tuple[str, ...]:
         number(scan.ctdi_vol_mgy, digits=1),
         "yes" if series.readable else "no",
     )
+
+
+def _show_calibration(series: CalibratedSeries) -> None:
+    from ctdenoise.cli import console
+
+    title = f"Series {series.number}: noise"
+    if series.calibration is None:
+        console.show_facts(title, [("not calibrated", series.problem)])
+        return
+    console.show_facts(title, _facts(series.calibration))
+
+
+def _facts(found: Calibration) -> list[tuple[str, str]]:
+    """Names and values of what a calibration found."""
+    from ctdenoise.cli.console import number
+
+    facts = [
+        ("noise level", number(found.full_noise_hu, "HU")),
+        ("photons N0", f"{found.photons:.3g} by {found.calibrated_by}"),
+        ("kernel", f"half height at {found.kernel_f50_per_mm:.2f} /mm by {found.kernel_by}"),
+        ("exposure along z", f"by {found.exposure_by}"),
+        ("bowtie", found.model.bowtie),
+    ]
+    if found.exposure_photons is not None:
+        facts.append(("photons by mAs", f"{found.exposure_photons:.3g} (a hint)"))
+    if found.header_f50_per_mm is not None:
+        facts.append(("kernel by header", f"half height at {found.header_f50_per_mm:.2f} /mm"))
+    evidence = found.evidence
+    if evidence is not None:
+        facts.append(("uncertainty of noise", f"{100 * evidence.uncertainty:.1f} %"))
+        facts.append(("flat patches", str(evidence.flat_patches)))
+        if evidence.slice_correlation is not None:
+            facts.append(("neighbouring slices", f"correlation {evidence.slice_correlation:.2f}"))
+        trend = evidence.model.radial_trend
+        if trend is not None:
+            at_edge = f"noise x {trend.factor_at(trend.reach_mm):.2f} at {trend.reach_mm:.0f} mm"
+            facts.append(("from the isocentre", f"{at_edge}, against the geometry alone"))
+        if evidence.model.samples_per_channel > 1:
+            facts.append(("detector", "two samples in each channel"))
+    facts.extend(("note", note) for note in found.notes)
+    return facts

@@ -68,9 +68,10 @@ class SimulateSettings(Settings):
     draw noise of the right local strength and texture in the image (without streaks of single rays;
     what training on fresh noise uses). `degradation`: the general model of `degradations`, which is
     no CT physics: one twin, whatever the dose."""
-    geometry: Literal["fan", "parallel", "rebinned"] = "fan"
+    geometry: Literal["auto", "fan", "parallel", "rebinned"] = "auto"
     """`fan`: reconstruct the fan beam as it is. `parallel`: a faster approximation of it, within
-    2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do."""
+    2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do. `auto`:
+    `rebinned` for insertion into a series whose header names the maker of a scanner, else `fan`."""
     source_noise: Literal["subtract", "none"] = "subtract"
     """`subtract`: the scan holds its own full-dose noise, so only the difference is added. `none`:
     the scan counts as noise-free (a phantom), so all the noise of the dose is added."""
@@ -126,9 +127,9 @@ class SimulateSettings(Settings):
     def _has_the_rays_it_needs(self) -> Self:
         if not self.artefacts.is_none and self.mode not in {"insertion", "reconstruction"}:
             raise ValueError("artefacts need mode insertion or reconstruction")
-        if self.geometry != "fan" and not self.artefacts.is_none:
+        if self.geometry not in {"auto", "fan"} and not self.artefacts.is_none:
             raise ValueError("artefacts need geometry fan")
-        if self.geometry != "fan" and self.mode == "reconstruction":
+        if self.geometry not in {"auto", "fan"} and self.mode == "reconstruction":
             raise ValueError("mode reconstruction needs geometry fan")
         return self
 
@@ -138,7 +139,7 @@ class SimulateSettings(Settings):
             raise ValueError(
                 "`degradations` and `mode: degradation` go together: give both, or neither"
             )
-        if self.mode == "image_domain" and self.geometry != "fan":
+        if self.mode == "image_domain" and self.geometry not in {"auto", "fan"}:
             raise ValueError("`mode: image_domain` draws the noise of `geometry: fan` only")
         return self
 

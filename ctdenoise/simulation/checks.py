@@ -125,7 +125,7 @@ def check_scanner(model: ScanModel, settings: SimulateSettings, acquisition: Acq
         settings: What was asked for.
         acquisition: What the header says.
     """
-    dropped = settings.scanner.channels - model.fan.channels
+    dropped = settings.scanner.channels - model.fan.channels // model.samples_per_channel
     if dropped:
         _log.warning(
             "The fan of %d channels is wider than the simulator can reconstruct; %d of them are "

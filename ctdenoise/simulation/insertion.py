@@ -58,10 +58,7 @@ class NoiseInsertion:
         self._sampling = upsampling(coarse, fan)
         self._fbp = FilteredBackProjection(fan, grid, model.kernel)
         self._sinogram = aligned_zeros(fan.views, fan.channels, 0)
-        trend = model.radial_trend
-        self._factor_of_pixel: FloatArray | None = None
-        if trend is not None:
-            self._factor_of_pixel = trend.factor(grid.radius_mm()).astype(np.float32)
+        self._pixel_factor = model.pixel_factor()
 
     def project(self, hu: HuArray) -> FloatArray:
         """Coarse line integrals, [view, channel, lane], of slices [slice, y, x].
@@ -107,6 +104,7 @@ class NoiseInsertion:
         fan, lanes = self.model.fan, line_integrals.shape[2]
         if self._sinogram.shape[2] != lanes:
             self._sinogram = aligned_zeros(fan.views, fan.channels, lanes)
+        statistics = statistics.shared_by(self.model.samples_per_channel)
         padded_photons = np.ones(lanes, np.float32)
         padded_photons[: len(photons)] = photons / np.float32(self.model.samples_per_channel)
         if statistics.is_silent:
@@ -127,6 +125,6 @@ class NoiseInsertion:
             alter(self._sinogram)
             return self._fbp.filter_and_back_project(self._sinogram, scale)
         image = self._fbp.noise_image(self._sinogram, scale)
-        if self._factor_of_pixel is not None:
-            image *= self._factor_of_pixel[:, :, None]
+        if self._pixel_factor is not None:
+            image *= self._pixel_factor
         return image

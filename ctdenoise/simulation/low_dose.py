@@ -193,8 +193,9 @@ class Plan:
                 "views_per_turn": model.fan.views,
                 "isocentre_offset_mm": list(model.grid.isocentre_offset_mm),
                 "bowtie": model.bowtie,
-                "angular_modulation": model.modulation,
+                "geometry": model.geometry,
                 "samples_per_channel": model.samples_per_channel,
+                "angular_modulation": model.modulation,
                 "radial_trend": None if model.radial_trend is None else asdict(model.radial_trend),
                 "relative_exposure": np.round(self.relative_exposure, 5).tolist(),
                 "exposure_by": calibration.exposure_by,
@@ -299,7 +300,7 @@ class Simulator:
         if needs_all_rays(settings):
             self._full_data = FullDataSimulator(model, settings, seed=plan.seed)
         else:
-            self._insertion = insertion_of(model, settings.geometry)
+            self._insertion = insertion_of(model)
             self._in_image = ImageDomainNoise(model)
         shared = settings.slice_correlation == "auto" and settings.mode != "reconstruction"
         self._weights = plan.layer_weights if shared else None

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.kernels import FixedKernelSettings
 from ctdenoise.core.acquisition import Acquisition
-from ctdenoise.core.arrays import DoubleArray
+from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
 from ctdenoise.simulation.scanner import Fan, PixelGrid, centre_reach_mm, fan_of
+
+MAKERS = ("SIEMENS", "GE ", "GENERAL ELECTRIC", "PHILIPS", "CANON", "TOSHIBA", "HITACHI", "NEUSOFT")
+"""Makers of scanners that sort their rays into parallel ones. Others do so, too; their names are
+not told from those of phantoms and programs."""
+
+BeamGeometry = Literal["fan", "parallel", "rebinned"]
+
+
+def geometry_of(settings: SimulateSettings, acquisition: Acquisition) -> BeamGeometry:
+    """How the rays were sorted before reconstruction: as set, or by who made the scanner.
+
+    In the three series of patients that this was tried on (of GE, Philips and Siemens) the noise
+    follows rebinned rays better than those of the fan, in strength and in texture.
+
+    Args:
+        settings: `geometry` decides unless it is `auto`.
+        acquisition: Header facts: `manufacturer`.
+    """
+    if settings.geometry != "auto":
+        return settings.geometry
+    if settings.mode != "insertion" or not settings.artefacts.is_none:
+        return "fan"  # what these are made for
+    maker = f"{(acquisition.manufacturer or '').upper()} "
+    return "rebinned" if maker.startswith(MAKERS) else "fan"
+
 
 TREND_UNIT_MM = 100.0
 
@@ -38,6 +64,10 @@ class RadialTrend:
         relative = np.minimum(radius_mm, self.reach_mm) / TREND_UNIT_MM
         return np.asarray(np.exp(self.slope * relative**2))
 
+    def factor_at(self, radius_mm: float) -> float:
+        """The same at one distance."""
+        return float(self.factor(np.array(radius_mm)))
+
 
 @dataclass(frozen=True)
 class ScanModel:
@@ -50,6 +80,7 @@ class ScanModel:
         mu_water_per_mm: Attenuation of water.
         bowtie: The filter that thins the beam towards its edges.
         modulation: Power of the attenuation of a view with which the tube current goes.
+        geometry: How the rays are sorted before reconstruction.
         radial_trend: Measured change of the noise from the isocentre outwards; None for none.
         samples_per_channel: Samples that share the photons of a channel.
     """
@@ -60,6 +91,7 @@ class ScanModel:
     mu_water_per_mm: float
     bowtie: Bowtie
     modulation: float
+    geometry: BeamGeometry = "fan"
     radial_trend: RadialTrend | None = None
     samples_per_channel: int = 1
 
@@ -84,6 +116,7 @@ class ScanModel:
             mu_water_per_mm(acquisition.kvp) if mu_water == "auto" else mu_water,
             bowtie_of(settings, acquisition, geometry),
             modulation_of(settings, acquisition),
+            geometry_of(settings, acquisition),
         )
         return model.doubled() if settings.scanner.samples_per_channel == 2 else model
 
@@ -94,6 +127,13 @@ class ScanModel:
     def with_trend(self, trend: RadialTrend | None) -> ScanModel:
         """The same scan with another change of the noise from the isocentre outwards."""
         return replace(self, radial_trend=trend)
+
+    def pixel_factor(self) -> FloatArray | None:
+        """Factor of the radial trend on the noise of each pixel, [y, x, 1]; None without one."""
+        if self.radial_trend is None:
+            return None
+        factor = self.radial_trend.factor(self.grid.radius_mm())
+        return factor.astype(np.float32)[:, :, None]
 
     def doubled(self) -> ScanModel:
         """The same scan with two samples in each channel."""

@@ -157,14 +157,17 @@ def compare(scan: MeasuredNoise, simulated: FloatArray) -> Comparison:
 
     Args:
         scan: Spectra of the scan.
-        simulated: Spectra of simulated noise in the same patches, [patch, frequency].
+        simulated: Spectra of simulated noise in the same patches of some slices,
+            [slice of a pair, patch, frequency]. They are kept apart, since the median of a mean of
+            two lies above that of one.
     """
     k, modes = scan.frequency_per_mm, scan.modes
-    relative = simulated / simulated.mean(axis=0)
+    mean = simulated.mean(axis=0)
+    relative = mean / mean.mean(axis=0)
     scale = smoothed(relative[:, k < 0.6 * k[-1]].mean(axis=1), scan.patches)
     excess = scan.total[:, k <= max(ANATOMY_BELOW_PER_MM, k[0])].mean(axis=1) / scale
     flat = excess <= np.quantile(excess, max(FLAT_FRACTION, FEWEST_FLAT_PATCHES / len(excess)))
-    expected = np.median(simulated / scale[:, None], axis=0)
+    expected = np.median(simulated[:, flat] / scale[flat, None], axis=(0, 1))
     difference = scan.difference[flat] / scale[flat, None]
     total = scan.total[flat] / scale[flat, None]
     power = np.median(difference, axis=0)
@@ -181,8 +184,11 @@ def compare(scan: MeasuredNoise, simulated: FloatArray) -> Comparison:
         has_anatomy = k <= max(ANATOMY_BELOW_PER_MM, k[0])
     weights = (modes * high / np.maximum(measured, 1e-30)).astype(np.float32)
     weights /= weights @ measured.astype(np.float32)
-    unbiased = np.median(simulated @ (modes * high / expected) / (modes * high).sum() / scale)
-    own = scan.difference / np.float32(1 - correlation) @ weights / scale
+    own = scan.difference @ weights / np.float32(1 - correlation)
+    simulated_own = simulated @ weights
+    here = smoothed(simulated_own.mean(axis=0), scan.patches)
+    # The median of a patch's power lies below its mean, in the scan as in the simulation.
+    unbiased = float(np.median(simulated_own / here))
     return Comparison(
         measured,
         expected,
@@ -192,7 +198,7 @@ def compare(scan: MeasuredNoise, simulated: FloatArray) -> Comparison:
         correlation,
         flat,
         excess,
-        own / unbiased,
+        own / here / unbiased,
         scale,
     )
 

@@ -22,7 +22,6 @@ import numpy as np
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.kernel_curve import POINTS, continued, smooth_change, table_kernel
 from ctdenoise.simulation.model import RadialTrend, ScanModel
 from ctdenoise.simulation.noise import NoiseStatistics, native_noise, slice_keys
@@ -32,6 +31,7 @@ from ctdenoise.simulation.noise_comparison import (
     compare,
     measure,
 )
+from ctdenoise.simulation.parallel import insertion_of
 from ctdenoise.simulation.patch_spectra import leakage, pairs_of, spectra_of
 from ctdenoise.simulation.spatial_fit import NoiseByPlace, noise_by_place
 
@@ -50,7 +50,10 @@ _PASSES_MUCH = 0.12
 """A kernel with this height at this fraction of the Nyquist frequency cannot be followed by single
 samples: what their interpolation mirrors at that frequency would show."""
 
-_ANATOMY_WEIGHT = 0.05
+_ANATOMY_BELOW_PER_MM = 0.25
+_CLEARLY_ABOVE = 0.06
+
+_ANATOMY_WEIGHT = 0.02
 """Weight of rings that anatomy had to be taken out of."""
 
 PHOTON_LIMITS = (1e3, 1e9)
@@ -142,7 +145,7 @@ class _Slices:
             views = ENOUGH_VIEWS
         self._fan = replace(model.fan, views=views)
         self._views_in_one = model.fan.views / views
-        self._line_integrals = NoiseInsertion(self._with_fewer_views(model)).project(hu)
+        self._line_integrals = insertion_of(self._with_fewer_views(model)).project(hu)
         self._statistics: NoiseStatistics = native_noise(
             1.0,
             electronic_noise=settings.electronic_noise_quanta * np.sqrt(self._views_in_one),
@@ -157,11 +160,12 @@ class _Slices:
         return replace(model, fan=self._fan, radial_trend=None)
 
     def spectra(self, model: ScanModel, state: _State, scan: MeasuredNoise) -> FloatArray:
-        """Power of simulated noise in the patches of a scan, [patch, frequency]."""
+        """Power of simulated noise in the patches, [slice of a pair, patch, frequency]."""
         count = len(self._exposure)
         pair = np.minimum(np.arange(count) // 2, len(state.pair_photons) - 1)
         photons = state.photons * self._exposure * state.pair_photons[pair]
-        insertion = NoiseInsertion(self._with_fewer_views(model).with_trend(state.trend))
+        simulated = self._with_fewer_views(model).with_trend(state.trend)
+        insertion = insertion_of(simulated)
         image = insertion.draw(
             self._line_integrals,
             self._statistics,
@@ -170,9 +174,10 @@ class _Slices:
         )
         noise = np.ascontiguousarray(image[:, :, :count].transpose(2, 0, 1))
         if not scan.is_paired:
-            return spectra_of(noise, scan.patches, model.grid).power
-        parts = [spectra_of(part, scan.patches, model.grid).power for part in pairs_of(noise)]
-        return np.asarray((parts[0] + parts[1]) / 2, dtype=np.float32)
+            return spectra_of(noise, scan.patches, model.grid).power[None]
+        return np.stack(
+            [spectra_of(part, scan.patches, model.grid).power for part in pairs_of(noise)]
+        )
 
 
 def fit_noise(
@@ -280,19 +285,28 @@ def _corrected_curve(
     spacing = model.grid.row_spacing_mm, model.grid.column_spacing_mm
     sent = leakage(scan.patches.side, *spacing, float(grid[-1]), len(grid))[rings]
     sent = sent * np.maximum(grid, grid[1] / 4) * np.exp(log_square)
-    weights = scan.modes * np.where(comparison.has_anatomy, _ANATOMY_WEIGHT, 1.0)
-    change = smooth_change(
-        np.log(comparison.measured[rings] / comparison.simulated[rings]),
-        weights[rings],
-        sent / sent.sum(axis=1, keepdims=True),
-        grid,
-    )
-    return continued(log_square + change, grid, float(scan.frequency_per_mm[rings][-1]))
+    sent /= sent.sum(axis=1, keepdims=True)
+    log_ratio = np.log(comparison.measured[rings] / comparison.simulated[rings])
+    frequency = scan.frequency_per_mm[rings]
+    low = frequency < _ANATOMY_BELOW_PER_MM
+    doubted = low | comparison.has_anatomy[rings]
+    weights = scan.modes[rings] * np.where(doubted, _ANATOMY_WEIGHT, 1.0)
+    change = smooth_change(log_ratio, weights, sent, grid)
+    # Anatomy only adds: low rings are believed unless they lie above what the others foretell.
+    foretold = np.log(sent @ np.exp(change))
+    believed = low & ~comparison.has_anatomy[rings] & (log_ratio < foretold + _CLEARLY_ABOVE)
+    weights[believed] = scan.modes[rings][believed]
+    change = smooth_change(log_ratio, weights, sent, grid)
+    return continued(log_square + change, grid, float(frequency[-1]))
 
 
 def _variance_ratio(comparison: Comparison, scan: MeasuredNoise) -> float:
     """Measured over simulated variance, from the rings that show noise."""
-    weights = scan.modes * comparison.trusted
+    high = scan.frequency_per_mm > _ANATOMY_BELOW_PER_MM
+    undisturbed = (
+        comparison.trusted & high if np.any(comparison.trusted & high) else comparison.trusted
+    )
+    weights = scan.modes * undisturbed
     return float(weights @ comparison.measured / (weights @ comparison.simulated))
 
 

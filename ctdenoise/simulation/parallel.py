@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import numpy as np
 from scipy import fft
@@ -80,14 +80,13 @@ class Insertion(Protocol):
         ...
 
 
-def insertion_of(model: ScanModel, geometry: Literal["fan", "parallel", "rebinned"]) -> Insertion:
-    """What draws the noise in a geometry.
+def insertion_of(model: ScanModel) -> Insertion:
+    """What draws the noise in the geometry of a scan.
 
     Args:
         model: What to simulate with.
-        geometry: See `SimulateSettings.geometry`.
     """
-    match geometry:
+    match model.geometry:
         case "fan":
             return NoiseInsertion(model)
         case "parallel":
@@ -95,7 +94,7 @@ def insertion_of(model: ScanModel, geometry: Literal["fan", "parallel", "rebinne
         case "rebinned":
             return ParallelInsertion(model, as_fan=False)
         case _:
-            assert_never(geometry)
+            assert_never(model.geometry)
 
 
 @dataclass(frozen=True)
@@ -173,6 +172,7 @@ class ParallelInsertion:
             views=fan.views // 2,
             length=self._length,
         )
+        self._pixel_factor = model.pixel_factor()
         largest = max(model.grid.rows, model.grid.columns)
         self._factor = max(1, -(-largest // CORRECTION_PIXELS))
 
@@ -194,15 +194,16 @@ class ParallelInsertion:
         Args:
             line_integrals: From `project`.
             statistics: What noise to draw.
-            photons: N0 at full dose of each slice, [slice].
+            photons: N0 at full dose of each slice, per channel and view, [slice].
             keys: Two random words for each slice, [2, slice], and for those after it that
                 overlap it.
             weights: How slices share noise, [slice, slice ahead], see `overlap.layer_weights`; None
                 if they do not.
         """
         model, rays, lanes = self.model, self._rays, line_integrals.shape[2]
+        statistics = statistics.shared_by(model.samples_per_channel)
         padded_photons = np.ones(lanes, np.float32)
-        padded_photons[: len(photons)] = photons
+        padded_photons[: len(photons)] = photons / np.float32(model.samples_per_channel)
         rebinned = self._rebinned(line_integrals)
         scale = HU_PER_RELATIVE_ATTENUATION / model.mu_water_per_mm
         noise = aligned_zeros(rays.views, rays.channels, lanes)
@@ -224,6 +225,8 @@ class ParallelInsertion:
         back_project_parallel(folded, rays.directions(half), rays.detector, pixels, image)
         if self._as_fan:
             multiply_smooth(image, self._ratio(rebinned, statistics, padded_photons), self._factor)
+        if self._pixel_factor is not None:
+            image *= self._pixel_factor
         return image
 
     def _rebinned(self, line_integrals: FloatArray) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,7 +43,7 @@ def variances(
     model = ScanModel.of(GEOMETRY, Acquisition(kvp=120.0), settings)
     inside = (X / half_axes[0]) ** 2 + (Y / half_axes[1]) ** 2 <= 1
     hu = np.repeat(np.where(inside, 0.0, -1000.0)[None], SLICES, axis=0).astype(np.float32)
-    insertion = insertion_of(model, geometry)
+    insertion = insertion_of(replace(model, geometry=geometry))
     noise = insertion.draw(
         insertion.project(hu),
         added_noise(0.25, electronic_noise=5.5, floor=1.0, dual_below=100.0),
