@@ -104,7 +104,7 @@ class NoiseInsertion:
         fan, lanes = self.model.fan, line_integrals.shape[2]
         if self._sinogram.shape[2] != lanes:
             self._sinogram = aligned_zeros(fan.views, fan.channels, lanes)
-        statistics = statistics.shared_by(self.model.samples_per_channel)
+        statistics = self.model.of_sample(statistics)
         padded_photons = np.ones(lanes, np.float32)
         padded_photons[: len(photons)] = photons / np.float32(self.model.samples_per_channel)
         if statistics.is_silent:

@@ -15,6 +15,7 @@ from ctdenoise.core.geometry import Geometry
 from ctdenoise.simulation.beam import mu_water_per_mm
 from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
+from ctdenoise.simulation.noise import NoiseStatistics
 from ctdenoise.simulation.scanner import Fan, PixelGrid, centre_reach_mm, fan_of
 
 MAKERS = ("SIEMENS", "GE ", "GENERAL ELECTRIC", "PHILIPS", "CANON", "TOSHIBA", "HITACHI", "NEUSOFT")
@@ -134,6 +135,19 @@ class ScanModel:
             return None
         factor = self.radial_trend.factor(self.grid.radius_mm())
         return factor.astype(np.float32)[:, :, None]
+
+    def of_sample(self, statistics: NoiseStatistics) -> NoiseStatistics:
+        """Noise of a channel as that of one of the samples that share its photons.
+
+        The mean of their log data has the variance of the whole channel, electronic noise included.
+        """
+        share = 1 / self.samples_per_channel
+        return statistics._replace(
+            constant=statistics.constant * share,
+            floor=statistics.floor * share,
+            dual_below=statistics.dual_below * share,
+            electronic_variance=statistics.electronic_variance * share,
+        )
 
     def doubled(self) -> ScanModel:
         """The same scan with two samples in each channel."""

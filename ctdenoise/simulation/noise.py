@@ -75,23 +75,6 @@ class NoiseStatistics(NamedTuple):
     electronic_variance: float
     """Of the scan."""
 
-    def shared_by(self, samples: int) -> NoiseStatistics:
-        """The same for one of several samples that share the photons of a channel.
-
-        The mean of their log data has the variance of the whole channel, electronic noise included.
-
-        Args:
-            samples: Their number.
-        """
-        if samples == 1:
-            return self
-        return self._replace(
-            constant=self.constant / samples,
-            floor=self.floor / samples,
-            dual_below=self.dual_below / samples,
-            electronic_variance=self.electronic_variance / samples,
-        )
-
     @property
     def is_silent(self) -> bool:
         """Whether there is nothing to draw: a twin of the full dose."""

@@ -201,7 +201,7 @@ class ParallelInsertion:
                 if they do not.
         """
         model, rays, lanes = self.model, self._rays, line_integrals.shape[2]
-        statistics = statistics.shared_by(model.samples_per_channel)
+        statistics = model.of_sample(statistics)
         padded_photons = np.ones(lanes, np.float32)
         padded_photons[: len(photons)] = photons / np.float32(model.samples_per_channel)
         rebinned = self._rebinned(line_integrals)
