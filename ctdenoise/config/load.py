@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from ctdenoise.errors import SettingsError, listed
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 _Origins = dict[tuple[str, ...], tuple[str, int | None]]
+
+_KIND_OF_VALUE = re.compile(r"(literal|constrained|tuple|list|union|float|int|str|bool)\b")
+"""What pydantic puts behind the name of a setting that may have values of several kinds."""
 
 
 def ready_settings_folder() -> Path:
@@ -106,7 +110,8 @@ def checked(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = [_sentence(kind, detail, origins or {}) for detail in error.errors()]
+        details = _one_for_each_place(error.errors())
+        problems = [_sentence(kind, detail, origins or {}) for detail in details]
         count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
         raise SettingsError(
             f"{count} wrong:\n{listed(problems)}",
@@ -160,6 +165,21 @@ def _sentence(kind: type[Settings], detail: Any, origins: _Origins) -> str:
     got = detail.get("input")
     shown = f" (it is {got!r})" if isinstance(got, str | int | float | bool) else ""
     return f"{place}`{dotted}`: {message}{shown}."
+
+
+def _one_for_each_place(details: Iterable[Any]) -> list[dict[str, Any]]:
+    """What pydantic says of each kind of value that a setting may have, as one sentence."""
+    places: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for detail in details:
+        location = tuple(detail["loc"])
+        while location and _KIND_OF_VALUE.match(str(location[-1])):
+            location = location[:-1]
+        if location not in places:
+            places[location] = {**detail, "loc": location}
+            continue
+        also = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        places[location]["msg"] += f" or {also}"
+    return list(places.values())
 
 
 def _known_part(location: tuple[Any, ...], kind: type[Settings]) -> tuple[str, ...]:

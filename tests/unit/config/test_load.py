@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.load import find_settings_file, load_settings, write_settings
 from ctdenoise.config.overrides import parse_override
 from ctdenoise.config.yaml_text import parse_document
@@ -98,6 +99,14 @@ def test_every_problem_is_reported_at_once(tmp_path):
 def test_a_wrong_override_says_that_it_came_from_the_command_line():
     with pytest.raises(SettingsError, match="--set unknown key `stesp`; did you mean `steps`"):
         load_settings(Root, None, ["stesp=3"])
+
+
+@pytest.mark.parametrize("value", ["-3", "[1]", "nan"])
+def test_a_setting_of_several_kinds_of_value_is_wrong_once(value):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(SimulateSettings, None, [f"photons={value}"])
+    assert "1 setting is wrong" in str(caught.value)
+    assert "--set `photons`: Input should be 'auto' or " in str(caught.value)
 
 
 def test_a_wrong_list_from_the_command_line_is_not_blamed_on_the_file(tmp_path):
