@@ -77,6 +77,8 @@ def as_study_error(path: Path) -> Iterator[None]:
         yield
     except (StudyError, GeometryError, OutputError, MemoryError):
         raise
+    except FileNotFoundError as error:
+        raise StudyError("there is no such file.", where=path) from error
     except Exception as error:  # nibabel raises whatever the bytes provoke
         raise StudyError(
             f"is no NIfTI file, or a damaged one ({type(error).__name__}).", where=path

@@ -276,6 +276,11 @@ def test_labels_of_another_size_are_refused(tmp_path: Path) -> None:
         read_labels(path, volume.geometry)
 
 
+def test_labels_that_do_not_exist_are_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="there is no such file"):
+        read_labels(tmp_path / "l.nii", water_disc().geometry)
+
+
 @pytest.mark.parametrize("value", [-1.0, 0.5, 300.0])
 def test_labels_that_are_no_labels_are_refused(tmp_path: Path, value: float) -> None:
     volume = water_disc()
