@@ -101,7 +101,7 @@ def _of_noise(wanted_hu: float, noise: SourceNoise) -> float:
     if wanted_hu <= own:
         raise _OutOfReachError(f"the scan itself has a noise of {own:.3g} HU")
     x = 1 / max((own / wanted_hu) ** 2, LOWEST_DOSE) - 1 + least if own > 0 else _FIRST_GUESS
-    best, best_error = 1.0, float("inf")
+    best, best_level, best_error = 1.0, own, float("inf")
     steps: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
         dose = _rounded(1 / (x + 1 - least))
@@ -110,7 +110,7 @@ def _of_noise(wanted_hu: float, noise: SourceNoise) -> float:
             break
         error = abs(level / wanted_hu - 1)
         if error < best_error:
-            best, best_error = dose, error
+            best, best_level, best_error = dose, level, error
         if error < _CLOSE_ENOUGH:
             break
         steps.append((float(np.log(x)), float(np.log(level**2 - own**2))))
@@ -118,7 +118,8 @@ def _of_noise(wanted_hu: float, noise: SourceNoise) -> float:
         x *= float(np.exp(np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)))
         x = float(np.clip(x, max(least, LOWEST_DOSE), 1 / LOWEST_DOSE))
     if best_error > _GOOD_ENOUGH:
-        raise _OutOfReachError("no dose of this scan gives this noise")
+        found = f"; a dose of {best:g} gave {best_level:.3g} HU" if best_level > own else ""
+        raise _OutOfReachError(f"no dose was found that gives this noise{found}")
     return best
 
 
