@@ -11,7 +11,7 @@ from ctdenoise.cli.options import Config, Out, Overrides, Seed, Series
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.simulate import SimulateReport
-    from ctdenoise.tasks.simulate_all import SimulateAllReport
+    from ctdenoise.tasks.simulate_all import SeriesOutcome, SimulateAllReport
 
 
 def simulate(  # noqa: PLR0913 - each argument is an option of the command
@@ -137,10 +137,15 @@ def _show_all(report: SimulateAllReport) -> None:
     if report.failed:
         raise SomeStudiesFailed(
             f"{len(report.failed)} of {len(report.outcomes)} series were not simulated:\n"
-            + listed([f"study {o.study}, series {o.number}: {o.reason}" for o in report.failed]),
+            + listed([f"{_which(o)}: {o.reason}" for o in report.failed]),
             where=report.out,
             fix="The others are whole. Mend these and run the same command with --resume.",
         )
+
+
+def _which(outcome: SeriesOutcome) -> str:
+    series = f", series {outcome.number}" if outcome.number else ""
+    return f"study {outcome.study}{series}"
 
 
 def _show(report: SimulateReport) -> None:

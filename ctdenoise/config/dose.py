@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -142,6 +142,10 @@ class SimulateSettings(Settings):
         if self.mode == "image_domain" and self.geometry not in {"auto", "fan"}:
             raise ValueError("`mode: image_domain` draws the noise of `geometry: fan` only")
         return self
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the result, as plain JSON: all but the size of the batches."""
+        return self.model_dump(mode="json", exclude={"slices_per_batch"})
 
     @property
     def aims(self) -> tuple[DoseAim, ...]:

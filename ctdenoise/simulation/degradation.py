@@ -43,8 +43,8 @@ def degradation_step(settings: SimulateSettings, seed: int) -> Step:
         {
             "name": ", ".join(step.name for step in settings.degradations),
             "seed": seed,
-            "settings": settings.as_json(),
-            "settings_digest": digest(settings.as_json()),
+            "settings": settings.deciding(),
+            "settings_digest": digest(settings.deciding()),
         },
     )
 

@@ -200,8 +200,8 @@ class Plan:
                 "relative_exposure": np.round(self.relative_exposure, 5).tolist(),
                 "exposure_by": calibration.exposure_by,
                 "seed": self.seed,
-                "settings": settings.as_json(),
-                "settings_digest": digest(settings.as_json()),
+                "settings": settings.deciding(),
+                "settings_digest": digest(settings.deciding()),
             },
         )
 

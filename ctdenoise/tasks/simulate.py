@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ctdenoise import __version__
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.load import write_settings
 from ctdenoise.core.pair import Exposure
@@ -31,6 +30,7 @@ from ctdenoise.report.requirements import require_report_extra
 from ctdenoise.simulation.calibration import sample_indices
 from ctdenoise.simulation.low_dose import Plan, plan_simulation
 from ctdenoise.tasks.simulate_preview import write_simulation_preview
+from ctdenoise.tasks.simulate_request import differences, request_of
 from ctdenoise.tasks.simulate_stream import Sources, TwinStream, TwinWriter
 
 COMMAND = "simulate"
@@ -122,7 +122,16 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             acquisition=reader.acquisition,
         )
         planned = time.perf_counter()
-        identity = _identity(reader, plan, labels, file_format)
+        request = request_of(
+            reader.source,
+            reader.geometry,
+            settings,
+            seed=seed,
+            file_format=file_format,
+            labels=labels,
+        )
+        steps = [plan.step(index).as_json() for index in range(len(plan.doses))]
+        identity: dict[str, JsonValue] = {**request, "calibration": digest(steps)}
         killed = stage_of_killed_run(out) if resume else None
         journal = None if killed is None else _journal_of(killed, identity, out)
         stage = opened.enter_context(
@@ -143,7 +152,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             **busy,
             "wall": time.perf_counter() - start,
         }
-        write_run(stage, _record(reader, plan, exposures, seed, timings))
+        write_run(stage, _record(reader, plan, exposures, seed, request, timings))
     slices = reader.shape[0]
     return SimulateReport(
         out=out,
@@ -182,37 +191,15 @@ def _series_folders(doses: Sequence[float]) -> list[str]:
     return [name.replace("low_", "dose_") for name in low_names(doses)]
 
 
-def _identity(
-    reader: SeriesReader, plan: Plan, labels: Path | None, file_format: FileFormat
-) -> dict[str, JsonValue]:
-    """What decides every byte of the result, as short digests."""
-    files = [(i.path.stat(), i.frame) for i in (reader.source.instances if reader.source else ())]
-    geometry = reader.geometry
-    return {
-        "version": __version__,
-        "format": file_format,
-        "settings": digest(plan.settings.as_json()),
-        "seed": plan.seed,
-        "study": digest(
-            [
-                [[stat.st_size, stat.st_mtime_ns, frame] for stat, frame in files],
-                [list(geometry.shape), geometry.positions_mm.ravel().tolist()],
-            ]
-        ),
-        "labels": None if labels is None else digest([labels.stat().st_mtime_ns]),
-        "calibration": digest([plan.step(index).as_json() for index in range(len(plan.doses))]),
-    }
-
-
 def _journal_of(killed: Path, identity: Mapping[str, JsonValue], out: Path) -> Journal | None:
     """The journal of a killed run; None where it did not come far enough to leave one."""
     journal = read_journal(killed)
     if journal is None:
         return None
-    other = [name for name in identity if journal.identity.get(name) != identity[name]]
+    other = differences(journal.identity, identity)
     if other:
         raise UsageError(
-            f"the run to resume was started with another {' and another '.join(other[:2])}.",
+            f"the run to resume was started with {' and '.join(other)}.",
             where=out,
             fix="Run the same command as before, or leave out --resume to begin anew; what is "
             "unfinished is removed then.",
@@ -244,6 +231,7 @@ def _record(
     plan: Plan,
     exposures: Sequence[Exposure],
     seed: int,
+    request: Mapping[str, JsonValue],
     timings: dict[str, float],
 ) -> Run:
     return Run(
@@ -251,6 +239,7 @@ def _record(
         settings=plan.settings.as_json(),
         seed=seed,
         inputs={
+            "request": request,
             "shape": list(reader.shape),
             "pixel_spacing_mm": list(reader.geometry.pixel_spacing_mm),
             "patient_key": "" if reader.source is None else reader.source.patient_key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,15 +17,20 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import digest
 from ctdenoise.core.workers import Lost, Service, results_of
 from ctdenoise.errors import CTDenoiseError, StudyError, UsageError, listed
+from ctdenoise.io.read import open_series
 from ctdenoise.io.runfile import RUN_FILE
 from ctdenoise.io.staging import require_free_folder, staged_file
 from ctdenoise.io.study import FoundSeries, find_series
 from ctdenoise.simulation.threads import limit_threads
 from ctdenoise.tasks import simulate
 from ctdenoise.tasks.simulate import FileFormat
+from ctdenoise.tasks.simulate_preview import PREVIEW_FOLDER
+from ctdenoise.tasks.simulate_request import differences, request_of
 
 SUMMARY_STEM = "series"
 """Name of the table of all series in the output folder: `.json` and `.csv`."""
+
+_REMOVE = "remove its folder to make it again"
 
 Status = Literal["made", "kept", "failed", "skipped"]
 
@@ -40,7 +46,8 @@ class SeriesOutcome:
         what: "CT", "scout", "labels", ...
         slices: How many slices it has.
         status: "made" now, "kept" from an earlier run, "failed", or "skipped" as no CT image.
-        reason: Why it failed or was skipped; empty otherwise.
+        reason: Why it failed or was skipped, its files numbered in the order of their names;
+            empty otherwise.
         seconds: How long it took.
         doses: Dose of each twin over the dose of the series.
         full_noise_hu: Noise level of the series.
@@ -168,7 +175,8 @@ def _listed(studies: Sequence[Path]) -> Iterator[tuple[SeriesOutcome, FoundSerie
             facts = (place, series.number, series.what, series.slices)
             if not series.readable:
                 status: Status = "failed" if series.what == "CT" else "skipped"
-                yield SeriesOutcome("", *facts, status, "; ".join(series.problems)), None
+                reason = _without_names("; ".join(series.problems), series)
+                yield SeriesOutcome("", *facts, status, reason), None
             elif name in seen:
                 yield SeriesOutcome("", *facts, "skipped", "it was given before"), None
             else:
@@ -238,21 +246,42 @@ def _simulated(job: _Job) -> SeriesOutcome:
 
 def _kept(job: _Job) -> SeriesOutcome:
     """A series that an earlier run finished, if it was asked for the same."""
-    record = json.loads((job.out / RUN_FILE).read_text(encoding="utf-8"))
-    if digest(record["settings"]) != digest(job.settings.as_json()) or record["seed"] != job.seed:
-        return _failed(job, "it was made before with other settings or another seed")
-    twins = record["results"]["twins"]
-    return replace(
-        job.outcome,
-        status="kept",
-        doses=tuple(twin["dose_fraction"] for twin in twins),
-        full_noise_hu=twins[0]["full_noise_hu"],
-        low_noise_hu=tuple(twin["low_noise_hu"] for twin in twins),
-    )
+    with open_series(job.series) as reader:
+        now = request_of(
+            reader.source, reader.geometry, job.settings, seed=job.seed, file_format=job.file_format
+        )
+    try:
+        record = json.loads((job.out / RUN_FILE).read_text(encoding="utf-8"))
+        other = differences(record["inputs"]["request"], now)
+        twins = record["results"]["twins"]
+        kept = replace(
+            job.outcome,
+            status="kept",
+            doses=tuple(twin["dose_fraction"] for twin in twins),
+            full_noise_hu=twins[0]["full_noise_hu"],
+            low_noise_hu=tuple(twin["low_noise_hu"] for twin in twins),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return _failed(job, f"the {RUN_FILE} of its folder, made before, cannot be read; {_REMOVE}")
+    if job.preview and not (job.out / PREVIEW_FOLDER).is_dir():
+        other = (*other, "no --preview")
+    if other:
+        return _failed(job, f"it was made before with {' and '.join(other)}; {_REMOVE}")
+    return kept
 
 
 def _failed(job: _Job, reason: str) -> SeriesOutcome:
+    reason = _without_names(reason, job.series)
     return replace(job.outcome, folder="", status="failed", reason=reason)
+
+
+def _without_names(reason: str, series: FoundSeries) -> str:
+    """A reason whose files are numbered: their names may hold that of the patient."""
+    names = {instance.path.name for instance in series.source.instances}
+    for number, name in enumerate(sorted(names), start=1):
+        listed_name = rf"(?<=[:,] ){re.escape(name)}(?=,|\)| and )"
+        reason = re.sub(listed_name, f"file {number}", reason)
+    return reason
 
 
 def _write_summary(report: SimulateAllReport) -> None:
