@@ -30,11 +30,12 @@ from ctdenoise.simulation.directions import (
     filtered_power,
     sector_weights,
 )
+from ctdenoise.simulation.few_counts import LEAST_COUNTS
 from ctdenoise.simulation.filters import fan_filter
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.log_variance import LogVariance
 from ctdenoise.simulation.model import ScanModel
-from ctdenoise.simulation.noise import LEAST_COUNTS, Keys, NoiseStatistics
+from ctdenoise.simulation.noise import Keys, NoiseStatistics
 from ctdenoise.simulation.noise_maps import NoiseMaps, strength
 from ctdenoise.simulation.vectors import aligned_zeros
 

@@ -2,8 +2,9 @@
 
 The noise that `noise.draw_log_noise` draws has, where counts are many, the variance of a first
 order expansion, ``(linear N + constant) / (a N)^2``. Behind bone and metal the floor and the
-logarithm bound it. The share of the expansion that is left depends on N alone for given statistics,
-so it is integrated numerically at a few counts and interpolated between them.
+logarithm bound it. The share of the expansion that is left depends on N alone for given statistics:
+it is that of the table starved rays are drawn with, beyond it integrated numerically at a few
+counts, and interpolated between them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from __future__ import annotations
 import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray, FloatArray
-from ctdenoise.simulation.noise import LEAST_COUNTS, NoiseStatistics
+from ctdenoise.simulation.few_counts import LEAST_COUNTS, table_counts
+from ctdenoise.simulation.noise import NoiseStatistics, starved_table
 
 MANY_COUNTS = 3e4
 """Expected counts of the twin from which the expansion holds to 1e-3, electronic noise included."""
 
 _POINTS = 64
+
+_LEAST_SHARE = 1e-12
+"""Stands for none: where the floor leaves a low-dose scan less variance than the scan has."""
+
 _NORMALS = np.linspace(-6, 6, 161)
 """Nodes of the trapezoidal rule: the floor makes a kink that a Gauss rule follows less well."""
 
@@ -43,14 +49,18 @@ class LogVariance:
 
     def __init__(self, statistics: NoiseStatistics) -> None:
         self.statistics = statistics
-        most = np.log(MANY_COUNTS / statistics.dose_fraction)
-        self._log_counts = np.linspace(np.log(LEAST_COUNTS), most, _POINTS)
-        counts = np.exp(self._log_counts)
-        expanded = (statistics.linear * counts + statistics.constant) / (
-            statistics.dose_fraction * counts
-        ) ** 2
-        exact = np.array([_variance(statistics, float(mean)) for mean in counts])
-        self._log_share = np.log(exact / expanded)
+        dose = statistics.dose_fraction
+        b, c = starved_table(statistics).astype(np.float64).reshape(-1, 3)[:, 1:].T
+        few = table_counts(len(b))
+        few = few[dose * few < statistics.starved_below]
+        least = max(float(LEAST_COUNTS), statistics.starved_below / dose)
+        many = np.geomspace(least, max(MANY_COUNTS / dose, 2 * least), _POINTS)
+        beyond = [_variance(statistics, float(mean)) for mean in many]
+        exact = np.append((b**2 + 2 * c**2)[: len(few)], beyond)
+        counts = np.append(few, many)
+        expanded = (statistics.linear * counts + statistics.constant) / (dose * counts) ** 2
+        self._log_counts = np.log(counts)
+        self._log_share = np.log(np.maximum(exact / expanded, _LEAST_SHARE))
 
     def __call__(self, counts: FloatArray) -> FloatArray:
         """Variance of the log noise, float32, like `counts`.
@@ -67,26 +77,17 @@ class LogVariance:
 
 
 def _variance(statistics: NoiseStatistics, mean: float) -> float:
-    """Variance of the log noise of a ray, integrated over the Gaussians that it is drawn from."""
-    points, weights = _NORMALS, np.exp(-(_NORMALS**2) / 2)
-    weights = weights / weights.sum()
-    dose, floor = statistics.dose_fraction, statistics.floor
+    """Variance of the log noise of a ray, integrated over the Gaussian that it is drawn from."""
+    weights = np.exp(-(_NORMALS**2) / 2)
     added = (statistics.linear, statistics.constant, statistics.cubic)
-    change = _skewed(points, mean, added)
-    if dose * mean >= statistics.dual_below:
-        log = -np.log(np.maximum(dose * mean + change, floor))
-        return _weighted_variance(log, weights)
-    scan = mean + _skewed(points, mean, (1.0, statistics.electronic_variance, 1.0))[:, None]
-    twin = dose * scan + change[None, :]
-    log = np.log(np.maximum(scan, floor)) - np.log(np.maximum(twin, floor))
-    return _weighted_variance(log, weights[:, None] * weights[None, :])
+    counts = statistics.dose_fraction * mean + _skewed(_NORMALS, mean, added)
+    log = -np.log(np.maximum(counts, statistics.floor))
+    return _weighted_variance(log, weights / weights.sum())
 
 
 def _skewed(normal: DoubleArray, mean: float, spread: tuple[float, float, float]) -> DoubleArray:
     linear, constant, cubic = spread
     variance = linear * mean + constant
-    if variance == 0:
-        return np.zeros_like(normal)
     tilt = cubic * mean / variance / 6
     return np.asarray(np.sqrt(variance) * normal + tilt * (normal**2 - 1))
 

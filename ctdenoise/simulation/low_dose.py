@@ -383,12 +383,10 @@ def noise_statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics
         dose: Dose of the twin over that of the scan, in (0, 1].
         settings: What to simulate.
     """
-    electronic, floor = settings.electronic_noise_quanta, settings.count_floor
-    if settings.source_noise == "none":
-        return native_noise(dose, electronic_noise=electronic, floor=floor)
-    return added_noise(
+    of_source = native_noise if settings.source_noise == "none" else added_noise
+    return of_source(
         dose,
-        electronic_noise=electronic,
-        floor=floor,
+        electronic_noise=settings.electronic_noise_quanta,
+        floor=settings.count_floor,
         dual_below=settings.dual_below_counts,
     )

@@ -7,10 +7,9 @@ dose fraction a. What the log data of the twin have to gain is
 
 where d has mean zero, the variance ``a (1 - a) N + (1 - a^2) sigma_e^2`` (so that together with
 the noise the scan holds, scaled by a, it makes up ``a N + sigma_e^2``) and the third cumulant
-``a (1 - a^2) N``. Where few photons are left the logarithm of the scan's own noise matters too:
-rays below a threshold draw that noise h as well,
-
-    delta p = ln( max(N + h, floor) / N ) - ln( max(a (N + h) + d, floor) / (a N) ).
+``a (1 - a^2) N``. Where few photons are left, counts are not Gaussian and the logarithm bends the
+scan's own noise too: rays below a threshold take mean, variance and third cumulant of delta p from
+a table, the exact ones of a scan at the low dose less those of one at full dose (`few_counts`).
 
 The draw is a function of (seed, slice key, view, channel) alone. So that rounding is the same
 wherever a slice stands, no operation is reordered; the loops compute on whole vectors in a small
@@ -26,37 +25,40 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import float32, prange, uint32
+from numba import float32, int32, prange
 
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.simulation.elementary import (
     Scalar,
     exponential,
     logarithm,
-    normal_pair,
-    scramble,
 )
+from ctdenoise.simulation.few_counts import LEAST_COUNTS, STEP_BITS, TABLE_START, drawing_table
+from ctdenoise.simulation.layered_normals import draw_normals
 from ctdenoise.simulation.overlap import Layers
-from ctdenoise.simulation.vectors import LANES, exactly_inlined, multiply_add, parallel_kernel
+from ctdenoise.simulation.vectors import (
+    LANES,
+    exactly_inlined,
+    float_bits,
+    multiply_add,
+    parallel_kernel,
+)
 
 Keys = npt.NDArray[np.uint32]
 
 Spread = tuple[Scalar, Scalar, Scalar]
 """Variance per photon, constant variance, third cumulant per photon."""
 
-Numbers = tuple[FloatArray, FloatArray]
-"""Normal numbers of a pair of rays: of every layer, and of every lane."""
+Rules = tuple[Scalar, Scalar, Scalar, Spread]
+"""Dose fraction, floor, counts below which a ray is starved, spread of the added noise."""
 
-Rules = tuple[Scalar, Scalar, Scalar, Spread, Spread]
-"""Dose fraction, floor, counts below which a ray is starved, added spread, spread of the scan."""
+QUIET_NOISE = 10.0
+"""Electronic noise, quanta, from which on the threshold of starved rays grows with it: the noise is
+then a tenth of the counts there, as that of 100 photons is."""
 
-LEAST_COUNTS = np.float32(1e-3)
-"""Expected counts are never less: keeps ratios finite behind metal."""
-
-_SECOND = np.uint32(0x9E3779B9)
-_THIRD = np.uint32(0x85EBCA6B)
-_FOURTH = np.uint32(0xC2B2AE35)
-"""Odd constants that separate the random words of one ray."""
+_TABLE_START = int(TABLE_START.view(np.int32))
+_STEP_MASK = 2**STEP_BITS - 1
+_STEP_PART = 2.0**-STEP_BITS
 
 
 class NoiseStatistics(NamedTuple):
@@ -70,10 +72,15 @@ class NoiseStatistics(NamedTuple):
     constant: float
     cubic: float
     floor: float
-    dual_below: float
-    """Rays with fewer expected counts in the twin draw the scan's own noise as well."""
-    electronic_variance: float
-    """Of the scan."""
+    starved_below: float
+    """Rays with fewer expected counts in the twin are drawn with exact moments."""
+    electronic_noise: float
+    """Of the scan and of the twin."""
+
+    @property
+    def scan_holds_noise(self) -> bool:
+        """Whether the noise of the full dose is there already."""
+        return self.linear < self.dose_fraction
 
     @property
     def is_silent(self) -> bool:
@@ -94,30 +101,39 @@ def added_noise(
         dose_fraction: Dose of the twin over that of the scan, a in (0, 1].
         electronic_noise: Standard deviation sigma_e, quanta.
         floor: Least counts before the logarithm.
-        dual_below: Expected counts of the twin below which the scan's own noise is drawn too.
+        dual_below: Expected counts of the twin below which log data get exact moments; as many
+            times more as the electronic noise is over `QUIET_NOISE`.
     """
-    a, electronic_variance = dose_fraction, electronic_noise**2
+    a = dose_fraction
     return NoiseStatistics(
         a,
         a * (1 - a),
-        (1 - a**2) * electronic_variance,
+        (1 - a**2) * electronic_noise**2,
         a * (1 - a**2),
         floor,
-        dual_below,
-        electronic_variance,
+        _starved_below(dual_below, electronic_noise),
+        electronic_noise,
     )
 
 
-def native_noise(dose_fraction: float, *, electronic_noise: float, floor: float) -> NoiseStatistics:
+def native_noise(
+    dose_fraction: float, *, electronic_noise: float, floor: float, dual_below: float = 0.0
+) -> NoiseStatistics:
     """All the noise of a scan at a dose: what a noise-free image lacks.
 
     Args:
         dose_fraction: Dose over the full dose, a in (0, 1].
         electronic_noise: Standard deviation sigma_e, quanta.
         floor: Least counts before the logarithm.
+        dual_below: As for `added_noise`; 0 for counts that are Gaussian with a third cumulant
+            throughout.
     """
-    a, electronic_variance = dose_fraction, electronic_noise**2
-    return NoiseStatistics(a, a, electronic_variance, a, floor, 0.0, electronic_variance)
+    a, below = dose_fraction, _starved_below(dual_below, electronic_noise)
+    return NoiseStatistics(a, a, electronic_noise**2, a, floor, below, electronic_noise)
+
+
+def _starved_below(dual_below: float, electronic_noise: float) -> float:
+    return dual_below * max(1.0, electronic_noise / QUIET_NOISE)
 
 
 def slice_keys(names: Sequence[bytes]) -> Keys:
@@ -191,17 +207,16 @@ def _log_change(
 
 
 @exactly_inlined
-def _dual_log_change(
-    mean: Scalar,
-    normals: tuple[Scalar, Scalar],
-    dose: Scalar,
-    floor: Scalar,
-    spreads: tuple[Spread, Spread],
-) -> Scalar:
-    """Log change of a starved ray, the scan's own noise drawn as well."""
-    scan = mean + _skewed(normals[1], mean, spreads[1])
-    twin = dose * scan + _skewed(normals[0], mean, spreads[0])
-    return logarithm(max(scan, floor) / mean) - logarithm(max(twin, floor) / (dose * mean))
+def _starved_log_change(mean: Scalar, normal: Scalar, table: FloatArray) -> Scalar:
+    """Log change of a starved ray: a quadratic in a normal number, whose terms are tabulated."""
+    offset = float_bits(mean) - int32(_TABLE_START)
+    row = min(offset >> int32(STEP_BITS), int32(table.shape[0] // 3 - 2))
+    part = float32(offset & int32(_STEP_MASK)) * float32(_STEP_PART)
+    at = 3 * row
+    shift = multiply_add(part, table[at + 3] - table[at], table[at])
+    b = multiply_add(part, table[at + 4] - table[at + 1], table[at + 1])
+    c = multiply_add(part, table[at + 5] - table[at + 2], table[at + 2])
+    return shift + multiply_add(multiply_add(c, normal, b), normal, -c)
 
 
 @exactly_inlined
@@ -226,72 +241,12 @@ def _expected_counts(
 
 
 @exactly_inlined
-def _draw_layers(
-    words: tuple[Scalar, Scalar], keys: Keys, of_scan: bool, normals: FloatArray
-) -> None:
-    """Two normal numbers of each layer for a pair of rays, [ray of the pair, layer] flat.
-
-    The noise of the scan has numbers of its own, drawn from the words of the added noise.
-    """
-    layers = keys.shape[0] // 2
-    work = np.empty(2 * LANES, np.float32)
-    for block in range(0, layers, LANES):
-        for lane in range(LANES):
-            one = scramble(words[0] + keys[2 * block + lane])
-            two = scramble(words[1] + keys[2 * block + LANES + lane])
-            if of_scan:
-                one, two = scramble(one ^ _THIRD), scramble(two ^ _FOURTH)
-            work[lane], work[LANES + lane] = normal_pair(one, two)
-        for lane in range(LANES):
-            normals[block + lane] = work[lane]
-            normals[layers + block + lane] = work[LANES + lane]
-
-
-@exactly_inlined
-def _mix_layers(
-    normals: FloatArray, weights: FloatArray, layers: int, lanes: int, mixed: FloatArray
-) -> None:
-    """Weighted sums of neighbouring layers, [ray of the pair, lane] flat."""
-    reach = weights.shape[0] // lanes
-    work = np.empty(3 * LANES, np.float32)
-    for part in range(2):
-        for block in range(0, lanes, LANES):
-            at = part * layers + block
-            for lane in range(LANES):
-                work[lane] = float32(0.0)
-            for ahead in range(reach):
-                for lane in range(LANES):
-                    work[LANES + lane] = weights[ahead * lanes + block + lane]
-                    work[2 * LANES + lane] = normals[at + lane + ahead]
-                for lane in range(LANES):
-                    work[lane] = multiply_add(
-                        work[LANES + lane], work[2 * LANES + lane], work[lane]
-                    )
-            for lane in range(LANES):
-                mixed[part * lanes + block + lane] = work[lane]
-
-
-@exactly_inlined
-def _draw_normals(ray: int, layers: Layers, of_scan: bool, numbers: Numbers) -> None:
-    """Standard normal numbers of a pair of rays in every lane, into the second of `numbers`."""
-    keys, weights = layers
-    drawn, mixed = numbers
-    words = scramble(uint32(ray)), scramble(uint32(ray) ^ _SECOND)
-    lanes = mixed.shape[0] // 2
-    if weights.shape[0] == lanes:
-        _draw_layers(words, keys, of_scan, mixed)
-    else:
-        _draw_layers(words, keys, of_scan, drawn)
-        _mix_layers(drawn, weights, keys.shape[0] // 2, lanes, mixed)
-
-
-@exactly_inlined
 def _change_pair(
     at: tuple[int, int], counts: FloatArray, normals: FloatArray, rules: Rules, out: FloatArray
 ) -> None:
     """Log change of two channels of a view."""
     first, second = at
-    dose, floor, _, added, _ = rules
+    dose, floor, _, added = rules
     lanes = normals.shape[0] // 2
     work = np.empty(4 * LANES, np.float32)
     for block in range(0, lanes, LANES):
@@ -309,22 +264,25 @@ def _change_pair(
 
 @exactly_inlined
 def _change_starved(
-    at: int, counts: FloatArray, both: tuple[FloatArray, FloatArray], rules: Rules, out: FloatArray
+    at: int,
+    counts: FloatArray,
+    normals: FloatArray,
+    rules: Rules,
+    table: FloatArray,
+    out: FloatArray,
 ) -> None:
     """Log change of the starved lanes of a channel; the others are left alone.
 
-    `both` holds, for this channel, the normal numbers of the added noise and of the scan's own.
+    `normals` holds the numbers of this channel.
     """
-    dose, floor, threshold, added, scan = rules
-    work = np.empty(3 * LANES, np.float32)
-    for block in range(0, both[0].shape[0], LANES):
+    dose, _, threshold, _ = rules
+    work = np.empty(2 * LANES, np.float32)
+    for block in range(0, normals.shape[0], LANES):
         for lane in range(LANES):
             work[lane] = counts[at + block + lane]
-            work[LANES + lane] = both[0][block + lane]
-            work[2 * LANES + lane] = both[1][block + lane]
+            work[LANES + lane] = normals[block + lane]
         for lane in range(LANES):
-            normals = work[LANES + lane], work[2 * LANES + lane]
-            work[lane] = _dual_log_change(work[lane], normals, dose, floor, (added, scan))
+            work[lane] = _starved_log_change(work[lane], work[LANES + lane], table)
         for lane in range(LANES):
             starved = counts[at + block + lane] * dose < threshold
             out[at + block + lane] = work[lane] if starved else out[at + block + lane]
@@ -339,7 +297,6 @@ def _is_starved(at: int, counts: FloatArray, lanes: int, rules: Rules) -> Any:
     return least * rules[0] < rules[2]
 
 
-@parallel_kernel
 def draw_log_noise(
     coarse: FloatArray,
     sampling: Upsampling,
@@ -360,6 +317,32 @@ def draw_log_noise(
         weights: Factor on each channel, [channel].
         out: Receives weight times delta p, [view, channel, lane].
     """
+    curves = starved_table(statistics), weights
+    _draw_log_noise(coarse, sampling, photons, statistics, layers, curves, out)
+
+
+def starved_table(statistics: NoiseStatistics) -> FloatArray:
+    """What starved rays are drawn with, see `few_counts.drawing_table`."""
+    return drawing_table(
+        statistics.dose_fraction,
+        statistics.electronic_noise,
+        statistics.floor,
+        statistics.starved_below / statistics.dose_fraction,
+        statistics.scan_holds_noise,
+    )
+
+
+@parallel_kernel
+def _draw_log_noise(
+    coarse: FloatArray,
+    sampling: Upsampling,
+    photons: FloatArray,
+    statistics: NoiseStatistics,
+    layers: Layers,
+    curves: tuple[FloatArray, FloatArray],
+    out: FloatArray,
+) -> None:
+    table, weights = curves
     views, channels, lanes = out.shape
     half = (channels + 1) // 2
     for view in prange(views):
@@ -368,26 +351,23 @@ def draw_log_noise(
             float32(statistics.constant),
             float32(statistics.cubic),
         )
-        scan = (float32(1.0), float32(statistics.electronic_variance), float32(1.0))
         dose, floor = float32(statistics.dose_fraction), float32(statistics.floor)
-        rules = (dose, floor, float32(statistics.dual_below), added, scan)
+        rules = (dose, floor, float32(statistics.starved_below), added)
         counts = np.empty(channels * lanes, np.float32)
         drawn = np.empty(layers.keys.shape[0], np.float32)
-        normals, of_scan = np.empty(2 * lanes, np.float32), np.empty(2 * lanes, np.float32)
+        normals = np.empty(2 * lanes, np.float32)
         _expected_counts(coarse, sampling, view, photons, counts)
         target = out[view].reshape(-1)
         # An odd channel in the middle is its own partner, and keeps the second of its numbers.
         for channel in range(half):
             at = (channel * lanes, (channels - 1 - channel) * lanes)
             ray = view * channels + channel
-            _draw_normals(ray, layers, False, (drawn, normals))
+            draw_normals(ray, layers, (drawn, normals))
             _change_pair(at, counts, normals, rules, target)
-            if _is_starved(at[0], counts, lanes, rules) or _is_starved(at[1], counts, lanes, rules):
-                _draw_normals(ray, layers, True, (drawn, of_scan))
-                both = (normals[:lanes], of_scan[:lanes])
-                _change_starved(at[0], counts, both, rules, target)
-                both = (normals[lanes:], of_scan[lanes:])
-                _change_starved(at[1], counts, both, rules, target)
+            if _is_starved(at[0], counts, lanes, rules):
+                _change_starved(at[0], counts, normals[:lanes], rules, table, target)
+            if _is_starved(at[1], counts, lanes, rules):
+                _change_starved(at[1], counts, normals[lanes:], rules, table, target)
         for channel in range(channels):
             weight = weights[channel]
             for lane in range(channel * lanes, (channel + 1) * lanes):

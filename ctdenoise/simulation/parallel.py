@@ -30,12 +30,12 @@ from scipy import fft
 from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.units import HU_PER_RELATIVE_ATTENUATION
 from ctdenoise.simulation.fbp import filter_channels
+from ctdenoise.simulation.few_counts import LEAST_COUNTS
 from ctdenoise.simulation.filters import parallel_filter
 from ctdenoise.simulation.insertion import COARSE_CHANNELS, COARSE_VIEWS, NoiseInsertion
 from ctdenoise.simulation.log_variance import LogVariance
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
-    LEAST_COUNTS,
     Keys,
     NoiseStatistics,
     draw_log_noise,
