@@ -9,9 +9,10 @@ from ctdenoise.config.kernels import GaussianKernelSettings, HannKernelSettings,
 from ctdenoise.simulation.fbp import FilteredBackProjection
 from ctdenoise.simulation.low_dose import simulate_low_dose
 from ctdenoise.simulation.scanner import PixelGrid
-from ctdenoise.simulation.vectors import aligned_zeros
+from ctdenoise.simulation.vectors import LANES, aligned_zeros
 from tests.physics.fan_scan import (
     MU_WATER,
+    Array,
     centre,
     centre_variance,
     ellipse,
@@ -22,6 +23,7 @@ from tests.physics.fan_scan import (
     spectrum,
     variance_and_error,
 )
+from tests.physics.rays import log_change_moments
 
 RADIUS = 70.0
 DISC = (RADIUS, RADIUS)
@@ -172,51 +174,85 @@ def counted_scan(lengths: np.ndarray, photons: float, rng: np.random.Generator) 
     return data
 
 
-@pytest.fixture(scope="module")
-def shoulders() -> dict[str, np.ndarray]:
-    """Mean and variance, HU, of counted full-dose and low-dose scans and of simulated noise.
+SHOULDER, SHOULDER_PHOTONS, SHOULDER_DOSE = (110.0, 50.0), 2000.0, 0.25
+SHOULDER_SLICES = 256
 
-    An ellipse whose longest rays leave about six counts at a quarter of the dose.
+
+def expected_bias(fbp: FilteredBackProjection, lengths: Array) -> Array:
+    """What the mean of the log data of each dose makes of an image, HU: low less full, [y, x]."""
+    data = aligned_zeros(*lengths.shape, LANES)
+    for photons, sign in ((SHOULDER_DOSE * SHOULDER_PHOTONS, 1.0), (SHOULDER_PHOTONS, -1.0)):
+        counts = np.geomspace(photons * np.exp(-lengths.max()), photons, 100)
+        means = [log_change_moments(float(each), 5.5)[0] for each in counts]
+        log_photons = np.log(photons)
+        mean = np.interp(log_photons - lengths, np.log(counts), means)
+        data += sign * mean[:, :, None].astype(np.float32)
+    return fbp.reconstruct(data)[:, :, 0].astype(np.float64) * (1000 / MU_WATER)
+
+
+@pytest.fixture(scope="module")
+def shoulders() -> dict[str, Array]:
+    return shoulder_noise()
+
+
+def shoulder_noise() -> dict[str, Array]:
+    """Errors, HU [slice, pixel], of counted low-dose and full-dose scans; what the simulator adds.
+
+    An ellipse whose longest rays leave about six counts at a quarter of the dose. And the bias
+    that is expected of the difference, [pixel].
     """
-    half_axes, photons, dose = (110.0, 50.0), 2000.0, 0.25
-    fan, rng = small_fan(), np.random.default_rng(11)
-    lengths = MU_WATER * ellipse_integrals(fan, half_axes)
-    grid = PixelGrid(96, 96, 2.5, 2.5, 47.5, 47.5)
-    fbp = FilteredBackProjection(fan, grid, KERNELS["soft"])
-    scale = 1000 / MU_WATER
-    low = np.concatenate(
-        [fbp.reconstruct(counted_scan(lengths, dose * photons, rng)) * scale for _ in range(3)],
-        axis=2,
-    )
-    full = np.concatenate(
-        [fbp.reconstruct(counted_scan(lengths, photons, rng)) * scale for _ in range(3)], axis=2
-    )
-    volume = ellipse(half_axes, slices=96, size=96, spacing_mm=2.5)
-    noise = noise_of(volume, dose=dose, photons=photons, electronic_noise_quanta=5.5, seed=4)
+    fan, rng = small_fan(), np.random.default_rng(12)
+    lengths = MU_WATER * ellipse_integrals(fan, SHOULDER)
+    fbp = FilteredBackProjection(fan, PixelGrid(96, 96, 2.5, 2.5, 47.5, 47.5), KERNELS["soft"])
     axis = (np.arange(96) - 47.5) * 2.5
-    body = (axis[None] / half_axes[0]) ** 2 + (axis[:, None] / half_axes[1]) ** 2 < 0.8
+    a, b = SHOULDER
+    body = (axis[None] / a) ** 2 + (axis[:, None] / b) ** 2 < 0.8
+
+    def counted(photons: float) -> Array:
+        parts = [
+            fbp.reconstruct(counted_scan(lengths, photons, rng))[body]
+            for _ in range(0, SHOULDER_SLICES, 32)
+        ]
+        return np.concatenate(parts, axis=1).T.astype(np.float64) * (1000 / MU_WATER)
+
+    added = noise_of(
+        ellipse(SHOULDER, slices=SHOULDER_SLICES, size=96, spacing_mm=2.5),
+        dose=SHOULDER_DOSE,
+        photons=SHOULDER_PHOTONS,
+        electronic_noise_quanta=5.5,
+        seed=4,
+    )
     return {
-        "low_mean": low.mean(axis=2)[body],
-        "full_mean": full.mean(axis=2)[body],
-        "low_variance": low.var(axis=2, ddof=1)[body],
-        "full_variance": full.var(axis=2, ddof=1)[body],
-        "added_mean": noise.mean(axis=0)[body],
-        "added_variance": noise.var(axis=0, ddof=1)[body],
+        "low": counted(SHOULDER_DOSE * SHOULDER_PHOTONS),
+        "full": counted(SHOULDER_PHOTONS),
+        "added": added[:, body],
+        "bias": expected_bias(fbp, lengths)[body],
     }
 
 
+def slice_variances(noise: Array) -> tuple[float, float]:
+    """Mean variance of the pixels and its standard error, from slice to slice."""
+    each = np.square(noise - noise.mean(axis=0)).mean(axis=1) * len(noise) / (len(noise) - 1)
+    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
+
+
 def test_starved_rays_have_the_variance_of_counted_scans(shoulders):
-    twin = shoulders["added_variance"] + shoulders["full_variance"]
-    ratio = np.sqrt(twin.mean() / shoulders["low_variance"].mean())
-    assert ratio == pytest.approx(1, abs=0.03)
+    low, low_error = slice_variances(shoulders["low"])
+    full, full_error = slice_variances(shoulders["full"])
+    added, added_error = slice_variances(shoulders["added"])
+    error = np.hypot(low_error / low, np.hypot(full_error, added_error) / (full + added))
+    assert error < 0.007
+    assert (full + added) / low == pytest.approx(1, abs=4 * error)
 
 
 def test_starvation_biases_the_image_as_counting_does(shoulders):
-    counted = shoulders["low_mean"] - shoulders["full_mean"]
-    added = shoulders["added_mean"]
-    noise_of_means = (shoulders["low_variance"] + shoulders["full_variance"]).mean() / 96
-    power = (counted**2).mean() - noise_of_means
-    assert power > 25  # HU^2: there is a bias to reproduce
-    slope = float((counted * added).mean() / power)
-    assert slope == pytest.approx(1, abs=0.15)  # what the floor leaves out of the dual draw
-    assert np.sign(added.mean()) == np.sign(counted.mean())
+    bias = shoulders["bias"]
+    assert (bias**2).mean() > 25**2  # HU: there is a bias to reproduce
+    for shift in (shoulders["added"], shoulders["low"] - shoulders["full"]):
+        slopes = shift @ bias / (bias @ bias)
+        error = slopes.std(ddof=1) / np.sqrt(len(slopes))
+        assert error < 0.01
+        assert slopes.mean() == pytest.approx(1, abs=4 * error)
+        residual = shift.mean(axis=1) - bias.mean()
+        error = residual.std(ddof=1) / np.sqrt(len(residual))
+        assert residual.mean() == pytest.approx(0, abs=4 * error)
