@@ -97,7 +97,9 @@ class SimulateSettings(Settings):
     count_floor: float = Field(1.0, gt=0, le=100)
     """Counts below this are raised to it before the logarithm."""
     dual_below_counts: float = Field(100.0, ge=0, le=1e6)
-    """Rays with fewer expected low-dose counts draw the scan's own noise as well."""
+    """Rays with fewer expected low-dose counts take the exact mean, variance and skewness of few
+    counts from a table, with the noise that the scan has itself taken off; other rays take Gaussian
+    noise. Above 10 quanta of electronic noise it grows in proportion. 0: Gaussian throughout."""
     mu_water_per_mm: Literal["auto"] | Annotated[float, Field(gt=0.005, lt=0.1)] = "auto"
     """Attenuation of water, 1/mm; `auto` takes it from the tube voltage (120 kV if unknown)."""
     kernel: KernelSettings = AutoKernelSettings()
