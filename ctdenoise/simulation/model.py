@@ -140,13 +140,13 @@ class ScanModel:
         """Noise of a channel as that of one of the samples that share its photons.
 
         The mean of their log data has the variance of the whole channel, electronic noise included.
+        A sample is starved from as few counts on as a whole channel is.
         """
         share = 1 / self.samples_per_channel
         return statistics._replace(
             constant=statistics.constant * share,
             floor=statistics.floor * share,
-            dual_below=statistics.dual_below * share,
-            electronic_variance=statistics.electronic_variance * share,
+            electronic_noise=statistics.electronic_noise * float(np.sqrt(share)),
         )
 
     def doubled(self) -> ScanModel:
