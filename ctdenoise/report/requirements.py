@@ -9,8 +9,11 @@ from ctdenoise.errors import MissingExtraError
 _PACKAGES = ("jinja2", "matplotlib")
 
 
-def require_report_extra() -> None:
+def require_report_extra(otherwise: str = "") -> None:
     """Refuse early, before volumes are read, where a page cannot be made.
+
+    Args:
+        otherwise: What the user can do without them, as a sentence.
 
     Raises:
         MissingExtraError: If jinja2 or matplotlib is not installed.
@@ -20,6 +23,5 @@ def require_report_extra() -> None:
         raise MissingExtraError(
             f"the report page needs {' and '.join(missing)}, which "
             f"{'is' if len(missing) == 1 else 'are'} not installed.",
-            fix="Install it with: pip install 'ctdenoise[report]'\n"
-            "Or ask for numbers alone with: --set page=null",
+            fix=f"Install it with: pip install 'ctdenoise[report]'\n{otherwise}".rstrip(),
         )

@@ -88,7 +88,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     series = _checked_series(tests, test_series)
     require_free_folder(out)
     if settings.page is not None:
-        require_report_extra()
+        require_report_extra("Or ask for numbers alone with: --set page=null")
     full = read_volume(reference, series=reference_series)
     body = body_mask(full.hu, full.padding)
     compared = []

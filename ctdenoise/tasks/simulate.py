@@ -104,7 +104,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     start = time.perf_counter()
     require_free_folder(out)
     if preview:
-        require_report_extra()
+        require_report_extra("Or leave out --preview.")
     with ExitStack() as opened:
         reader = opened.enter_context(open_series(study, series=series))
         if file_format == "dicom":

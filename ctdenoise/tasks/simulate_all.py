@@ -279,7 +279,7 @@ def _without_names(reason: str, series: FoundSeries) -> str:
     """A reason whose files are numbered: their names may hold that of the patient."""
     names = {instance.path.name for instance in series.source.instances}
     for number, name in enumerate(sorted(names), start=1):
-        listed_name = rf"(?<=[:,] ){re.escape(name)}(?=,|\)| and )"
+        listed_name = rf"(?:(?<=[:,] )|(?<=\()){re.escape(name)}(?=,|\)| and )"
         reason = re.sub(listed_name, f"file {number}", reason)
     return reason
 

@@ -98,11 +98,17 @@ def test_the_table_names_no_file(tmp_path):
         path.rename(path.with_name(f"Doe, John ({number}).dcm"))
     victim = tmp_path / "in" / "Doe, John (1).dcm"
     victim.write_bytes(victim.read_bytes()[:3000])
+    series_files(tmp_path / "twice", ct_series(water_disc(noise_hu=5.0)))
+    series_files(tmp_path / "other", ct_series(water_disc(noise_hu=6.0)))
+    for path in (tmp_path / "other").iterdir():  # the same slices with other pixels
+        path.rename(tmp_path / "twice" / f"Doe-{path.name}")
     good = tmp_path / "scan.nii"
     write_nifti(water_disc(noise_hu=5.0), good)
     out = tmp_path / "out"
-    report = simulate_all.run([tmp_path / "in", good], SETTINGS, out=out, workers=1)
+    report = simulate_all.run(
+        [tmp_path / "in", tmp_path / "twice", good], SETTINGS, out=out, workers=1
+    )
     assert "1 of 4: file 2)" in report.outcomes[0].reason
     text = (out / "series.json").read_text()
-    assert len(json.loads(text)) == 2
+    assert len(json.loads(text)) == 3
     assert "Doe" not in text + (out / "series.csv").read_text()

@@ -14,6 +14,7 @@ from ctdenoise.config.degradation import GaussianNoiseSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import MissingExtraError
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.simulation.drawn_noise import added_noise_maps
 from ctdenoise.simulation.low_dose import Simulator, plan_simulation, simulate_doses
@@ -108,3 +109,10 @@ def test_the_noise_map_of_a_copy_is_zero():
     assert not added.any()
     (pair,) = simulate_doses(volume, settings)
     assert np.array_equal(pair.low.hu, volume.hu)
+
+
+def test_a_preview_without_its_packages_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("ctdenoise.report.requirements.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match="leave out --preview"):
+        simulate.run(tmp_path / "nothing", SETTINGS, out=tmp_path / "out", preview=True)
+    assert not (tmp_path / "out").exists()
