@@ -271,7 +271,8 @@ def _kept(job: _Job) -> SeriesOutcome:
 
 
 def _failed(job: _Job, reason: str) -> SeriesOutcome:
-    reason = _without_names(reason, job.series)
+    first, *more = _without_names(reason, job.series).splitlines()
+    reason = " ".join((first, "; ".join(line.strip().removeprefix("- ") for line in more))).strip()
     return replace(job.outcome, folder="", status="failed", reason=reason)
 
 
