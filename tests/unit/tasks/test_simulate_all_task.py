@@ -112,3 +112,11 @@ def test_the_table_names_no_file(tmp_path):
     text = (out / "series.json").read_text()
     assert len(json.loads(text)) == 3
     assert "Doe" not in text + (out / "series.csv").read_text()
+
+
+def test_a_reason_is_one_line_of_the_table(study, tmp_path):
+    settings = SETTINGS.replaced(dose=("50 mAs", "20 mAs"))
+    failed = outcome_of(study, tmp_path / "out", settings)
+    assert failed.reason.startswith("No twin can be made at every dose that was asked for: 50.0")
+    assert failed.reason.count("; 20.0 mAs:") == 1
+    assert len((tmp_path / "out" / "series.csv").read_text().splitlines()) == 2
