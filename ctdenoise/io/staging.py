@@ -82,9 +82,7 @@ def staged_folder(out: Path, *, adopted: Path | None = None) -> Iterator[Path]:
             stage.rename(out)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
-            for parent in made:
-                with suppress(OSError):
-                    parent.rmdir()
+            _remove_empty(made)
             raise
 
 
@@ -93,7 +91,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     """A file to write that replaces `path` in one step when the block ends well.
 
     Args:
-        path: The file to be made or replaced; its folder must exist.
+        path: The file to be made or replaced; its folder is made, too, if there is none.
 
     Yields:
         The path to write to; it has the same suffix.
@@ -103,6 +101,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     """
     stage = path.with_name(f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
     with _as_output_error(path):
+        made = _make_parents(path.parent)
         try:
             yield stage
             with stage.open("rb+") as file:
@@ -110,6 +109,7 @@ def staged_file(path: Path) -> Iterator[Path]:
             stage.replace(path)
         except BaseException:
             stage.unlink(missing_ok=True)
+            _remove_empty(made)
             raise
 
 
@@ -143,6 +143,13 @@ def _make_parents(folder: Path) -> list[Path]:
     new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return new
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, innermost first, that hold nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _leftovers(out: Path) -> list[Path]:

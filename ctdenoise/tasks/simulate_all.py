@@ -287,7 +287,6 @@ def _without_names(reason: str, series: FoundSeries) -> str:
 
 def _write_summary(report: SimulateAllReport) -> None:
     rows = [asdict(outcome) for outcome in report.outcomes]
-    report.out.mkdir(parents=True, exist_ok=True)
     with staged_file(report.out / f"{SUMMARY_STEM}.json") as stage:
         stage.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     with (

@@ -95,3 +95,28 @@ def test_a_file_is_replaced_in_one_step_or_not_at_all(tmp_path):
         stage.write_text("new")
     assert path.read_text() == "new"
     assert names(tmp_path) == ["model.bin"]
+
+
+def test_a_file_in_a_new_folder_leaves_no_folder_where_the_disk_is_full(tmp_path):
+    def run():
+        with staged_file(tmp_path / "new" / "below" / "table.csv"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match="disk is full"):
+        run()
+    assert names(tmp_path) == []
+    with staged_file(tmp_path / "new" / "table.csv") as stage:
+        stage.write_text("x")
+    assert names(tmp_path / "new") == ["table.csv"]
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with (
+        pytest.raises(OutputError, match="read-only"),
+        staged_file(tmp_path / "new" / "table.csv"),
+    ):
+        pass
