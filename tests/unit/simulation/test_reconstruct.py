@@ -63,7 +63,7 @@ def test_overlapping_slices_share_noise_with_artefacts_as_without(volume):
     without = twins(overlapping, wanted("insertion", slices_per_batch=7, **rings))[0]
     assert np.array_equal(with_rings, without)
     alone = twins(overlapping, wanted("insertion", artefacts={}, dose=0.25))[0]
-    # The same rays; noise alone may wrap round the few channels of this detector when it is filtered.
+    # The same rays; noise alone may wrap round the few channels of this detector in its filter.
     added, pure = with_rings - overlapping.hu, alone - overlapping.hu
     assert np.corrcoef(added.ravel(), pure.ravel())[0, 1] > 0.995
     assert added.std() == pytest.approx(pure.std(), rel=0.01)
