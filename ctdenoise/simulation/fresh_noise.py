@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.units import AIR_HU
+from ctdenoise.errors import OutputError
 from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.low_dose import noise_statistics
 from ctdenoise.simulation.noise_maps import NoiseMaps, Spread
@@ -29,6 +31,9 @@ class FreshNoise:
         padding: Value of pixels outside the reconstruction circle, which count as air.
         first: Index of the first of the slices in the scan.
         doses: Ends of the range of doses over that of the scan, in (0, 1).
+
+    Raises:
+        OutputError: If the maps find no room where temporary files are kept.
     """
 
     def __init__(
@@ -71,8 +76,19 @@ class FreshNoise:
 
 def _unnamed_file(shape: tuple[int, ...]) -> Spread:
     """An array in a temporary file that goes with it."""
+    size = int(np.prod(shape)) * np.dtype(np.float16).itemsize
     with tempfile.TemporaryFile() as file:
-        file.truncate(int(np.prod(shape)) * np.dtype(np.float16).itemsize)
+        try:
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):
+                # Without room set aside, a full disk kills the process where a map is written.
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise OutputError(
+                f"there is no room for {size / 2**20:.0f} MB of noise maps.",
+                where=tempfile.gettempdir(),
+                fix="Free some space, or set TMPDIR to a folder on another disk.",
+            ) from error
         mapped = np.memmap(file, np.float16, mode="r+", shape=shape)
     # A plain view: indexing np.memmap itself costs microseconds more each time.
     return np.asarray(mapped)

@@ -35,7 +35,6 @@ LUNG_FRACTION = 0.3
 """A slice with at least this part of its body below -500 HU is shown in the lung window."""
 
 _VERSIONS = ("numpy", "numba", "scipy")
-_DOSE_CURVE = np.geomspace(0.02, 1.0, 60)
 
 
 def write_simulation_preview(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import PairsError
+from ctdenoise.errors import OutputError, PairsError
 from ctdenoise.io.pair_images import PADDING_HU
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.pair_writer import write_pairs
@@ -137,6 +139,16 @@ def test_fresh_noise_is_as_strong_as_that_of_the_twin(simulated):
     less = np.array([noise.draw(0, place, size, dose=0.5, seed=n) for n in range(96)])
     more = np.array([noise.draw(0, place, size, dose=0.125, seed=n) for n in range(96)])
     assert more.std() / less.std() == pytest.approx(2, rel=0.05)  # electronic noise is small here
+
+
+def test_maps_that_find_no_room_are_refused_before_they_are_made(simulated, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    scan, stored = scan_of(simulated), simulated.open().full
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OutputError, match=r"no room for .* MB of noise maps"):
+        FreshNoise(scan, stored, padding=PADDING_HU, first=0, doses=(0.1, 0.5))
 
 
 def test_the_record_of_a_pair_tells_what_it_was_simulated_with(simulated):
