@@ -71,7 +71,8 @@ class SimulateSettings(Settings):
     geometry: Literal["auto", "fan", "parallel", "rebinned"] = "auto"
     """`fan`: reconstruct the fan beam as it is. `parallel`: a faster approximation of it, within
     2 % in noise. `rebinned`: sort the rays into parallel ones first, as most scanners do. `auto`:
-    `rebinned` for insertion into a series whose header names the maker of a scanner, else `fan`."""
+    `rebinned` for insertion into a scan whose header names the maker of a scanner or nobody,
+    else `fan`."""
     source_noise: Literal["subtract", "none"] = "subtract"
     """`subtract`: the scan holds its own full-dose noise, so only the difference is added. `none`:
     the scan counts as noise-free (a phantom), so all the noise of the dose is added."""

@@ -30,6 +30,15 @@ def mu_water_per_mm(kvp: float | None) -> float:
     return float(np.interp(kvp or USUAL_KVP, _KVP, _MU_WATER_PER_MM))
 
 
+def rows_in_slice(slice_thickness_mm: float) -> float:
+    """Readings of detector rows that a slice is the mean of, at least one.
+
+    Args:
+        slice_thickness_mm: Nominal thickness.
+    """
+    return max(1.0, slice_thickness_mm / _ROW_MM)
+
+
 def kvp_of(mu_water_per_mm: float) -> float:
     """The tube voltage, 80 to 140 kV, at which water attenuates so.
 

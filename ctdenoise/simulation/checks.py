@@ -18,6 +18,12 @@ from ctdenoise.errors import SimulationError, listed
 from ctdenoise.simulation.calibration import without_padding
 from ctdenoise.simulation.model import ScanModel
 
+LOWEST_STORED_HU = -1024.0
+"""Twelve bits from here on are what most scanners store; lower values are cut off."""
+
+_CUT_OFF = 1e-3
+"""Part of the voxels at the lowest value from which it is no coincidence."""
+
 _log = logging.getLogger(__name__)
 
 FIELD_LIMITS_MM = (20.0, 1500.0)
@@ -183,3 +189,15 @@ def _value_problems(volume: CTVolume) -> Sequence[str]:
             f"its lowest value is {low:g}: no air and no fat; subtract the rescale intercept"
         )
     return problems
+
+
+def clipped_at_hu(sample: CTVolume) -> float | None:
+    """The lowest HU that a scanner stored, where the noise of air was cut off at it; else None.
+
+    Args:
+        sample: Slices of the scan.
+    """
+    hu = sample.hu if sample.padding is None else sample.hu[~sample.padding]
+    if not hu.size or hu.min() != LOWEST_STORED_HU:
+        return None
+    return LOWEST_STORED_HU if np.mean(hu == LOWEST_STORED_HU) > _CUT_OFF else None

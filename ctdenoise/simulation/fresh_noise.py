@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.errors import OutputError
+from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.image_domain import ImageDomainNoise
-from ctdenoise.simulation.low_dose import noise_statistics
 from ctdenoise.simulation.noise_maps import NoiseMaps, Spread
 from ctdenoise.simulation.recorded import RecordedScan
 
@@ -45,9 +45,12 @@ class FreshNoise:
         first: int,
         doses: tuple[float, float],
     ) -> None:
-        self._settings = scan.settings
+        self._settings, self._rows = scan.settings, scan.model.rows
         self._drawing = ImageDomainNoise(scan.model)
-        ends = tuple(noise_statistics(dose, scan.settings) for dose in dict.fromkeys(doses))
+        rows = scan.model.rows
+        ends = tuple(
+            noise_statistics(dose, scan.settings, rows=rows) for dose in dict.fromkeys(doses)
+        )
         spread = _unnamed_file((len(stored), *self._drawing.map_shape(len(ends))))
         for start in range(0, len(stored), SLICES_AT_ONCE):
             block = stored[start : start + SLICES_AT_ONCE]
@@ -70,7 +73,7 @@ class FreshNoise:
             seed: Same seed, same noise.
         """
         rng = np.random.Generator(np.random.SFC64(seed))
-        statistics = noise_statistics(dose, self._settings)
+        statistics = noise_statistics(dose, self._settings, rows=self._rows)
         return self._drawing.draw_patch(self._maps, index, place, size, statistics, rng)
 
 

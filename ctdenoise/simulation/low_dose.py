@@ -27,18 +27,19 @@ from ctdenoise.simulation.calibration import (
     stated_mas,
     without_padding,
 )
-from ctdenoise.simulation.checks import check_sample, check_scanner, with_padding_kept
+from ctdenoise.simulation.checks import (
+    check_sample,
+    check_scanner,
+    clipped_at_hu,
+    with_padding_kept,
+)
 from ctdenoise.simulation.degradation import degradation_step, degrade
+from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.doses import SourceNoise, dose_fractions
 from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.kernels import add_to_slices
 from ctdenoise.simulation.model import ScanModel
-from ctdenoise.simulation.noise import (
-    NoiseStatistics,
-    added_noise,
-    native_noise,
-)
-from ctdenoise.simulation.overlap import layer_weights
+from ctdenoise.simulation.overlap import layer_weights, thickness_of
 from ctdenoise.simulation.parallel import insertion_of
 from ctdenoise.simulation.reconstruct import FullDataSimulator, needs_all_rays
 from ctdenoise.simulation.slice_keys import keys_of_slices
@@ -148,6 +149,7 @@ class Plan:
         relative_exposure: Exposure of each slice of the scan over the mean, [slice].
         layer_weights: How slices share noise, [slice, slice ahead], see `overlap.layer_weights`;
             None if they do not.
+        least_hu: What the scanner cut the noise of air off at; None where it did not.
     """
 
     settings: SimulateSettings
@@ -156,6 +158,7 @@ class Plan:
     doses: tuple[float, ...]
     relative_exposure: DoubleArray
     layer_weights: FloatArray | None = None
+    least_hu: float | None = None
 
     def is_copy(self, index: int) -> bool:
         """Whether a twin is the scan itself, with nothing added."""
@@ -195,6 +198,7 @@ class Plan:
                 "bowtie": model.bowtie,
                 "geometry": model.geometry,
                 "samples_per_channel": model.samples_per_channel,
+                "rows_per_slice": model.rows,
                 "angular_modulation": model.modulation,
                 "radial_trend": None if model.radial_trend is None else asdict(model.radial_trend),
                 "relative_exposure": np.round(self.relative_exposure, 5).tolist(),
@@ -251,8 +255,12 @@ def plan_simulation(
     exposure = calibration.relative_exposure
     weights = None
     if settings.slice_correlation == "auto" and settings.mode != "reconstruction":
-        weights = layer_weights(geometry.along_normal_mm(), acquisition.slice_thickness_mm)
-    plan = Plan(settings, seed, calibration, (), exposure, weights)
+        positions_mm = geometry.along_normal_mm()
+        thickness_mm = acquisition.slice_thickness_mm
+        if thickness_mm is None and calibration.evidence is not None:
+            thickness_mm = thickness_of(positions_mm, calibration.evidence.slice_correlation)
+        weights = layer_weights(positions_mm, thickness_mm)
+    plan = Plan(settings, seed, calibration, (), exposure, weights, clipped_at_hu(sample))
     trial = replace(plan, seed=0, relative_exposure=exposure[sample_indices(geometry)])
     noise = SourceNoise(
         calibration.full_noise_hu,
@@ -335,7 +343,10 @@ class Simulator:
         if self._full_data is not None:
             changed = self._full_data.twins(
                 without_padding(block),
-                [noise_statistics(dose, plan.settings) for dose in plan.doses],
+                [
+                    noise_statistics(dose, plan.settings, rows=plan.calibration.model.rows)
+                    for dose in plan.doses
+                ],
                 photons=photons,
                 keys=[
                     keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
@@ -347,7 +358,7 @@ class Simulator:
         line_integrals = self._insertion.project(without_padding(block))
         for i in noisy:
             dose = plan.doses[i]
-            statistics = noise_statistics(dose, plan.settings)
+            statistics = noise_statistics(dose, plan.settings, rows=plan.calibration.model.rows)
             keys = keys_of_slices(block, plan.seed, dose, ahead=ahead, reach=reach)
             if plan.settings.mode == "image_domain":
                 twins[i] = block.hu + self._in_image.draw(
@@ -363,6 +374,9 @@ class Simulator:
             )
             twins[i] = np.empty_like(block.hu)
             add_to_slices(image, block.hu, twins[i])
+        if plan.least_hu is not None:
+            for i in noisy:
+                np.maximum(twins[i], plan.least_hu, out=twins[i])
         return tuple(with_padding_kept(block.hu, twin) for twin in twins)
 
     def _degraded(self, block: CTVolume) -> HuArray:
@@ -374,19 +388,3 @@ class Simulator:
             spacing_mm=block.geometry.pixel_spacing_mm,
             keys=keys_of_slices(block, plan.seed, 1.0),
         )
-
-
-def noise_statistics(dose: float, settings: SimulateSettings) -> NoiseStatistics:
-    """What noise a scan lacks at a dose.
-
-    Args:
-        dose: Dose of the twin over that of the scan, in (0, 1].
-        settings: What to simulate.
-    """
-    of_source = native_noise if settings.source_noise == "none" else added_noise
-    return of_source(
-        dose,
-        electronic_noise=settings.electronic_noise_quanta,
-        floor=settings.count_floor,
-        dual_below=settings.dual_below_counts,
-    )

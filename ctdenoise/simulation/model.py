@@ -12,7 +12,7 @@ from ctdenoise.config.kernels import FixedKernelSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.core.geometry import Geometry
-from ctdenoise.simulation.beam import mu_water_per_mm
+from ctdenoise.simulation.beam import mu_water_per_mm, rows_in_slice
 from ctdenoise.simulation.filters import resolve_kernel
 from ctdenoise.simulation.flux import Bowtie, bowtie_of, modulation_of
 from ctdenoise.simulation.noise import NoiseStatistics
@@ -31,6 +31,8 @@ def geometry_of(settings: SimulateSettings, acquisition: Acquisition) -> BeamGeo
     In the three series of patients that this was tried on (of GE, Philips and Siemens) the noise
     follows rebinned rays better than those of the fan, in strength and in texture.
 
+    So an image whose maker is not known, as most NIfTI files are, counts as rebinned, too.
+
     Args:
         settings: `geometry` decides unless it is `auto`.
         acquisition: Header facts: `manufacturer`.
@@ -39,8 +41,10 @@ def geometry_of(settings: SimulateSettings, acquisition: Acquisition) -> BeamGeo
         return settings.geometry
     if settings.mode != "insertion" or not settings.artefacts.is_none:
         return "fan"  # what these are made for
-    maker = f"{(acquisition.manufacturer or '').upper()} "
-    return "rebinned" if maker.startswith(MAKERS) else "fan"
+    if settings.source_noise == "none":
+        return "fan"
+    maker = (acquisition.manufacturer or "").strip().upper()
+    return "rebinned" if not maker or f"{maker} ".startswith(MAKERS) else "fan"
 
 
 TREND_UNIT_MM = 100.0
@@ -84,6 +88,7 @@ class ScanModel:
         geometry: How the rays are sorted before reconstruction.
         radial_trend: Measured change of the noise from the isocentre outwards; None for none.
         samples_per_channel: Samples that share the photons of a channel.
+        rows: Readings of detector rows that share the photons of a slice.
     """
 
     fan: Fan
@@ -95,6 +100,7 @@ class ScanModel:
     geometry: BeamGeometry = "fan"
     radial_trend: RadialTrend | None = None
     samples_per_channel: int = 1
+    rows: float = 1.0
 
     @classmethod
     def of(
@@ -118,6 +124,7 @@ class ScanModel:
             bowtie_of(settings, acquisition, geometry),
             modulation_of(settings, acquisition),
             geometry_of(settings, acquisition),
+            rows=_rows_of(settings, acquisition, geometry),
         )
         return model.doubled() if settings.scanner.samples_per_channel == 2 else model
 
@@ -152,3 +159,11 @@ class ScanModel:
     def doubled(self) -> ScanModel:
         """The same scan with two samples in each channel."""
         return replace(self, fan=self.fan.doubled(), samples_per_channel=2)
+
+
+def _rows_of(settings: SimulateSettings, acquisition: Acquisition, geometry: Geometry) -> float:
+    if settings.scanner.rows_per_slice != "auto":
+        return settings.scanner.rows_per_slice
+    if settings.source_noise == "none":
+        return 1.0
+    return rows_in_slice(acquisition.slice_thickness_mm or geometry.slice_spacing_mm or 0.0)

@@ -146,10 +146,11 @@ class _Slices:
         self._fan = replace(model.fan, views=views)
         self._views_in_one = model.fan.views / views
         self._line_integrals = insertion_of(self._with_fewer_views(model)).project(hu)
+        readings = self._views_in_one * model.rows
         self._statistics: NoiseStatistics = native_noise(
             1.0,
-            electronic_noise=settings.electronic_noise_quanta * np.sqrt(self._views_in_one),
-            floor=settings.count_floor * self._views_in_one,
+            electronic_noise=settings.electronic_noise_quanta * np.sqrt(readings),
+            floor=settings.count_floor * readings,
         )
         self._exposure = exposure * self._views_in_one
         # Always the same draw: the fit is a smooth function of the scan and a fact of it.

@@ -30,6 +30,9 @@ MOST_SHARING = 16
 _NEGLIGIBLE_OVERLAP = 0.01
 """Neighbours that overlap less do so by the rounding of positions and thickness."""
 
+_LEAST_SHARED = 0.05
+"""Measured correlation of the noise of neighbours below which they count as independent."""
+
 _LEAST_PIVOT = 1e-6
 """Below this a layer adds nothing: its slice lies at the place of another."""
 
@@ -64,6 +67,21 @@ def layer_weights(positions_mm: DoubleArray, thickness_mm: float | None) -> Floa
             row[ahead] = shared / other[0] if other[0] > _LEAST_PIVOT else 0.0
         row[0] = np.sqrt(max(0.0, 1 - row[1:] @ row[1:]))
     return weights.astype(np.float32)
+
+
+def thickness_of(positions_mm: DoubleArray, correlation: float | None) -> float | None:
+    """Thickness, mm, at which neighbouring slices share as much noise as was measured.
+
+    Args:
+        positions_mm: Of all slices of a scan along their normal, in order.
+        correlation: Of the noise in neighbouring slices; None where not known.
+
+    Returns:
+        None where they share none.
+    """
+    if correlation is None or correlation < _LEAST_SHARED or len(positions_mm) < 2:
+        return None
+    return float(np.median(np.abs(np.diff(positions_mm)))) / (1 - correlation)
 
 
 def _reach(positions_mm: DoubleArray, thickness_mm: float) -> int:

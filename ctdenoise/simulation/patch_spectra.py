@@ -39,6 +39,9 @@ TISSUE_HU = (-160.0, 250.0)
 _SMOOTHING_PATCHES = 2.5
 """Reach, in steps of half a patch, over which expected noise is averaged: it varies smoothly."""
 
+_FEWEST_FOR_A_COURSE = 60
+"""Patches to which six coefficients are fitted without following their noise."""
+
 
 class Patches(NamedTuple):
     """Where the patches of soft tissue in pairs of slices lie.
@@ -129,14 +132,34 @@ def spectra_of(images: HuArray, patches: Patches, grid: PixelGrid) -> Spectra:
 
 
 def smoothed(values: FloatArray, patches: Patches) -> DoubleArray:
-    """A quantity of each patch, [patch], averaged over the patches around it."""
+    """A quantity of each patch, [patch], averaged over the patches around it.
+
+    What is averaged is its ratio to a course common to all slices, the exponential of a polynomial
+    of second degree: a plain mean over the patches around would lie too high at the rim of the
+    body, where all of them lie on the side of the stronger noise.
+    """
+    course = _course(np.asarray(values, dtype=np.float64), patches)
     weights = np.zeros(patches.chosen.shape)
     field = np.zeros(patches.chosen.shape)
     weights[patches.chosen] = 1.0
-    field[patches.chosen] = values
+    field[patches.chosen] = values / course
     reach = (0.0, _SMOOTHING_PATCHES, _SMOOTHING_PATCHES)
     total = ndimage.gaussian_filter(field, reach)[patches.chosen]
-    return np.asarray(total / ndimage.gaussian_filter(weights, reach)[patches.chosen])
+    return np.asarray(course * total / ndimage.gaussian_filter(weights, reach)[patches.chosen])
+
+
+def _course(values: DoubleArray, patches: Patches) -> DoubleArray:
+    """The smooth course of a positive quantity over the image, [patch]."""
+    if len(values) < _FEWEST_FOR_A_COURSE or values.min() <= 0:
+        return np.ones(len(values))
+    _, row, column = np.nonzero(patches.chosen)
+    y, x = (
+        2 * at / (size - 1) - 1
+        for at, size in zip((row, column), patches.chosen.shape[1:], strict=True)
+    )
+    design = np.column_stack([np.ones(len(values)), x, y, x * x, x * y, y * y])
+    solution = np.linalg.lstsq(design, np.log(values), rcond=None)[0]
+    return np.asarray(np.exp(design @ solution))
 
 
 def _windows(images: Array, side: int) -> Array:

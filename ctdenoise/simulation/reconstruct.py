@@ -46,7 +46,7 @@ class FullDataSimulator:
         self._reconstructs = settings.mode == "reconstruction"
         self._projector = FullProjector(model)
         self._artefacts = Artefacts(
-            model, settings.artefacts, count_floor=settings.count_floor, seed=seed
+            model, settings.artefacts, count_floor=settings.count_floor * model.rows, seed=seed
         )
         # The shadow of metal is too narrow for the few rays that usually set the variances.
         self._every_ray = settings.artefacts.metal.enabled

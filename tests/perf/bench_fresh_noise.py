@@ -11,10 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.insertion import NoiseInsertion
-from ctdenoise.simulation.low_dose import noise_statistics
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import slice_keys
 from ctdenoise.simulation.recorded import RecordedScan
@@ -46,7 +46,7 @@ def main() -> None:
 
     insertion = NoiseInsertion(model)
     drawing = ImageDomainNoise(model, insertion)
-    statistics = noise_statistics(0.25, settings)
+    statistics = noise_statistics(0.25, settings, rows=1)
     keys = slice_keys([bytes([index]) for index in range(SLICES)])
 
     def projected() -> None:

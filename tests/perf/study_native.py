@@ -16,13 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 from scipy import fft, ndimage
 
 from ctdenoise.config.dose import SimulateSettings
@@ -67,7 +66,8 @@ class NativeScanner:
         channels: Channels of a row.
         views: Views of a turn.
         has_flying_spot: Two samples for each channel.
-        electronic_quanta: Standard deviation of the electronic noise of a reading.
+        electronic_quanta: Standard deviation of the electronic noise of a reading: of a sample in
+            a layer of 1 mm or 0.6 mm.
         mu_water: Attenuation of water, 1/mm.
         bowtie_mm: Water that the filter is worth at 200 mm from the isocentre, more than there.
         power: Tube current goes as this power of the attenuation of a view.
@@ -104,7 +104,7 @@ class Case:
         name: In the table.
         object: Slices without noise, and their spacing along z: HU [layer, y, x] by position.
         kernel: Height over the ramp by frequency.
-        photons: N0 of a sample in a layer of 1 mm at the mean tube current.
+        photons: N0 of a sample for 1 mm of slice, at the tube current of a body of 260 mm.
         thickness_mm: Of a slice.
         spacing_mm: Of slices.
         header: What a scanner would write.
@@ -222,12 +222,9 @@ def reconstructed(
 
 def scanned(case: Case) -> tuple[HuArray, HuArray, float]:
     """Images at full and quarter dose, [slice, y, x], whole HU, and their pixel spacing."""
-    layers_in_slice = max(1, round(case.thickness_mm))
-    layer_mm = case.thickness_mm / layers_in_slice
-    starts = np.rint(np.arange(case.slices) * case.spacing_mm / layer_mm * 5).astype(int) / 5
-    if not np.allclose(starts, np.rint(starts)):
-        layers_in_slice, layer_mm = 5 * layers_in_slice, layer_mm / 5
-        starts = starts * 5
+    layer_mm = 1.0 if case.thickness_mm > 2 else 0.6
+    layers_in_slice = round(case.thickness_mm / layer_mm)
+    starts = np.arange(case.slices) * case.spacing_mm / layer_mm
     first = np.rint(starts).astype(int)
     layers = int(first[-1]) + layers_in_slice
     positions = (np.arange(layers) + 0.5) * layer_mm
@@ -313,7 +310,7 @@ def patient(folder: Path, first: int, noise_hu: float) -> Any:
         part = volume.select(slice(max(first - 1, 0), first + count + 1))
         hu = np.where(part.padding, -1000, part.hu) if part.padding is not None else part.hu
         hu = np.maximum(hu, -1000).astype(np.float32)
-        smooth = ndimage.gaussian_filter1d(hu, 0.7, axis=0)
+        smooth = ndimage.gaussian_filter1d(hu, max(0.7, 2.0 / spacing), axis=0)
         for sigma in (2.5 * noise_hu, 1.5 * noise_hu):
             smooth = _edge_preserving(smooth, sigma, 4)
         inside = body_mask(smooth)
@@ -360,7 +357,7 @@ GE_SCANNER = NativeScanner(
     distance_mm=541.0,
     channel_mm=0.58,
     channels=888,
-    views=984,
+    views=992,
     has_flying_spot=False,
     electronic_quanta=6.0,
     bowtie_mm=130.0,
@@ -377,23 +374,23 @@ def cases(data: Path) -> Iterator[Case]:
     abdomen = patient(data / "series/ge_abdomen", 12, 7.5)
     thorax = patient(data / "series/siemens_chest", 25, 14.0)
     lungs = patient(data / "series/philips_chest", 20, 20.0)
-    b30, b30_thin = siemens("B30f", 3.0), siemens("B30f", 1.0)
-    d45, d45_thin = siemens("B50f", 3.0), siemens("B50f", 1.0)
+    b30, b30_thin = siemens("B30f", 3.0), siemens("B30f", 1.2)
+    d45, d45_thin = siemens("B50f", 3.0), siemens("B50f", 1.2)
     yield Case("torso chest, smooth 3/2", chest, SMOOTH, 1.5e5, 3.0, 2.0, b30)
-    yield Case("torso chest, sharp 1/0.8", chest, SHARP, 2e5, 1.0, 0.8, d45_thin)
+    yield Case("torso chest, sharp 1.2/0.6", chest, SHARP, 2e5, 1.2, 0.6, d45_thin)
     yield Case("torso belly, smooth 3/2", belly, SMOOTH, 1.5e5, 3.0, 2.0, b30)
     yield Case("torso small, medium 3/3", small, MEDIUM, 1.2e5, 3.0, 3.0, siemens("B40f", 3.0))
     yield Case("torso shoulders, medium 3/2", shoulders, MEDIUM, 2.5e5, 3.0, 2.0, b30)
     yield Case("abdomen, smooth 3/2", abdomen, SMOOTH, 1.5e5, 3.0, 2.0, b30)
-    yield Case("abdomen, smooth 1/0.8", abdomen, SMOOTH, 1.5e5, 1.0, 0.8, b30_thin)
+    yield Case("abdomen, smooth 1.2/0.6", abdomen, SMOOTH, 1.5e5, 1.2, 0.6, b30_thin)
     yield Case("abdomen, sharp 3/2", abdomen, SHARP, 2e5, 3.0, 2.0, d45)
     yield Case("abdomen, GE standard 5/5", abdomen, STANDARD, 1.5e5, 5.0, 5.0, ge("STANDARD", 5.0),
                scanner=GE_SCANNER)  # fmt: skip
     yield Case("thorax, smooth 3/2", thorax, SMOOTH, 1.5e5, 3.0, 2.0, b30)
-    yield Case("thorax, sharp 1/0.8", thorax, SHARP, 2e5, 1.0, 0.8, d45_thin)
+    yield Case("thorax, sharp 1.2/0.6", thorax, SHARP, 2e5, 1.2, 0.6, d45_thin)
     yield Case("lungs, medium 3/3", lungs, MEDIUM, 1.2e5, 3.0, 3.0, siemens("B40f", 3.0))
     yield Case("abdomen, smooth 3/2, no header", abdomen, SMOOTH, 1.5e5, 3.0, 2.0, b30, False)
-    yield Case("thorax, sharp 1/0.8, no header", thorax, SHARP, 2e5, 1.0, 0.8, d45_thin, False)
+    yield Case("thorax, sharp 1.2/0.6, no header", thorax, SHARP, 2e5, 1.2, 0.6, d45_thin, False)
 
 
 def places(hu: HuArray, spacing_mm: float) -> dict[str, BoolArray]:

@@ -28,6 +28,7 @@ SMALL_SCANNER = ScannerSettings(
     channel_pitch_mm=2.4,
     views_per_turn=160,
     samples_per_channel=1,
+    rows_per_slice=1,
     bowtie="none",
     angular_modulation=0.0,
 )
@@ -44,6 +45,7 @@ def settings(**changes: object) -> SimulateSettings:
     """Settings of the small scanner, every physical choice made."""
     values: dict[str, object] = {
         "scanner": SMALL_SCANNER,
+        "geometry": "fan",
         "mu_water_per_mm": MU_WATER,
         "photons": 1e5,
         "electronic_noise_quanta": 0.0,

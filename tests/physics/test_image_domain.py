@@ -11,10 +11,10 @@ from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.read import read_volume
 from ctdenoise.simulation.calibration import without_padding
+from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.log_variance import LogVariance
-from ctdenoise.simulation.low_dose import noise_statistics
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import NoiseStatistics, added_noise, native_noise, slice_keys
 from tests.physics.fan_scan import (
@@ -135,7 +135,7 @@ def test_patches_have_the_statistics_of_the_slice():
     volume = ellipse(HALF_AXES, slices=16)
     changes = {"dose": 0.25, "photons": 3e5}
     noise = drawing(volume, **changes)
-    statistics = noise_statistics(0.25, settings(**changes))
+    statistics = noise_statistics(0.25, settings(**changes), rows=1)
     maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(16, 3e5, np.float32))
     rng = np.random.default_rng(3)
     place, size = (36, 52), 24
@@ -155,7 +155,7 @@ def test_opposite_edges_of_a_patch_are_independent():
     """Filtered white noise is periodic; a patch leaves a part of its period out."""
     volume = ellipse((70.0, 70.0), slices=16)
     noise = drawing(volume)
-    statistics = noise_statistics(0.25, settings())
+    statistics = noise_statistics(0.25, settings(), rows=1)
     maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(16, 1e5, np.float32))
     rng = np.random.default_rng(5)
     patches = np.array(
@@ -173,7 +173,7 @@ def test_maps_of_two_doses_tell_those_between(source_noise):
     noise = drawing(volume, **changes)
     chosen = settings(**changes)
     line_integrals, photons = noise.project(volume.hu), np.full(1, 2e5, np.float32)
-    low, between, high = (noise_statistics(dose, chosen) for dose in (0.2, 0.35, 0.7))
+    low, between, high = (noise_statistics(dose, chosen, rows=1) for dose in (0.2, 0.35, 0.7))
     ends = noise.maps(line_integrals, (low, high), photons=photons)
     alone = noise.maps(line_integrals, (between,), photons=photons)
     found = ends.at(0, between, (30, 20), (40, 50))
@@ -247,7 +247,7 @@ def test_noise_of_a_real_slice_is_that_of_projected_noise(ctdata, name):
     insertion = NoiseInsertion(model)
     line_integrals = insertion.project(hu)
     flux = np.full(count, photons, np.float32)
-    statistics = noise_statistics(0.25, chosen)
+    statistics = noise_statistics(0.25, chosen, rows=1)
     one, two = (slice_keys([b"%d %d" % (part, n) for n in range(count)]) for part in (0, 1))
     projected = insertion.draw(line_integrals, statistics, photons=flux, keys=one)
     projected = projected[:, :, :count].transpose(2, 0, 1)

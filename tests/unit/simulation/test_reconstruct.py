@@ -16,7 +16,9 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.low_dose import simulate_doses
 from tests.builders import water_disc
 
-SCANNER = ScannerSettings(distances="setting", channels=97, channel_pitch_mm=3.0, views_per_turn=96)
+SCANNER = ScannerSettings(
+    distances="setting", channels=97, channel_pitch_mm=3.0, views_per_turn=96, rows_per_slice=1
+)
 EVERYTHING = {
     "keep_every_view": 3,
     "metal": {"enabled": True},
@@ -25,7 +27,13 @@ EVERYTHING = {
 
 
 def wanted(mode: str, **changes: object) -> SimulateSettings:
-    values = {"photons": 2e4, "scanner": SCANNER, "dose": (1.0, 0.25), "mode": mode}
+    values = {
+        "photons": 2e4,
+        "scanner": SCANNER,
+        "dose": (1.0, 0.25),
+        "mode": mode,
+        "geometry": "fan",
+    }
     return SimulateSettings.model_validate({**values, "artefacts": EVERYTHING, **changes})
 
 
