@@ -9,18 +9,8 @@ import numpy as np
 import pytest
 
 from ctdenoise.config.dose import SimulateSettings
-from tests.perf.study_native import (
-    MEDIUM,
-    SMOOTH,
-    Case,
-    NativeScanner,
-    blind,
-    block_sd,
-    places,
-    scanned,
-    siemens,
-    torso,
-)
+from tests.perf.native_scanner import MEDIUM, SMOOTH, Case, NativeScanner, scanned, torso
+from tests.perf.study_native import blind, block_sd, places, siemens
 
 # A third of the usual views, so each reading holds the photons and electronic noise of three.
 SCANNER = NativeScanner(channel_mm=0.9, channels=500, views=384, electronic_quanta=9.5)
