@@ -99,7 +99,7 @@ class FilteredBackProjection:
         see a little of each other (4e-4 of a value); filtered values are rounded (`pair_kernels`).
 
         Args:
-            weighted: Noise times `channel_weights`, [view, channel, lane], aligned; left as it is.
+            weighted: Noise times `channel_weights`, [view, channel, lane], aligned; overwritten.
             scale: Factor on the result.
 
         Raises:
@@ -111,10 +111,10 @@ class FilteredBackProjection:
                 f"{weighted.shape[2]} slices of this scanner are too many to work on together.",
                 fix="Set slices_per_batch to less.",
             )
-        views, channels, lanes = weighted.shape
+        views, _, lanes = weighted.shape
         nearest_mm = self.fan.distance_mm - self.fan.field_radius_mm
         transfer = (self._circular * np.float32(scale / nearest_mm**2))[None, :, None]
-        pairs = aligned_zeros(views, channels, lanes).view(np.int32)
+        pairs = weighted.view(np.int32)  # each view is read before its pairs take its place
         scales = aligned_zeros(views // PAIR_TAPS, lanes)
         threads = numba.get_num_threads()
         for first in range(0, views, _VIEWS_OF_NOISE):

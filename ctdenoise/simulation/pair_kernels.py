@@ -26,11 +26,15 @@ from ctdenoise.simulation.vectors import (
     add_eight_pairs,
     exactly_inlined,
     inlined,
+    multiply_add,
     parallel_kernel,
 )
 
-TILE_ROWS = 32
-TILE_COLUMNS = 16
+TILE = 64
+"""Rows and columns of a tile: with a strip of eight views it stays in the second-level cache."""
+
+STRIP_COLUMNS = 16
+"""Columns worked on together: what eight views show of them stays in the first-level cache."""
 
 LARGEST_VALUE = 16383
 LARGEST_WEIGHT = 8191
@@ -113,7 +117,7 @@ def _find_pairs(
     taps: PairTaps,
     shape: tuple[int, int],
 ) -> None:
-    """Place and weights unit / L^2 of the pixels of a row of a tile, for eight views.
+    """Place and weights unit / L^2 of the pixels of a row of a strip, for eight views.
 
     `start` holds x and y of the first pixel and the column spacing, mm; geometry as in `kernels`.
     """
@@ -127,13 +131,17 @@ def _find_pairs(
         across = x_mm * cosine + y_mm * sine
         along = float32(fan.distance_mm) + x_mm * sine - y_mm * cosine
         scale, offset = float32(fan.channels_per_radian), float32(fan.central_channel)
-        for pixel in range(TILE_COLUMNS):
+        for pixel in range(STRIP_COLUMNS):
             step = float32(pixel) * spacing
-            inverse = float32(1.0) / (along + step * sine)
-            ratio = (across + step * cosine) * inverse
-            channel = arctangent(ratio) * scale + offset
+            depth = multiply_add(step, sine, along)
+            side = multiply_add(step, cosine, across)
+            squared = multiply_add(depth, depth, side * side)
+            # One division for both the ratio and the weight.
+            inverse = float32(1.0) / (depth * squared)
+            ratio = side * squared * inverse
+            channel = multiply_add(arctangent(ratio), scale, offset)
             whole = int32(channel)
-            weight = inverse * inverse / (float32(1.0) + ratio * ratio) * unit
+            weight = depth * inverse * unit
             far = int32((channel - float32(whole)) * weight + float32(0.5))
             near = int32(weight + float32(0.5)) - far
             index[tap, pixel] = first + whole * int32(lanes)
@@ -200,17 +208,22 @@ def back_project_pairs(
     """
     views, channels, lanes = pairs.shape
     rows, columns = image.shape[0], image.shape[1]
-    across = (columns + TILE_COLUMNS - 1) // TILE_COLUMNS
-    for tile in prange(((rows + TILE_ROWS - 1) // TILE_ROWS) * across):
+    across = (columns + TILE - 1) // TILE
+    for tile in prange(((rows + TILE - 1) // TILE) * across):
         target, source, factors = image.reshape(-1), pairs.reshape(-1), scales.reshape(-1)
-        index = np.zeros((PAIR_TAPS, TILE_COLUMNS), np.int32)
-        weights = np.zeros((PAIR_TAPS, TILE_COLUMNS), np.int32)
-        first_row = (tile // across) * TILE_ROWS
-        first_column = (tile % across) * TILE_COLUMNS
-        last_column = min(columns, first_column + TILE_COLUMNS)
-        for view in range(0, views, PAIR_TAPS):
-            for row in range(first_row, min(rows, first_row + TILE_ROWS)):
-                left, right = row_span(pixels, row, first_column, last_column)
+        index = np.zeros((PAIR_TAPS, STRIP_COLUMNS), np.int32)
+        weights = np.zeros((PAIR_TAPS, STRIP_COLUMNS), np.int32)
+        first_row = (tile // across) * TILE
+        first_column = (tile % across) * TILE
+        last_row, last_column = min(rows, first_row + TILE), min(columns, first_column + TILE)
+        strips = (last_column - first_column + STRIP_COLUMNS - 1) // STRIP_COLUMNS
+        # Views, then strips of columns, then rows.
+        for step in range(views // PAIR_TAPS * strips):
+            group = step // strips
+            strip = first_column + (step % strips) * STRIP_COLUMNS
+            for row in range(first_row, last_row):
+                end = min(last_column, strip + STRIP_COLUMNS)
+                left, right = row_span(pixels, row, strip, end)
                 if right <= left:
                     continue
                 start = (
@@ -218,11 +231,12 @@ def back_project_pairs(
                     float32((row - pixels.isocentre_row) * pixels.row_spacing_mm),
                     float32(pixels.column_spacing_mm),
                 )
-                _find_pairs(fan, view, start, float32(unit), (index, weights), (channels, lanes))
+                taps, view = (index, weights), group * PAIR_TAPS
+                _find_pairs(fan, view, start, float32(unit), taps, (channels, lanes))
                 _add_row(
                     (target, (row * columns + left) * lanes),
                     source,
-                    (factors, (view // PAIR_TAPS) * lanes),
-                    (index, weights),
+                    (factors, group * lanes),
+                    taps,
                     (right - left, lanes),
                 )
