@@ -12,15 +12,13 @@ from ctdenoise.core.arrays import FloatArray
 from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.filters import fan_filter
 from ctdenoise.simulation.kernels import back_project_fan
-from ctdenoise.simulation.pair_kernels import LARGEST_WEIGHT, back_project_pairs, pack_pairs
+from ctdenoise.simulation.lane_transforms import circle_length, circular_filter
+from ctdenoise.simulation.pair_kernels import LARGEST_WEIGHT, back_project_pairs, filter_to_pairs
 from ctdenoise.simulation.scanner import Fan, PixelGrid
 from ctdenoise.simulation.vectors import PAIR_TAPS, aligned_zeros, require_whole_vectors
 
 _VIEWS_PER_TRANSFORM = 64
 """Views filtered together: their spectra stay in the cache."""
-
-_VIEWS_OF_NOISE = 256
-"""Views filtered and rounded together; each round of threads costs a little."""
 
 
 def channel_weights(fan: Fan) -> FloatArray:
@@ -52,8 +50,8 @@ class FilteredBackProjection:
         self.grid = grid
         self._length = int(fft.next_fast_len(2 * fan.channels - 1, real=True))
         self._response = fan_filter(fan, kernel, length=self._length).astype(np.float32)
-        self._circle = int(fft.next_fast_len(fan.channels + fan.channels // 4, real=True))
-        self._circular = fan_filter(fan, kernel, length=self._circle).astype(np.float32)
+        circle = circle_length(fan.channels + fan.channels // 4)
+        self._circular = circular_filter(fan_filter(fan, kernel, length=circle))
         self.channel_weights = channel_weights(fan)
 
     def reconstruct(self, sinogram: FloatArray) -> FloatArray:
@@ -112,19 +110,11 @@ class FilteredBackProjection:
                 fix="Set slices_per_batch to less.",
             )
         views, _, lanes = weighted.shape
-        nearest_mm = self.fan.distance_mm - self.fan.field_radius_mm
-        transfer = (self._circular * np.float32(scale / nearest_mm**2))[None, :, None]
         pairs = weighted.view(np.int32)  # each view is read before its pairs take its place
         scales = aligned_zeros(views // PAIR_TAPS, lanes)
-        threads = numba.get_num_threads()
-        for first in range(0, views, _VIEWS_OF_NOISE):
-            part = slice(first, first + _VIEWS_OF_NOISE)
-            groups = slice(first // PAIR_TAPS, part.stop // PAIR_TAPS)
-            length = self._circle
-            spectrum = fft.rfft(weighted[part], n=length, axis=1, workers=threads)
-            spectrum *= transfer
-            filtered = fft.irfft(spectrum, n=length, axis=1, workers=threads, overwrite_x=True)
-            pack_pairs(filtered, pairs[part], scales[groups])
+        filter_to_pairs(weighted, self._circular, pairs, scales)
+        nearest_mm = self.fan.distance_mm - self.fan.field_radius_mm
+        scales *= np.float32(scale / nearest_mm**2)
         image = aligned_zeros(self.grid.rows, self.grid.columns, lanes)
         pixels = self.grid.arrays(self.fan.field_radius_mm)
         unit = LARGEST_WEIGHT * nearest_mm**2

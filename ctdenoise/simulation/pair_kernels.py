@@ -20,6 +20,15 @@ from ctdenoise.simulation.kernels import (
     arctangent,
     row_span,
 )
+from ctdenoise.simulation.lane_transforms import SAMPLE, CircularFilter, filter_on_circle
+from ctdenoise.simulation.lane_vectors import (
+    Vector,
+    larger_magnitude,
+    load_vector,
+    splat,
+    store_pairs,
+    store_vector,
+)
 from ctdenoise.simulation.vectors import (
     LANES,
     PAIR_TAPS,
@@ -47,65 +56,90 @@ PairTaps = tuple[IndexArray, IndexArray]
 
 
 @exactly_inlined
-def _find_largest(
-    filtered: FloatArray, first: int, channels: int, block: int, work: FloatArray
-) -> None:
-    """Largest absolute value of sixteen lanes in eight views, into the first half of `work`."""
-    for lane in range(LANES):
-        work[lane] = _NO_NOISE
-    for view in range(first, first + PAIR_TAPS):
-        for channel in range(channels):
-            for lane in range(LANES):
-                work[LANES + lane] = filtered[view, channel, block + lane]
-            for lane in range(LANES):
-                work[lane] = max(work[lane], abs(work[LANES + lane]))
+def _filter_two_views(
+    source: FloatArray,
+    starts: tuple[int, int, int],
+    circle: CircularFilter,
+    work: tuple[FloatArray, FloatArray],
+    shape: tuple[int, int],
+) -> Vector:
+    """Filter sixteen lanes of two views; their largest magnitude.
+
+    `starts`: of either view in `source`, and of the first in the second array of `work`, which
+    receives them, [view, channel, lane], flat. `shape`: channels and lanes of the source.
+    """
+    samples, filtered = work
+    one, two, start = starts
+    channels, lanes = shape
+    for channel in range(channels):
+        for part, first in enumerate((one, two)):
+            values = load_vector(source, int64(first + channel * lanes))
+            store_vector(samples, int64(channel * SAMPLE + part * LANES), values)
+    for place in range(channels * SAMPLE, circle.transfer.shape[0] * SAMPLE, LANES):
+        store_vector(samples, int64(place), splat(float32(0.0)))
+    filter_on_circle(samples, circle)
+    largest = splat(_NO_NOISE)
+    for channel in range(channels):
+        for part in range(2):
+            values = load_vector(samples, int64(channel * SAMPLE + part * LANES))
+            largest = larger_magnitude(largest, values)
+            store_vector(filtered, int64(start + (part * channels + channel) * LANES), values)
+    return largest
 
 
 @exactly_inlined
-def _pack_view(values: FloatArray, pairs: IndexArray, block: int, work: FloatArray) -> None:
-    """Round sixteen lanes of a view, [channel, lane]; the first half of `work` holds factors."""
-    words = np.zeros(2 * LANES, np.int32)
-    for channel in range(pairs.shape[0] - 1, -1, -1):
-        for lane in range(LANES):
-            work[LANES + lane] = values[channel, block + lane]
-        for lane in range(LANES):
-            # Rounded by way of a positive number, which is cut off the same everywhere.
-            value = work[LANES + lane] * work[lane] + float32(32768.5)
-            near = int32(value) - int32(32768)
-            words[lane] = (words[LANES + lane] << int32(16)) | (near & int32(0xFFFF))
-            words[LANES + lane] = near
-        for lane in range(LANES):
-            pairs[channel, block + lane] = words[lane]
-
-
-@exactly_inlined
-def _pack_group(
-    filtered: FloatArray, first: int, pairs: IndexArray, scales: FloatArray, block: int
+def _pack_view(
+    filtered: FloatArray, start: int, pairs: IndexArray, at: tuple[int, int, int], factor: Vector
 ) -> None:
-    """Round eight views of sixteen lanes; `scales` receives the value of a unit product."""
-    work = np.empty(2 * LANES, np.float32)
-    _find_largest(filtered, first, pairs.shape[1], block, work)
-    for lane in range(LANES):
-        scales[block + lane] = work[lane] / float32(LARGEST_VALUE * LARGEST_WEIGHT)
-        work[lane] = float32(LARGEST_VALUE) / work[lane]
-    for view in range(first, first + PAIR_TAPS):
-        _pack_view(filtered[view], pairs[view], block, work)
+    """Round sixteen lanes of a view; `at`: its first word in `pairs`, channels, lanes."""
+    first, channels, lanes = at
+    values = load_vector(filtered, int64(start)) * factor
+    for channel in range(channels - 1):
+        following = load_vector(filtered, int64(start + (channel + 1) * LANES)) * factor
+        store_pairs(pairs, int64(first + channel * lanes), values, following)
+        values = following
+    store_pairs(pairs, int64(first + (channels - 1) * lanes), values, splat(float32(0.0)))
 
 
 @parallel_kernel
-def pack_pairs(filtered: FloatArray, pairs: IndexArray, scales: FloatArray) -> None:
-    """Round filtered views to pairs of neighbouring channels.
+def filter_to_pairs(
+    weighted: FloatArray, circle: CircularFilter, pairs: IndexArray, scales: FloatArray
+) -> None:
+    """Filter views on a circle and round them to pairs of neighbouring channels.
 
     Args:
-        filtered: [view, channel, lane]; views a multiple of eight, channels at least as many as in
-            `pairs`.
-        pairs: Receives [view, channel, lane]: a channel in the lower, the next in the upper
-            half of a word.
+        weighted: [view, channel, lane]; views a multiple of eight.
+        circle: The filter.
+        pairs: Receives [view, channel, lane]: a channel in the lower, the next in the upper half
+            of a word. May be the memory of `weighted`: each lane is read before it is written.
         scales: Receives the value of a unit product for every eight views, [group, lane].
     """
-    for group in prange(pairs.shape[0] // PAIR_TAPS):
-        for block in range(0, pairs.shape[2], LANES):
-            _pack_group(filtered, group * PAIR_TAPS, pairs, scales[group], block)
+    views, channels, lanes = weighted.shape
+    for group in prange(views // PAIR_TAPS):
+        source, target, factors = weighted.reshape(-1), pairs.reshape(-1), scales.reshape(-1)
+        samples = np.empty(circle.transfer.shape[0] * SAMPLE, np.float32)
+        filtered = np.empty(PAIR_TAPS * channels * LANES, np.float32)
+        factor = np.empty(LANES, np.float32)
+        for block in range(0, lanes, LANES):
+            first = group * PAIR_TAPS * channels * lanes + block
+            largest = splat(_NO_NOISE)
+            for view in range(0, PAIR_TAPS, 2):
+                start = first + view * channels * lanes
+                starts = (start, start + channels * lanes, view * channels * LANES)
+                found = _filter_two_views(
+                    source, starts, circle, (samples, filtered), (channels, lanes)
+                )
+                largest = larger_magnitude(largest, found)
+            store_vector(factor, int64(0), largest)
+            for lane in range(LANES):
+                factors[group * lanes + block + lane] = factor[lane] / float32(
+                    LARGEST_VALUE * LARGEST_WEIGHT
+                )
+                factor[lane] = float32(LARGEST_VALUE) / factor[lane]
+            for view in range(PAIR_TAPS):
+                at = (first + view * channels * lanes, channels, lanes)
+                start = view * channels * LANES
+                _pack_view(filtered, start, target, at, load_vector(factor, int64(0)))
 
 
 @exactly_inlined
@@ -199,8 +233,8 @@ def back_project_pairs(
     """Weighted fan-beam back-projection: sum over views of q(channel of the pixel) unit / L^2.
 
     Args:
-        pairs: Rounded projections, [view, channel, lane], from `pack_pairs`.
-        scales: From `pack_pairs`.
+        pairs: Rounded projections, [view, channel, lane], from `filter_to_pairs`.
+        scales: From `filter_to_pairs`.
         fan: `FanArrays`.
         pixels: `PixelArrays`.
         unit: LARGEST_WEIGHT times the square of the least distance of a pixel, mm^2.

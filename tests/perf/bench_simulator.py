@@ -46,7 +46,7 @@ STAGES = (
     (fbp, "filter_channels"),
     (parallel, "filter_channels"),
     (fbp, "back_project_fan"),
-    (fbp, "pack_pairs"),
+    (fbp, "filter_to_pairs"),
     (fbp, "back_project_pairs"),
     (parallel, "back_project_parallel"),
     (parallel, "sum_variances"),
