@@ -52,7 +52,7 @@ class CircularFilter(NamedTuple):
 
 def circle_length(least: int) -> int:
     """The least length of the form 2^a 3^b, b at most 2, that is not below another."""
-    lengths = [2**a * 3**b for a in range(2, 20) for b in range(3)]
+    lengths: list[int] = [2**a * 3**b for a in range(2, 20) for b in range(3)]
     return min(length for length in lengths if length >= least)
 
 

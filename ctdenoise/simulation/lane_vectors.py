@@ -21,7 +21,7 @@ Vector = Any
 _LLVM_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
-class _VectorType(types.Type):  # type: ignore[misc]  # numba has no types
+class _VectorType(types.Type):
     """How numba calls them."""
 
     def __init__(self) -> None:
@@ -167,21 +167,21 @@ def _multiply(typing: Any, one: Any, two: Any) -> Any:
     return _VECTOR(_VECTOR, _VECTOR), lambda _, builder, __, args: builder.fmul(*args)
 
 
-@overload(operator.add, strict=False)
+@overload(operator.add, strict=False)  # type: ignore[untyped-decorator]
 def _added(one: Any, two: Any) -> Any:
     if one == _VECTOR and two == _VECTOR:
         return lambda one, two: _add(one, two)  # noqa: PLW0108 - numba compiles it
     return None
 
 
-@overload(operator.sub, strict=False)
+@overload(operator.sub, strict=False)  # type: ignore[untyped-decorator]
 def _subtracted(one: Any, two: Any) -> Any:
     if one == _VECTOR and two == _VECTOR:
         return lambda one, two: _subtract(one, two)  # noqa: PLW0108 - numba compiles it
     return None
 
 
-@overload(operator.mul, strict=False)
+@overload(operator.mul, strict=False)  # type: ignore[untyped-decorator]
 def _multiplied(one: Any, two: Any) -> Any:
     if one == _VECTOR and two == _VECTOR:
         return lambda one, two: _multiply(one, two)  # noqa: PLW0108 - numba compiles it

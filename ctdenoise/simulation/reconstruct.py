@@ -134,7 +134,8 @@ class FullDataSimulator:
         without_scan: bool,
     ) -> Alteration:
         """What the artefacts do to log data; metal is added to the line integrals of the counts."""
-        hardening = self._artefacts.hardening(hu, scan, self._projector, photons)
+        of_sample = photons / np.float32(self.model.samples_per_channel)
+        hardening = self._artefacts.hardening(hu, scan, self._projector, of_sample)
         if hardening is not None:
             line_integrals += hardening.extra
         return partial(
@@ -188,7 +189,8 @@ class _Reconstruction:
             mu_water_per_mm=model.mu_water_per_mm,
         )
         data = aligned_zeros(*line_integrals.shape)
-        count_photons(counted, statistics, photons=photons, keys=keys, out=data)
+        of_sample = photons / np.float32(model.samples_per_channel)
+        count_photons(counted, statistics, photons=of_sample, keys=keys, out=data)
         data *= self._fbp.channel_weights[:, None]
         alter(data)
         scale = HU_PER_RELATIVE_ATTENUATION / model.mu_water_per_mm
