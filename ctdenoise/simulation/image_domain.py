@@ -142,7 +142,7 @@ class ImageDomainNoise:
         counts = np.maximum(padded * np.exp(-line_integrals), LEAST_COUNTS)
         for each in statistics:
             if each not in self._variances:
-                self._variances[each] = LogVariance(each)
+                self._variances[each] = LogVariance(self.model.of_sample(each))
         parts = [self._spread(self._variances[each], counts) for each in statistics]
         spread = np.stack(parts, axis=1)[: len(photons)]
         return NoiseMaps(spread.astype(np.float16), statistics, self.factor)

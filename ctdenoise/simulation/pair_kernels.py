@@ -183,7 +183,7 @@ def _find_pairs(
 
 
 @inlined
-def _add_row(
+def add_row(
     image: tuple[FloatArray, int],
     source: IndexArray,
     scales: tuple[FloatArray, int],
@@ -267,7 +267,7 @@ def back_project_pairs(
                 )
                 taps, view = (index, weights), group * PAIR_TAPS
                 _find_pairs(fan, view, start, float32(unit), taps, (channels, lanes))
-                _add_row(
+                add_row(
                     (target, (row * columns + left) * lanes),
                     source,
                     (factors, group * lanes),

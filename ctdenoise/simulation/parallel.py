@@ -25,14 +25,13 @@ from functools import cached_property
 from typing import Protocol, assert_never
 
 import numpy as np
-from scipy import fft
 
 from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.units import HU_PER_RELATIVE_ATTENUATION
-from ctdenoise.simulation.fbp import filter_channels
 from ctdenoise.simulation.few_counts import LEAST_COUNTS
 from ctdenoise.simulation.filters import parallel_filter
 from ctdenoise.simulation.insertion import COARSE_CHANNELS, COARSE_VIEWS, NoiseInsertion
+from ctdenoise.simulation.lane_transforms import circle_length, circular_filter
 from ctdenoise.simulation.log_variance import LogVariance
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import (
@@ -42,6 +41,7 @@ from ctdenoise.simulation.noise import (
     upsampling,
 )
 from ctdenoise.simulation.overlap import lane_layers
+from ctdenoise.simulation.pair_kernels import filter_to_pairs
 from ctdenoise.simulation.parallel_kernels import (
     Detector,
     Directions,
@@ -50,7 +50,7 @@ from ctdenoise.simulation.parallel_kernels import (
     sum_variances,
 )
 from ctdenoise.simulation.scanner import Fan
-from ctdenoise.simulation.vectors import aligned_zeros
+from ctdenoise.simulation.vectors import PAIR_TAPS, aligned_zeros
 
 CORRECTION_PIXELS = 64
 """The ratio of both geometries is worked out on about this many pixels across."""
@@ -165,13 +165,13 @@ class ParallelInsertion:
         self._rays = ParallelRays.of(fan)
         self._coarse = self._rays.coarse(views=COARSE_VIEWS, channels=COARSE_CHANNELS)
         self._sampling = upsampling(self._coarse, self._rays)
-        self._length = int(fft.next_fast_len(2 * self._rays.channels - 1, real=True))
-        self._response = parallel_filter(
+        response = parallel_filter(
             model.kernel,
             spacing_mm=self._rays.spacing_mm,
             views=fan.views // 2,
-            length=self._length,
+            length=circle_length(self._rays.channels + self._rays.channels // 4),
         )
+        self._circular = circular_filter(response)
         self._pixel_factor = model.pixel_factor()
         largest = max(model.grid.rows, model.grid.columns)
         self._factor = max(1, -(-largest // CORRECTION_PIXELS))
@@ -205,7 +205,6 @@ class ParallelInsertion:
         padded_photons = np.ones(lanes, np.float32)
         padded_photons[: len(photons)] = photons / np.float32(model.samples_per_channel)
         rebinned = self._rebinned(line_integrals)
-        scale = HU_PER_RELATIVE_ATTENUATION / model.mu_water_per_mm
         noise = aligned_zeros(rays.views, rays.channels, lanes)
         draw_log_noise(
             rebinned,
@@ -216,17 +215,29 @@ class ParallelInsertion:
             (np.sqrt(np.cos(rays.fan_angles)) / 2).astype(np.float32),
             noise,
         )
-        half = rays.views // 2
-        folded = noise[:half]
-        folded += noise[half:, ::-1]
-        filter_channels(folded, (self._response * scale).astype(np.float32), self._length)
-        image = aligned_zeros(model.grid.rows, model.grid.columns, lanes)
-        pixels = model.grid.arrays(model.fan.field_radius_mm)
-        back_project_parallel(folded, rays.directions(half), rays.detector, pixels, image)
+        image = self._back_projected(noise, HU_PER_RELATIVE_ATTENUATION / model.mu_water_per_mm)
         if self._as_fan:
             multiply_smooth(image, self._ratio(rebinned, statistics, padded_photons), self._factor)
         if self._pixel_factor is not None:
             image *= self._pixel_factor
+        return image
+
+    def _back_projected(self, noise: FloatArray, scale: float) -> FloatArray:
+        """Image of the noise of a whole turn, [view, channel, lane], which is overwritten."""
+        rays, grid = self._rays, self.model.grid
+        half = rays.views // 2
+        noise[:half] += noise[half:, ::-1]
+        views = -(-half // PAIR_TAPS) * PAIR_TAPS
+        noise[half:views] = 0.0
+        folded = noise[:views]
+        pairs = folded.view(np.int32)  # each view is read before its pairs take its place
+        scales = aligned_zeros(views // PAIR_TAPS, noise.shape[2])
+        filter_to_pairs(folded, self._circular, pairs, scales)
+        scales *= np.float32(scale)
+        image = aligned_zeros(grid.rows, grid.columns, noise.shape[2])
+        pixels = grid.arrays(self.model.fan.field_radius_mm)
+        directions = rays.directions(views)
+        back_project_parallel(pairs, scales, directions, rays.detector, pixels, image)
         return image
 
     def _rebinned(self, line_integrals: FloatArray) -> FloatArray:

@@ -8,17 +8,20 @@ import numpy as np
 from numba import float32, int32, prange
 
 from ctdenoise.core.arrays import DoubleArray, FloatArray
-from ctdenoise.simulation.kernels import (
-    BACK_VIEW_BLOCK,
-    TILE_COLUMNS,
-    TILE_ROWS,
-    Float,
-    PixelArrays,
-    Taps,
-    back_row,
-    row_span,
+from ctdenoise.simulation.kernels import Float, IndexArray, PixelArrays, row_span
+from ctdenoise.simulation.pair_kernels import (
+    LARGEST_WEIGHT,
+    STRIP_COLUMNS,
+    TILE,
+    PairTaps,
+    add_row,
 )
-from ctdenoise.simulation.vectors import inlined, parallel_kernel
+from ctdenoise.simulation.vectors import (
+    PAIR_TAPS,
+    exactly_inlined,
+    multiply_add,
+    parallel_kernel,
+)
 
 Directions = tuple[DoubleArray, DoubleArray]
 """Cosine and sine of the normal of each view's rays."""
@@ -27,37 +30,41 @@ Detector = tuple[float, float]
 """Channels per mm, and the channel of the ray through the isocentre."""
 
 
-@inlined
-def _find_parallel_channels(
+@exactly_inlined
+def _find_pairs(
     directions: Directions,
     detector: Detector,
     view: int,
     start: tuple[Float, Float, Float],
-    taps: tuple[int, Taps],
+    taps: PairTaps,
+    shape: tuple[int, int],
 ) -> None:
-    """Channel and linear weights of each pixel of a row, for four views.
+    """Place and weights of the pixels of a row of a strip, for eight views.
 
     `start` holds x and y of the first pixel and the column spacing, mm.
     """
-    pixels, (index, near, far) = taps
+    index, weights = taps
     x_mm, y_mm, spacing = start
-    for tap in range(4):
+    channels, lanes = shape
+    for tap in range(PAIR_TAPS):
         cosine = float32(directions[0][view + tap] * detector[0])
         sine = float32(directions[1][view + tap] * detector[0])
-        first = x_mm * cosine + y_mm * sine + float32(detector[1])
+        channel_of_first = x_mm * cosine + y_mm * sine + float32(detector[1])
         step = spacing * cosine
-        for pixel in range(pixels):
-            channel = first + float32(pixel) * step
+        first = int32((view + tap) * channels * lanes)
+        for pixel in range(STRIP_COLUMNS):
+            channel = multiply_add(float32(pixel), step, channel_of_first)
             whole = int32(channel)
             fraction = channel - float32(whole)
-            index[tap, pixel] = whole
-            far[tap, pixel] = fraction
-            near[tap, pixel] = float32(1.0) - fraction
+            far = int32(fraction * float32(LARGEST_WEIGHT) + float32(0.5))
+            index[tap, pixel] = first + whole * int32(lanes)
+            weights[tap, pixel] = (far << int32(16)) | (int32(LARGEST_WEIGHT) - far)
 
 
 @parallel_kernel
 def back_project_parallel(
-    filtered: FloatArray,
+    pairs: IndexArray,
+    scales: FloatArray,
     directions: Directions,
     detector: Detector,
     pixels: PixelArrays,
@@ -66,39 +73,47 @@ def back_project_parallel(
     """Parallel back-projection: sum over views of q(channel of the pixel).
 
     Args:
-        filtered: Filtered projections, [view, channel, lane]; views a multiple of eight.
+        pairs: Rounded projections, [view, channel, lane], from `filter_to_pairs`.
+        scales: From `filter_to_pairs`.
         directions: Normals of the views.
         detector: `Detector`.
         pixels: `PixelArrays`.
         image: The sum is added here, [y, x, lane].
     """
-    views, channels, lanes = filtered.shape
+    views, channels, lanes = pairs.shape
     rows, columns = image.shape[0], image.shape[1]
-    across = (columns + TILE_COLUMNS - 1) // TILE_COLUMNS
-    for tile in prange(((rows + TILE_ROWS - 1) // TILE_ROWS) * across):
-        target, source = image.reshape(-1), filtered.reshape(-1)
-        index = np.empty((4, TILE_COLUMNS), np.int32)
-        near = np.empty((4, TILE_COLUMNS), np.float32)
-        far = np.empty((4, TILE_COLUMNS), np.float32)
-        taps = (index, near, far)
-        first_row = (tile // across) * TILE_ROWS
-        first_column = (tile % across) * TILE_COLUMNS
-        last_column = min(columns, first_column + TILE_COLUMNS)
-        for block in range(0, views, BACK_VIEW_BLOCK):
-            for row in range(first_row, min(rows, first_row + TILE_ROWS)):
-                left, right = row_span(pixels, row, first_column, last_column)
-                count = right - left
-                if count <= 0:
+    across = (columns + TILE - 1) // TILE
+    for tile in prange(((rows + TILE - 1) // TILE) * across):
+        target, source, factors = image.reshape(-1), pairs.reshape(-1), scales.reshape(-1)
+        index = np.zeros((PAIR_TAPS, STRIP_COLUMNS), np.int32)
+        weights = np.zeros((PAIR_TAPS, STRIP_COLUMNS), np.int32)
+        first_row = (tile // across) * TILE
+        first_column = (tile % across) * TILE
+        last_row, last_column = min(rows, first_row + TILE), min(columns, first_column + TILE)
+        strips = (last_column - first_column + STRIP_COLUMNS - 1) // STRIP_COLUMNS
+        # Views, then strips of columns, then rows.
+        for step in range(views // PAIR_TAPS * strips):
+            group = step // strips
+            strip = first_column + (step % strips) * STRIP_COLUMNS
+            for row in range(first_row, last_row):
+                end = min(last_column, strip + STRIP_COLUMNS)
+                left, right = row_span(pixels, row, strip, end)
+                if right <= left:
                     continue
                 start = (
                     float32((left - pixels.isocentre_column) * pixels.column_spacing_mm),
                     float32((row - pixels.isocentre_row) * pixels.row_spacing_mm),
                     float32(pixels.column_spacing_mm),
                 )
-                at = (row * columns + left) * lanes
-                for view in range(block, block + BACK_VIEW_BLOCK, 4):
-                    _find_parallel_channels(directions, detector, view, start, (count, taps))
-                    back_row(target, at, source, view, taps, (count, channels, lanes))
+                taps, view = (index, weights), group * PAIR_TAPS
+                _find_pairs(directions, detector, view, start, taps, (channels, lanes))
+                add_row(
+                    (target, (row * columns + left) * lanes),
+                    source,
+                    (factors, group * lanes),
+                    taps,
+                    (right - left, lanes),
+                )
 
 
 @parallel_kernel

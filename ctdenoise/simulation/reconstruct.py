@@ -189,8 +189,9 @@ class _Reconstruction:
             mu_water_per_mm=model.mu_water_per_mm,
         )
         data = aligned_zeros(*line_integrals.shape)
-        of_sample = photons / np.float32(model.samples_per_channel)
-        count_photons(counted, statistics, photons=of_sample, keys=keys, out=data)
+        statistics = model.of_sample(statistics)
+        photons = photons / np.float32(model.samples_per_channel)
+        count_photons(counted, statistics, photons=photons, keys=keys, out=data)
         data *= self._fbp.channel_weights[:, None]
         alter(data)
         scale = HU_PER_RELATIVE_ATTENUATION / model.mu_water_per_mm

@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType
 
 import numba
@@ -44,7 +45,7 @@ STAGES = (
     (insertion, "draw_log_noise"),
     (parallel, "draw_log_noise"),
     (fbp, "filter_channels"),
-    (parallel, "filter_channels"),
+    (parallel, "filter_to_pairs"),
     (fbp, "back_project_fan"),
     (fbp, "filter_to_pairs"),
     (fbp, "back_project_pairs"),
@@ -102,7 +103,7 @@ def timed_stages(seconds: dict[str, float]):
 
 def bench_ours(model: ScanModel, volume: CTVolume, geometry: str) -> float:
     """Core-ms a slice of the whole simulation in a geometry; prints the parts."""
-    worker = parallel.insertion_of(model, geometry)
+    worker = parallel.insertion_of(replace(model, geometry=geometry))
     rule = added_noise(0.25, electronic_noise=5.5, floor=1.0, dual_below=100.0)
     keys = slice_keys([bytes([index]) for index in range(SLICES)])
     photons = np.full(SLICES, 4e5, np.float32)
@@ -237,7 +238,7 @@ def main() -> None:
     """Measure and print."""
     volume = torso(SLICES)
     model = ScanModel.of(volume.geometry, MODEL_ACQUISITION, SimulateSettings())
-    ours = {kind: bench_ours(model, volume, kind) for kind in ("fan", "parallel")}
+    ours = {kind: bench_ours(model, volume, kind) for kind in ("fan", "parallel", "rebinned")}
     images = aligned_zeros(SIZE, SIZE, LANES)
     images[...] = ellipse()[:, :, None]
     projector = JosephProjector(model.fan, model.grid)
