@@ -144,7 +144,7 @@ def fan_filter(fan: Fan, kernel: FixedKernelSettings, *, length: int) -> DoubleA
         length: Channels after zero padding.
     """
     angle = fan.channel_angle
-    count = np.fft.fftfreq(length, 1 / length)
+    count = np.rint(np.fft.fftfreq(length) * length)
     ramp = np.zeros(length)
     odd = np.abs(count) % 2 == 1
     ramp[0] = 1 / (4 * angle**2)
@@ -173,7 +173,7 @@ def parallel_filter(
         views: Views of half a turn.
         length: Channels after zero padding.
     """
-    count = np.fft.fftfreq(length, 1 / length)
+    count = np.rint(np.fft.fftfreq(length) * length)
     ramp = np.zeros(length)
     odd = np.abs(count) % 2 == 1
     ramp[0] = 1 / (4 * spacing_mm**2)

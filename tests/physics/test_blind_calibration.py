@@ -80,7 +80,7 @@ def power_spectrum(noise: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kernel", [SMOOTH, BOOSTED], ids=["smooth", "boosted"])
 def test_noise_of_unknown_kernel_and_photons_is_foretold(kernel):
     scan = scanned(kernel)
-    blind = SimulateSettings(scanner=SCANNER, geometry="fan")
+    blind = SimulateSettings(scanner=SCANNER)
     told = blind.replaced(kernel=kernel, photons=PHOTONS)
     found = simulate_low_dose(scan, blind, np.random.default_rng(1))
     expected = simulate_low_dose(scan, told, np.random.default_rng(2)).low.hu - scan.hu

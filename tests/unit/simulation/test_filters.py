@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import fft
 
 from ctdenoise.config.kernels import (
     AutoKernelSettings,
@@ -18,6 +19,7 @@ from ctdenoise.simulation.filters import (
     apodisation,
     fan_filter,
     header_f50_per_mm,
+    parallel_filter,
     resolve_kernel,
 )
 from ctdenoise.simulation.scanner import fan_of
@@ -81,3 +83,24 @@ def test_the_fan_filter_is_a_ramp():
     middle = slice(length // 20, length // 2 - length // 20)
     assert response[middle] == pytest.approx(ramp[middle], rel=2e-3)
     assert abs(response[0]) < 2e-3 * ramp[-1]
+
+
+@pytest.mark.parametrize("length", [720, 721, 729, 735, 1458])
+def test_a_parallel_filter_is_a_ramp_whatever_its_length(length):
+    # 1 / 729 * 729 is not a whole number in floating point: taps must not be told by remainders.
+    spacing = 0.7
+    response = parallel_filter(RampKernelSettings(), spacing_mm=spacing, views=100, length=length)
+    frequency = np.fft.rfftfreq(length, spacing)
+    ramp = np.pi / 100 * frequency
+    assert response[0] < 0.01 * response.max()
+    assert response[5:] == pytest.approx(ramp[5:], rel=0.02)
+
+
+@pytest.mark.parametrize("channels", [360, 361, 365, 736])
+def test_a_fan_filter_is_a_ramp_whatever_the_number_of_channels(channels):
+    settings = ScannerSettings(distances="setting", channels=channels, channel_pitch_mm=1.2858)
+    fan = fan_of(settings, Acquisition())
+    length = int(fft.next_fast_len(2 * channels - 1, real=True))
+    response = fan_filter(fan, RampKernelSettings(), length=length)
+    assert response[0] < 0.02 * response.max()
+    assert np.all(np.diff(response[2 : length // 2 - 2]) > 0)
