@@ -51,8 +51,8 @@ class CircularFilter(NamedTuple):
 
 
 def circle_length(least: int) -> int:
-    """The least length of the form 2^a 3^b, b at most 2, that is not below another."""
-    lengths: list[int] = [2**a * 3**b for a in range(2, 20) for b in range(3)]
+    """The least length of the form 2^a 3^b, b at most 4, that is not below another."""
+    lengths: list[int] = [2**a * 3**b for a in range(2, 20) for b in range(5)]
     return min(length for length in lengths if length >= least)
 
 
