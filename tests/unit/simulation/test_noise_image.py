@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,3 +37,24 @@ def test_no_noise_is_no_image():
     reconstruction = FilteredBackProjection(FAN, GRID, RampKernelSettings())
     image = reconstruction.noise_image(aligned_zeros(FAN.views, FAN.channels, LANES), 1.0)
     assert not image.any()
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="names an x86 processor")
+def test_a_processor_without_wide_vectors_reconstructs_the_same(tmp_path):
+    program = """
+from ctdenoise.simulation import vectors
+vectors._PAIR_PRODUCTS = ()
+from tests.unit.simulation.test_noise_image import *
+test_noise_is_reconstructed_to_a_thousandth_of_its_strength(RampKernelSettings())
+"""
+    old = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        cwd=root,
+        env={**os.environ, **old, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
