@@ -14,42 +14,53 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.kernels import GaussianKernelSettings
 from ctdenoise.config.phantom import GridSettings, PhantomSettings, TorsoSettings
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.scan import ScanFacts
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.series_writer import SeriesWriter
 from ctdenoise.phantoms.build import build_phantom
+from ctdenoise.simulation.low_dose import simulate_low_dose
 
 SIZES = (10, 100, 300, 1000)
 LEVELS = 8
 """Different slices of the phantom; they are used over and over."""
 
-NOISE_HU = 10.0
+PHOTONS = 2e5
+SPACING_MM = 1.0
 
 
 def make_series(folder: Path, slices: int) -> None:
-    """A torso phantom with white noise as a DICOM series of 512 x 512 pixels, 1 mm apart."""
+    """A torso phantom with the noise of a scan as a DICOM series of 512 x 512 pixels, 1 mm apart.
+
+    The noise is that of a body kernel: white noise, which no scanner makes, would be met with twice
+    the channels.
+    """
     phantom = build_phantom(
         PhantomSettings(phantom=TorsoSettings(), grid=GridSettings(size=512, slices=LEVELS))
     ).volume
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0.0, NOISE_HU, phantom.shape).astype(np.float32)
+    native = SimulateSettings(
+        dose=1.0, source_noise="none", photons=PHOTONS, kernel=GaussianKernelSettings()
+    )
+    scan = simulate_low_dose(phantom, native, np.random.default_rng(0)).low
+    thin = replace(phantom.acquisition, slice_thickness_mm=SPACING_MM)
     geometry = Geometry.axial(
         (slices, 512, 512),
         pixel_spacing_mm=phantom.geometry.pixel_spacing_mm,
-        slice_spacing_mm=1.0,
+        slice_spacing_mm=SPACING_MM,
     )
-    facts = ScanFacts(geometry, phantom.acquisition, None, phantom.history)
+    facts = ScanFacts(geometry, thin, None, phantom.history)
     folder.mkdir()
     writer = SeriesWriter(facts, folder)
     for index in range(slices):
-        level = index % LEVELS
-        hu = phantom.hu[level] + np.roll(noise[level], 7 * (index // LEVELS), axis=0)
+        hu = scan.hu[index % LEVELS]
         writer.write(CTVolume(hu[None], geometry.select([index])))
 
 
