@@ -18,7 +18,6 @@ from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.io.read import read_volume
 from ctdenoise.phantoms.build import build_phantom
-from ctdenoise.simulation.parallel_kernels import back_project_parallel
 from ctdenoise.simulation.projection import JosephProjector
 from ctdenoise.simulation.scanner import Fan, PixelGrid
 from ctdenoise.simulation.vectors import aligned_zeros
@@ -158,6 +157,29 @@ def counted(
     return full, low
 
 
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _back_project(
+    data: FloatArray,
+    cosines: DoubleArray,
+    sines: DoubleArray,
+    at_mm: DoubleArray,
+    rays_per_mm: float,
+    image: FloatArray,
+) -> None:
+    """Sum over views of linear interpolations between parallel rays."""
+    views, rays, lanes = data.shape
+    for row in numba.prange(len(at_mm)):
+        for view in range(views):
+            for column in range(len(at_mm)):
+                distance = at_mm[column] * cosines[view] + at_mm[row] * sines[view]
+                ray = distance * rays_per_mm + rays // 2
+                left = min(max(int(ray), 0), rays - 2)
+                share = np.float32(ray - left)
+                for lane in range(lanes):
+                    low, high = data[view, left, lane], data[view, left + 1, lane]
+                    image[row, column, lane] += low + share * (high - low)
+
+
 def reconstructed(
     data: FloatArray, scanner: NativeScanner, kernel: Kernel, size: int, spacing_mm: float
 ) -> HuArray:
@@ -196,10 +218,10 @@ def reconstructed(
 
     _spread(sort, list(range(half)))
     angles = np.arange(half) * (np.pi / half)
-    image = aligned_zeros(size, size, data.shape[2])
-    pixels = _grid(size, spacing_mm).arrays(fan.field_radius_mm)
-    detector = (1 / spacing, float(count // 2))
-    back_project_parallel(folded, (np.cos(angles), np.sin(angles)), detector, pixels, image)
+    image = np.zeros((size, size, data.shape[2]), np.float32)
+    at = (np.arange(size) - (size - 1) / 2) * spacing_mm
+    _back_project(folded, np.cos(angles), np.sin(angles), at, 1 / spacing, image)
+    image[np.hypot(at[:, None], at) > fan.field_radius_mm] = 0.0
     return np.asarray(image.transpose(2, 0, 1) * (1000 / scanner.mu_water) - 1000)
 
 

@@ -28,7 +28,6 @@ SMALL_SCANNER = ScannerSettings(
     channel_pitch_mm=2.4,
     views_per_turn=160,
     samples_per_channel=1,
-    rows_per_slice=1,
     bowtie="none",
     angular_modulation=0.0,
 )

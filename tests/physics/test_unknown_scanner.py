@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctdenoise.config.dose import SimulateSettings
 from tests.perf.native_scanner import MEDIUM, SMOOTH, Case, NativeScanner, scanned, torso
-from tests.perf.study_native import blind, block_sd, places, siemens
+from tests.perf.study_native import OF_ROWS, blind, block_sd, places, siemens
 
 # A third of the usual views, so each reading holds the photons and electronic noise of three.
 SCANNER = NativeScanner(channel_mm=0.9, channels=500, views=384, electronic_quanta=9.5)
@@ -34,7 +33,7 @@ def test_twins_have_the_local_noise_of_scans_by_an_unknown_scanner(kernel, name)
         slices=8,
     )
     full, low, spacing_mm = scanned(case)
-    plan, twin = blind(case, full, spacing_mm, SimulateSettings())
+    plan, twin = blind(case, full, spacing_mm, OF_ROWS)
     assert plan.calibration.calibrated_by == "noise"
     native, added = low - full, twin - full
     body = places(full, spacing_mm)["body"]

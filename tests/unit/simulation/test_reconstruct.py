@@ -16,9 +16,7 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.simulation.low_dose import simulate_doses
 from tests.builders import water_disc
 
-SCANNER = ScannerSettings(
-    distances="setting", channels=97, channel_pitch_mm=3.0, views_per_turn=96, rows_per_slice=1
-)
+SCANNER = ScannerSettings(distances="setting", channels=97, channel_pitch_mm=3.0, views_per_turn=96)
 EVERYTHING = {
     "keep_every_view": 3,
     "metal": {"enabled": True},
