@@ -1,9 +1,9 @@
 """Noise of real series and of their twins: by place and by spatial frequency.
 
-Run it as ``python -m tests.perf.study_series ../shared/ctdata``. In the same patches of soft
-tissue, in differences of neighbouring slices, it prints the noise of the scan, and that of twins
-over what the law of photons foretells, scan / sqrt(dose), by distance from the isocentre; and how
-far the spectrum of a twin lies from that of its scan.
+Run it as ``python -m tests.perf.study_series ../shared/ctdata``. In the same flat patches of soft
+tissue, in differences of neighbouring slices, it prints the noise of twins over what the law of
+photons foretells, scan / sqrt(dose), by distance from the isocentre; and how far the spectrum of a
+twin lies from that of its scan.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ from ctdenoise.simulation.noise_comparison import MeasuredNoise, measure
 
 DOSES = (0.5, 0.25, 0.1)
 RINGS_MM = (0, 60, 120, 240)
+FLAT_FRACTION = 0.3
+ANATOMY_BELOW_PER_MM = 0.15
 NOISE_ABOVE_PER_MM = 0.28
 """Anatomy shows below."""
+
+
+def flat_patches(scan: MeasuredNoise) -> np.ndarray:
+    """The patches in which the sum of neighbours holds least below the frequencies of noise."""
+    anatomy = scan.total[:, scan.frequency_per_mm < ANATOMY_BELOW_PER_MM].mean(axis=1)
+    return anatomy <= np.quantile(anatomy, FLAT_FRACTION)
 
 
 def noise_in(scan: MeasuredNoise, inside: np.ndarray) -> float:
@@ -33,10 +41,10 @@ def noise_in(scan: MeasuredNoise, inside: np.ndarray) -> float:
     return float(np.sqrt(np.median(power)))
 
 
-def distance(scan: MeasuredNoise, twin: MeasuredNoise) -> float:
+def distance(scan: MeasuredNoise, twin: MeasuredNoise, flat: np.ndarray) -> float:
     """Mean absolute logarithm of the ratio of two spectra of equal sum."""
-    first, second = (np.median(noise.difference, axis=0) for noise in (scan, twin))
-    seen = (second > 0.01 * second.max()) & (scan.frequency_per_mm > NOISE_ABOVE_PER_MM / 2)
+    first, second = (np.median(noise.difference[flat], axis=0) for noise in (scan, twin))
+    seen = (second > 0.02 * second.max()) & (scan.frequency_per_mm > ANATOMY_BELOW_PER_MM)
     ratio = np.log((second / second[seen].sum()) / (first / first[seen].sum()))[seen]
     return float(np.abs(ratio).mean())
 
@@ -57,7 +65,7 @@ def study(folder: Path) -> None:
     if scan is None:
         print("    too little soft tissue for a comparison")
         return
-    simulator = Simulator(plan)
+    simulator, flat = Simulator(plan), flat_patches(scan)
     parts = [simulator.twins(sample.select([j]), first=i) for j, i in enumerate(indices)]
     for number, dose in enumerate(DOSES):
         low = np.rint(np.concatenate([part[number] for part in parts]))
@@ -66,14 +74,14 @@ def study(folder: Path) -> None:
         radius = scan.patches.radius_mm
         ratios = []
         for near, far in pairwise(RINGS_MM):
-            inside = (radius >= near) & (radius < far)
+            inside = flat & (radius >= near) & (radius < far)
             if np.count_nonzero(inside) < 20:
                 ratios.append("   -  ")
                 continue
             foretold = noise_in(scan, inside) / np.sqrt(dose)
             ratios.append(f"{noise_in(twin, inside) / foretold:6.3f}")
         text = " ".join(ratios)
-        print(f"    dose {dose:4.2f}: {text}   spectrum {distance(scan, twin):.3f}")
+        print(f"    dose {dose:4.2f}: {text}   spectrum {distance(scan, twin, flat):.3f}")
 
 
 def main() -> None:
