@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_MOMENT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,13 @@ def _serve(connection: Connection, service: Service[Job, Result]) -> None:
     # Ctrl-C reaches every process of a terminal; the parent alone decides and then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_once)
+    signal.signal(signal.SIGALRM, _stop_once)
+    sys.unraisablehook = _stop_after_all
     try:
         service.prepare()
         while True:
             connection.send(service.work(connection.recv()))
-    except (EOFError, KeyboardInterrupt):
+    except (EOFError, KeyboardInterrupt, ConnectionError):  # stopped, or nobody listens any more
         return
 
 
@@ -115,3 +120,14 @@ def _stop_once(number: int, frame: FrameType | None) -> None:
     del number, frame
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is not interrupted
     raise KeyboardInterrupt
+
+
+def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
+    """Stop a moment later where the signal came while an object was taken apart.
+
+    Python cannot raise there, and would say so and go on working.
+    """
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _MOMENT_S)
+    else:
+        sys.__unraisablehook__(lost)

@@ -30,3 +30,31 @@ def test_jobs_that_run_are_stopped_when_nobody_listens():
     results.close()
     assert time.perf_counter() - begun < 60
     assert multiprocessing.active_children() == []
+
+
+class _Slow:
+    """Takes a while to be taken apart; what is raised meanwhile is lost."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __del__(self) -> None:
+        time.sleep(self._seconds)
+
+
+def take_apart_then_wait(seconds: float) -> None:
+    thing = _Slow(seconds)
+    del thing
+    time.sleep(300 if seconds else 0.7)
+
+
+def test_a_job_is_stopped_though_the_signal_came_while_an_object_was_taken_apart(capfd):
+    begun = time.perf_counter()
+    jobs = [0.0, 5.0, 0.0]
+    results = results_of(jobs, Service(int, take_apart_then_wait), workers=2)
+    assert next(results) == (0, None)
+    assert next(results) == (2, None)  # by now the other process works on the second job
+    results.close()
+    assert time.perf_counter() - begun < 60
+    assert multiprocessing.active_children() == []
+    assert "Traceback" not in capfd.readouterr().err
