@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.dicom import DicomSettings
 
 
 class InferSettings(Settings):
@@ -34,3 +35,6 @@ class InferSettings(Settings):
 
     memory_mb: int = Field(default=2048, ge=32)
     """Memory that the network's feature maps may take, MB."""
+
+    dicom: DicomSettings = DicomSettings()
+    """How the result is written as DICOM."""

@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage
 from pydicom.valuerep import format_number_as_ds
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import digest
 from ctdenoise.core.scan import Scan
@@ -71,6 +72,7 @@ class NewSeriesWriter:
         scan: What the series will hold.
         series_number: Number of the series; by default 1 for a phantom as built, and
             SERIES_NUMBER_STEP more for everything that was computed from another image.
+        settings: How to write it; the defaults if None.
         content: Tells apart volumes whose source and history do not; see `content_key`.
         has_padding: Whether any slice has padding.
         posix_s: When the run began, in seconds since 1970; now by default.
@@ -81,11 +83,13 @@ class NewSeriesWriter:
         scan: Scan,
         *,
         series_number: int | None = None,
+        settings: DicomSettings | None = None,
         content: str = "",
         has_padding: bool = False,
         posix_s: int | None = None,
     ) -> None:
         self._scan = scan
+        self._settings = settings or DicomSettings()
         self._derivation = derivation_of(scan.history)
         study = _study_key(scan)
         self._series = digest([study, self._derivation.key, content], length=32)

@@ -11,6 +11,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.provenance import digest
 from ctdenoise.core.scan import Scan
@@ -108,8 +109,10 @@ class DerivedWriter:
         scan: Scan,
         *,
         series_number: int | None = None,
+        settings: DicomSettings | None = None,
         posix_s: int | None = None,
     ) -> None:
+        self._settings = settings or DicomSettings()
         self._source, self._shape = _source_of(scan), scan.shape
         self._stack = _stack_key(self._source)
         derivation = derivation_of(scan.history)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.pair import Exposure
 from ctdenoise.core.provenance import Step
@@ -28,7 +29,8 @@ class SeriesWriter:
         scan: What was read; its history says what was done since.
         folder: An existing folder; the caller stages it. Files that a killed run left in it are to
             be cut (`Growing.cut_to`) before more is written.
-        series_number: Number of the new series; see `series_numbers`.
+        series_number: Number of the new series; see `series_numbers`. It goes before the settings.
+        settings: How to write it; the defaults if None.
         content: See `NewSeriesWriter`.
         has_padding: Whether any slice of a new series has padding.
         posix_s: When the run began, in seconds since 1970; now by default.
@@ -43,21 +45,27 @@ class SeriesWriter:
         folder: Path,
         *,
         series_number: int | None = None,
+        settings: DicomSettings | None = None,
         content: str = "",
         has_padding: bool = False,
         posix_s: int | None = None,
     ) -> None:
+        settings = settings or DicomSettings()
+        number = series_number or settings.series_number
         self.name = folder.name
         self._folder = folder
         self._checksum = hashlib.sha256()
         self.names: list[str] = []
         self._instances: DerivedWriter | NewSeriesWriter
         if is_from_dicom(scan):
-            self._instances = DerivedWriter(scan, series_number=series_number, posix_s=posix_s)
+            self._instances = DerivedWriter(
+                scan, series_number=number, settings=settings, posix_s=posix_s
+            )
         else:
             self._instances = NewSeriesWriter(
                 scan,
-                series_number=series_number,
+                series_number=number,
+                settings=settings,
                 content=content,
                 has_padding=has_padding,
                 posix_s=posix_s,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
@@ -43,7 +44,11 @@ def check_writable(scan: Scan, file_format: FileFormat = "same") -> None:
 
 
 def write_series(
-    volume: CTVolume, out: Path | str, *, series_number: int | None = None
+    volume: CTVolume,
+    out: Path | str,
+    *,
+    series_number: int | None = None,
+    settings: DicomSettings | None = None,
 ) -> tuple[Path, ...]:
     """Write a volume as a DICOM CT series.
 
@@ -57,6 +62,7 @@ def write_series(
         out: Folder to make; it appears whole or not at all.
         series_number: Number of the new series; by default the source's plus 1000, or the next
             that no series beside the source has.
+        settings: How to write it; the defaults if None.
 
     Returns:
         The files, slice by slice.
@@ -85,6 +91,7 @@ def write_series(
             volume,
             stage,
             series_number=series_number,
+            settings=settings,
             content="" if is_from_dicom(volume) else content_key(volume),
             has_padding=volume.padding is not None,
         )
@@ -93,7 +100,11 @@ def write_series(
 
 
 def write_volume(
-    volume: CTVolume, out: Path, *, file_format: FileFormat = "same"
+    volume: CTVolume,
+    out: Path,
+    *,
+    file_format: FileFormat = "same",
+    settings: DicomSettings | None = None,
 ) -> tuple[Path, ...]:
     """Write a volume as DICOM or NIfTI into a new folder.
 
@@ -101,6 +112,7 @@ def write_volume(
         volume: Any volume; see `write_series`.
         out: Folder to make; it appears whole or not at all.
         file_format: What to write.
+        settings: How to write DICOM; the defaults if None.
 
     Returns:
         The files.
@@ -110,7 +122,7 @@ def write_volume(
         CTDenoiseError: As `write_series` for DICOM.
     """
     if _kind(volume, file_format) == "dicom":
-        return write_series(volume, out)
+        return write_series(volume, out, settings=settings)
     require_free_folder(out)
     check_writable(volume, "nifti")
     name = NIFTI_FILE

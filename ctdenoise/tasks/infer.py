@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import write_settings
 from ctdenoise.core.noise_level import noise_level_hu
@@ -112,7 +113,7 @@ def run(
         advance()
     measured = time.perf_counter()
     with staged_folder(out) as folder:
-        files = _write(denoised, folder, file_format)
+        files = _write(denoised, folder, file_format, settings.dicom)
         write_settings(folder, settings)
         results: dict[str, JsonValue] = {
             "noise_before_hu": noise_before_hu,
@@ -170,12 +171,15 @@ def _noise_hu(volume: CTVolume) -> float | None:
 
 
 def _write(
-    volume: CTVolume, folder: Path, file_format: Literal["same", "dicom", "nifti"]
+    volume: CTVolume,
+    folder: Path,
+    file_format: Literal["same", "dicom", "nifti"],
+    dicom: DicomSettings,
 ) -> Sequence[Path]:
     from_nifti = volume.source is not None and volume.source.kind == "nifti"
     if file_format == "nifti" or (file_format == "same" and from_nifti):
         return write_volume(volume, folder, file_format="nifti")
-    return write_volume(volume, folder / DICOM_FOLDER, file_format="dicom")
+    return write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
 
 
 def _record(

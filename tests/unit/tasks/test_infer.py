@@ -205,7 +205,7 @@ def test_the_series_that_is_named_is_denoised(study, volume, tmp_path):
 
 @pytest.mark.parametrize("reason", [OutputError("the disk is full"), KeyboardInterrupt()])
 def test_a_run_that_fails_while_writing_leaves_nothing(reason, study, model, tmp_path, monkeypatch):
-    def write(volume, out, *, file_format):
+    def write(volume, out, *, file_format, settings):
         out.mkdir()
         (out / "1.dcm").write_bytes(b"half")
         raise reason
