@@ -12,6 +12,7 @@ from ctdenoise.core.provenance import Step
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
 from tests.dicom.builders import ct_series, marked_volume, series_files
+from tests.dicom.standard import violations_of
 from tests.dicom.validators import disagreements, errors_of
 
 DENOISE = Step("denoise", {"model": "redcnn", "model_digest": "0123456789ab", "strength": 1.0})
@@ -119,3 +120,15 @@ def test_a_real_series_gains_no_error(
         new = errors_of(dicom_validators[0], path) - errors_of(dicom_validators[0], original)
         assert not new
     assert not disagreements(dicom_validators[1], [*paths, *originals])
+
+
+@pytest.mark.ctdata
+@pytest.mark.parametrize("name", REAL_SERIES)
+@pytest.mark.parametrize("step", [DENOISE, SIMULATE], ids=["denoised", "simulated"])
+def test_a_real_series_violates_the_standard_of_today_no_more_than_its_source(
+    ctdata: Path, tmp_path: Path, name: str, step: Step
+) -> None:
+    volume = read_volume(ctdata / name)
+    assert volume.source is not None
+    (path,) = write_series(volume.select([3]).with_step(step), tmp_path / "out")
+    assert not violations_of(path) - violations_of(volume.source.instances[3].path)
