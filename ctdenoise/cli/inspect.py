@@ -56,9 +56,10 @@ def _show(found: tuple[FoundSeries, ...]) -> None:
         table.add_row(*_cells(series))
     console.print_wide(table)
     for series in found:
-        for label, lines in (("cannot be read", series.problems), ("note", series.notes)):
-            for line in lines:
-                console.print_line(f"  series {series.number}, {label}: {line}")
+        for problem in series.problems:
+            console.print_line(f"  series {series.number}, cannot be read: {problem}")
+        for finding in series.notes:
+            console.print_line(f"  series {series.number}, {finding.severity}: {finding}")
 
 
 def _cells(series: FoundSeries) -> tuple[str, ...]:

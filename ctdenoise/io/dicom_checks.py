@@ -11,6 +11,7 @@ from ctdenoise.core.geometry import SPACING_TOLERANCE_FRACTION, Geometry
 from ctdenoise.io.dicom_kinds import CT_IMAGE
 from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
 from ctdenoise.io.dicom_slice import SliceHeader
+from ctdenoise.io.finding import Finding, note, warning
 
 NOTED_TILT_DEGREES = 0.5
 """A smaller angle between normal and advance is rounding of positions."""
@@ -144,7 +145,7 @@ def common_problems(slices: Sequence[SliceHeader]) -> list[str]:
     return problems
 
 
-def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[str]:
+def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Finding]:
     """What a reader should know about a stack that can be read.
 
     Args:
@@ -153,35 +154,40 @@ def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[str]:
     """
     notes = [*_geometry_notes(geometry)]
     if any(header.padding for header in slices):
-        notes.append("has a pixel padding value; those pixels are left alone")
+        notes.append(note("padding", "has a pixel padding value; those pixels are left alone"))
     if any(header.lossy for header in slices):
-        notes.append("was compressed with loss")
+        notes.append(warning("lossy-compression", "was compressed with loss"))
     if any("DERIVED" in header.image_type for header in slices):
-        notes.append("is a derived image")
+        notes.append(note("derived", "is a derived image"))
     if any(not header.series for header in slices):
-        notes.append("has no SeriesInstanceUID; the files of one folder were taken together")
+        text = "has no SeriesInstanceUID; the files of one folder were taken together"
+        notes.append(warning("no-series-uid", text))
     if any(header.photometric_interpretation == "MONOCHROME1" for header in slices):
-        notes.append("MONOCHROME1: shown inverted, Hounsfield units are as the rescale says")
+        text = "MONOCHROME1: shown inverted, Hounsfield units are as the rescale says"
+        notes.append(note("monochrome1", text))
     if any(not header.sop_class_uid for header in slices):
-        notes.append(f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality")
+        text = f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality"
+        notes.append(warning("no-sop-class", text))
     if any(header.frame is not None for header in slices):
-        notes.append("multi-frame object, read frame by frame")
+        notes.append(note("multi-frame", "multi-frame object, read frame by frame"))
     return notes
 
 
-def _geometry_notes(geometry: Geometry) -> Iterator[str]:
+def _geometry_notes(geometry: Geometry) -> Iterator[Finding]:
     tilt = geometry.tilt_degrees
     if tilt > NOTED_TILT_DEGREES:
-        yield f"gantry tilt of {tilt:.1f} degrees, from positions and orientation"
+        text = f"gantry tilt of {tilt:.1f} degrees, from positions and orientation"
+        yield note("gantry-tilt", text)
     if geometry.slices < 3:
         return
     spacings = geometry.spacings_mm()
     usual = float(np.median(spacings))
     runs = len(geometry.runs())
     if runs > 1:
-        yield (
+        yield warning(
+            "uneven-spacing",
             f"uneven spacing: {spacings.min():.3f} to {spacings.max():.3f} mm "
-            f"between slices, {runs} uniform runs"
+            f"between slices, {runs} uniform runs",
         )
     multiples = spacings / usual
     whole = np.rint(multiples)
@@ -190,9 +196,12 @@ def _geometry_notes(geometry: Geometry) -> Iterator[str]:
         missing = int((whole[gaps] - 1).sum())
         first = int(np.flatnonzero(gaps)[0]) + 1
         slices = "slice seems" if missing == 1 else "slices seem"
-        yield f"{missing} {slices} to be missing (first gap after slice {first})"
+        text = f"{missing} {slices} to be missing (first gap after slice {first})"
+        yield warning("missing-slices", text)
     if _drift_mm(geometry) > NOTED_DRIFT_PIXELS * min(geometry.pixel_spacing_mm):
-        yield f"slices are shifted in plane by up to {_drift_mm(geometry):.2f} mm, not in one line"
+        shift = f"by up to {_drift_mm(geometry):.2f} mm"
+        text = f"slices are shifted in plane {shift}, not in one line"
+        yield warning("in-plane-shift", text)
 
 
 def _drift_mm(geometry: Geometry) -> float:

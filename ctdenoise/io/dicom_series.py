@@ -24,6 +24,7 @@ from ctdenoise.io.dicom_checks import (
 from ctdenoise.io.dicom_file import DamagedFileError, read_instance
 from ctdenoise.io.dicom_pixels import StoredArray, stored_values
 from ctdenoise.io.dicom_slice import SORTING_KEYWORDS, SliceHeader
+from ctdenoise.io.finding import Finding, warning
 
 _SHORT_NAME = {
     "AcquisitionNumber": "acquisition",
@@ -59,7 +60,7 @@ class Stack:
     label: str = ""
     geometry: Geometry | None = None
     problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
 
 def stacks_of(slices: Sequence[SliceHeader], damaged: Sequence[tuple[Path, str]]) -> list[Stack]:
@@ -71,14 +72,12 @@ def stacks_of(slices: Sequence[SliceHeader], damaged: Sequence[tuple[Path, str]]
             refused, because one of its slices may be among them.
     """
     stacks: list[Stack] = []
-    for (series, what), members in _by_series(slices).items():
+    for (_, what), members in _by_series(slices).items():
         if what != "CT":
-            problem = f"a {what} is not a CT volume"
-            stacks.append(Stack(what, tuple(members), problems=(problem,)))
+            stacks.append(Stack(what, tuple(members), problems=(f"a {what} is not a CT volume",)))
             continue
         folders = {header.path.parent for header in members}
         beside = [(path, why) for path, why in damaged if path.parent in folders]
-        del series
         stacks += _ct_stacks(members, beside)
     return stacks
 
@@ -111,19 +110,18 @@ def _ct_stacks(members: list[SliceHeader], beside: Sequence[tuple[Path, str]]) -
     grids = _by_grid(placed)
     for grid in grids:
         kept, copy_notes = _without_copies(_ordered(grid))
-        notes = [*notes_for_all, *copy_notes]
         size = f"{grid[0].columns} x {grid[0].rows}" if _differ(grids, _size) else ""
         turned = f"orientation {_turned(grid[0])}" if _differ(grids, _turned) else ""
         spaced = f"pixels {_spaced(grid[0])} mm" if _differ(grids, _spaced) else ""
         for label, part in _split_repeats(kept):
             labels = ", ".join(text for text in (size, turned, spaced, label) if text)
-            stacks.append(_stack(part, labels, shared, notes))
+            stacks.append(_stack(part, labels, shared, [*notes_for_all, *copy_notes]))
     return stacks
 
 
 def _with_one_frame_of_reference(
     slices: list[SliceHeader],
-) -> tuple[list[SliceHeader], list[str]]:
+) -> tuple[list[SliceHeader], list[Finding]]:
     """Slices whose frames of reference can be compared.
 
     Some anonymisers give every slice a frame of reference of its own, which the standard forbids
@@ -132,7 +130,8 @@ def _with_one_frame_of_reference(
     if len(slices) < 2 or len({h.frame_of_reference_uid for h in slices}) < len(slices):
         return (slices, [])
     same = [replace(header, frame_of_reference_uid="") for header in slices]
-    return (same, ["every slice names another frame of reference; they were taken for one"])
+    text = "every slice names another frame of reference; they were taken for one"
+    return (same, [warning("frame-of-reference-differs", text)])
 
 
 def _damage(beside: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
@@ -155,7 +154,7 @@ def _problem_files(slices: Iterable[SliceHeader]) -> dict[str, list[Path]]:
 
 
 def _stack(
-    part: Sequence[SliceHeader], label: str, shared: Sequence[str], notes: Sequence[str]
+    part: Sequence[SliceHeader], label: str, shared: Sequence[str], notes: Sequence[Finding]
 ) -> Stack:
     problems = [*shared, *gathered(_problem_files(part), len(part))]
     repeats = _repeats(part)
@@ -248,7 +247,9 @@ def _repeats(ordered: Sequence[SliceHeader]) -> list[Path]:
     ]
 
 
-def _without_copies(ordered: Sequence[SliceHeader]) -> tuple[list[SliceHeader], list[str]]:
+def _without_copies(
+    ordered: Sequence[SliceHeader],
+) -> tuple[list[SliceHeader], list[Finding]]:
     """Slices without those that are the same instance with the same pixels a second time."""
     if not _repeats(ordered):
         return (list(ordered), [])
@@ -261,8 +262,10 @@ def _without_copies(ordered: Sequence[SliceHeader]) -> tuple[list[SliceHeader], 
             continue
         seen.setdefault(key, header)
         kept.append(header)
-    copies = len(ordered) - len(kept)
-    return (kept, [f"{copies} files are copies of others and were left out"] if copies else [])
+    if len(kept) == len(ordered):
+        return (kept, [])
+    text = f"{len(ordered) - len(kept)} files are copies of others and were left out"
+    return (kept, [warning("copies-left-out", text)])
 
 
 def _is_copy(a: SliceHeader, b: SliceHeader) -> bool:

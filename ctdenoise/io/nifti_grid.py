@@ -13,6 +13,7 @@ import numpy as np
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.geometry import DIRECTION_TOLERANCE, POSITION_TOLERANCE_MM, Geometry
 from ctdenoise.errors import GeometryError, OutputError, StudyError
+from ctdenoise.io.finding import Finding, note, warning
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS into RAS and RAS into LPS."""
@@ -39,7 +40,7 @@ class NiftiHeader:
     reversed_slices: bool
     what: str
     problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Finding, ...]
 
 
 def is_nifti(path: Path) -> bool:
@@ -85,7 +86,7 @@ def as_study_error(path: Path) -> Iterator[None]:
         ) from error
 
 
-def grid_of(image: nib.Nifti1Image) -> tuple[Geometry | None, bool, list[str], list[str]]:
+def grid_of(image: nib.Nifti1Image) -> tuple[Geometry | None, bool, list[str], list[Finding]]:
     """Geometry (None if unusable), whether slices must be reversed, problems and notes.
 
     Args:
@@ -117,7 +118,7 @@ def grid_of(image: nib.Nifti1Image) -> tuple[Geometry | None, bool, list[str], l
         positions_mm=positions[::-1] if turned else positions,
     )
     if not geometry.is_axial:
-        notes.append("its slices (third index) are not axial")
+        notes.append(note("not-axial", "its slices (third index) are not axial"))
     return (geometry, turned, [], notes)
 
 
@@ -142,20 +143,23 @@ def _vector(values: DoubleArray) -> tuple[float, float, float]:
     return (float(values[0]), float(values[1]), float(values[2]))
 
 
-def _header_notes(image: nib.Nifti1Image) -> list[str]:
+def _header_notes(image: nib.Nifti1Image) -> list[Finding]:
     header = image.header
     notes = []
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if not sform and not qform:
-        notes.append("neither sform nor qform is set, so its orientation is a guess")
+        text = "neither sform nor qform is set, so its orientation is a guess"
+        notes.append(warning("orientation-guessed", text))
     elif sform and qform:
         difference = np.abs(image.get_sform() - image.get_qform()).max()
         if difference > POSITION_TOLERANCE_MM:
-            notes.append("sform and qform disagree; sform was taken")
+            notes.append(
+                warning("sform-qform-disagree", "sform and qform disagree; sform was taken")
+            )
     return notes
 
 
-def first_look(image: nib.Nifti1Image, *, readable: bool) -> tuple[str, list[str], list[str]]:
+def first_look(image: nib.Nifti1Image, *, readable: bool) -> tuple[str, list[str], list[Finding]]:
     """What it is, problems and notes of its values, judged by its type and one slice.
 
     Args:
@@ -178,7 +182,7 @@ def _is_plain(image: nib.Nifti1Image) -> bool:
     return len(image.shape) == 3 and not str(image.get_filename()).lower().endswith(".gz")
 
 
-def value_notes(low: float, high: float) -> list[str]:
+def value_notes(low: float, high: float) -> list[Finding]:
     """What is unusual about the range of an image's values.
 
     Args:
@@ -186,7 +190,9 @@ def value_notes(low: float, high: float) -> list[str]:
         high: The largest.
     """
     if low >= 0 and high <= 1 and high > low:
-        return ["values lie between 0 and 1: these look like scaled values, not Hounsfield units"]
+        text = "values lie between 0 and 1: these look like scaled values, not Hounsfield units"
+        return [warning("scaled-values", text)]
     if low >= 0 and high > 255:
-        return ["no value is below 0: this may be stored values without the rescale (air is -1000)"]
+        text = "no value is below 0: this may be stored values without the rescale (air is -1000)"
+        return [warning("stored-values", text)]
     return []

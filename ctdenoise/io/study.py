@@ -18,6 +18,7 @@ from ctdenoise.io.dicom_checks import is_placed
 from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
 from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.finding import Finding
 from ctdenoise.io.nifti_grid import NiftiHeader, is_nifti, read_nifti_header
 
 _log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class FoundSeries:
     acquisition: Acquisition
     source: SourceSeries
     problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
     headers: tuple[SliceHeader, ...] = field(default=(), repr=False)
 
     @property

@@ -28,7 +28,7 @@ def test_a_file_that_is_there_twice_is_read_once(tmp_path: Path, volume: CTVolum
     paths = series_files(tmp_path, ct_series(volume))
     shutil.copy(paths[2], tmp_path / "copy of something")
     assert_same_place_and_value(read_volume(tmp_path), volume)
-    assert "1 files are copies" in " ".join(find_series(tmp_path)[0].notes)
+    assert "1 files are copies" in " ".join(map(str, find_series(tmp_path)[0].notes))
 
 
 def test_the_same_instance_in_another_encoding_is_a_copy(tmp_path: Path, volume: CTVolume) -> None:

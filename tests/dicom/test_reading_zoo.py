@@ -71,8 +71,10 @@ def test_any_geometry_is_read_at_its_exact_positions(tmp_path: Path, geometry: G
 def test_tilt_gaps_and_uneven_spacing_are_noted(tmp_path: Path) -> None:
     series_files(tmp_path / "tilt", ct_series(marked_volume(geometry=tilted())))
     series_files(tmp_path / "gap", ct_series(marked_volume(geometry=at_heights([0, 2, 4, 8, 10]))))
-    assert "gantry tilt of 18.5 degrees" in " ".join(find_series(tmp_path / "tilt")[0].notes)
-    gap = " ".join(find_series(tmp_path / "gap")[0].notes)
+    assert "gantry tilt of 18.5 degrees" in " ".join(
+        map(str, find_series(tmp_path / "tilt")[0].notes)
+    )
+    gap = " ".join(map(str, find_series(tmp_path / "gap")[0].notes))
     assert "1 slice seems to be missing (first gap after slice 3)" in gap
 
 
@@ -282,4 +284,4 @@ def test_a_frame_of_reference_of_its_own_for_every_slice_says_nothing(
 
     series_files(tmp_path, ct_series(volume, edit=edit))
     assert_same_place_and_value(read_volume(tmp_path), volume)
-    assert "frame of reference" in " ".join(find_series(tmp_path)[0].notes)
+    assert "frame of reference" in " ".join(map(str, find_series(tmp_path)[0].notes))

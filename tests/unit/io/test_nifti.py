@@ -154,7 +154,7 @@ def test_values_that_are_hardly_hounsfield_units_are_remarked_on(
     tmp_path: Path, voxels: np.ndarray, remark: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = save(tmp_path / "a.nii", voxels, AFFINE)
-    assert any(remark in note for note in find_series(path)[0].notes)
+    assert any(remark in str(note) for note in find_series(path)[0].notes)
     with caplog.at_level(logging.WARNING):
         read_nifti(path)
     assert remark in caplog.text
