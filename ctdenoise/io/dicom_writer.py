@@ -72,7 +72,7 @@ def check_derivable(scan: Scan, *, by_trial: bool = True) -> None:
     Raises:
         StudyError: With every reason.
     """
-    source = _source_of(scan)
+    source = source_of(scan)
     problems: dict[str, list[Path]] = {}
     for path, reasons in _headers_problems(source, by_trial=by_trial):
         for reason in reasons:
@@ -113,14 +113,14 @@ class DerivedWriter:
         posix_s: int | None = None,
     ) -> None:
         self._settings = settings or DicomSettings()
-        self._source, self._shape = _source_of(scan), scan.shape
-        self._stack = _stack_key(self._source)
+        self._source, self._shape = source_of(scan), scan.shape
+        self._stack = stack_key(self._source)
         derivation = derivation_of(scan.history)
         number = free_series_numbers([scan])[0] if series_number is None else series_number
         first = _read_source(self._source.instances[0], scan.shape)
         with quiet_pydicom():
             moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"), posix_s)
-        self._series = NewSeries(derivation, _series_uid(scan), number, moment)
+        self._series = NewSeries(derivation, series_uid(scan), number, moment)
 
     def encoded(self, index: int, hu: HuArray, padding: BoolArray | None) -> bytes:
         """The bytes of one instance.
@@ -186,19 +186,39 @@ def encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _source_of(scan: Scan) -> SourceSeries:
+def source_of(scan: Scan) -> SourceSeries:
+    """The DICOM series that a scan was read from.
+
+    Raises:
+        StudyError: If it was read from something else.
+    """
     if scan.source is None or scan.source.kind != "dicom":
         raise StudyError("the volume was not read from DICOM, so no series is derived from it.")
     return scan.source
 
 
-def _stack_key(source: SourceSeries) -> str:
-    return digest([instance.sop_instance_uid for instance in source.instances])
+def stack_key(source: SourceSeries) -> str:
+    """A digest of which slices of a series are written, in order; part of every new UID.
+
+    Args:
+        source: A DICOM series.
+    """
+    return digest(
+        [
+            one.sop_instance_uid if one.frame is None else f"{one.sop_instance_uid}#{one.frame}"
+            for one in source.instances
+        ]
+    )
 
 
-def _series_uid(scan: Scan) -> UID:
-    source, key = _source_of(scan), derivation_of(scan.history).key
-    return new_uid("series", source.series_instance_uid, _stack_key(source), key)
+def series_uid(scan: Scan) -> UID:
+    """SeriesInstanceUID of what is derived from a scan.
+
+    Args:
+        scan: Something read from DICOM; its history says what was done since.
+    """
+    source, key = source_of(scan), derivation_of(scan.history).key
+    return new_uid("series", source.series_instance_uid, stack_key(source), key)
 
 
 def _headers_problems(
@@ -326,13 +346,18 @@ def free_series_numbers(scans: Sequence[Scan]) -> tuple[int, ...]:
     Args:
         scans: What was read from one source, each with its own history.
     """
-    source = _source_of(scans[0])
-    first = _read_source(source.instances[0], scans[0].shape)
+    source = source_of(scans[0])
+    try:
+        first = read_header(source.instances[0].path).dataset
+    except (DamagedFileError, OSError) as error:
+        raise StudyError(
+            "a file of the source series cannot be read again.", where=source.instances[0].path
+        ) from error
     with quiet_pydicom():
         number = int(number_of(first, "SeriesNumber") or 0) + SERIES_NUMBER_STEP
         if not 0 <= number < _INTEGER_MOST - len(scans):
             number = SERIES_NUMBER_STEP
-        own = {str(_series_uid(scan)) for scan in scans}
+        own = {str(series_uid(scan)) for scan in scans}
         taken = _numbers_beside(source, own)
     numbers: list[int] = []
     for _ in scans:
