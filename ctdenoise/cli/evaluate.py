@@ -28,7 +28,7 @@ def evaluate(
     """Compare series with a reference: numbers, pictures, one page.
 
     Args:
-        reference: The full-dose study, or the known truth: a DICOM folder or a NIfTI file.
+        reference: The full-dose study, or the known truth: a DICOM folder or an image file.
         tests: One or more studies on the same grid, such as the low-dose one and the denoised one.
         out: Folder for the page, the numbers (JSON, CSV) and the pictures; new or empty.
         names: What to call the tests on the page, in their order.

@@ -23,12 +23,14 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     config: Config = None,
     overrides: Overrides = (),
     series: Series = None,
-    file_format: Annotated[Literal["same", "dicom", "nifti"], Parameter(name="--format")] = "same",
+    file_format: Annotated[
+        Literal["same", "dicom", "nifti", "mha", "nrrd"], Parameter(name="--format")
+    ] = "same",
 ) -> None:
     """Denoise a study and write it as a derived series.
 
     Args:
-        study: Folder with DICOM files, or a NIfTI file.
+        study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
         model: A checkpoint, a folder that `train` made, or `identity` to check the way through.
         out: Folder for the result; new or empty.
         strength: 0 keeps the study as it is, 1 is all that the network does.
@@ -36,7 +38,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         overrides: Settings to change, as key=value; may be given several times.
         series: Which series, where the folder holds several: the number that `inspect` shows, the
             end of its UID, or a part of its description.
-        file_format: `same` as the study, `dicom` or `nifti`.
+        file_format: `same` as the study, `dicom`, `nifti`, `mha` or `nrrd`.
     """
     from ctdenoise.cli import console
     from ctdenoise.config.inference import InferSettings

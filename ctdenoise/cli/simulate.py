@@ -42,7 +42,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     to the study's own pixels.
 
     Args:
-        study: Folder with DICOM files, or a NIfTI file.
+        study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
         more: More studies, with --all.
         out: Folder for the result; new or empty.
         dose: Dose of the twin: a fraction of the dose of the study such as 0.25 or 25%, an exposure

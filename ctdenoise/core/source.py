@@ -7,6 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+ImageKind = Literal["nifti", "mha", "nrrd"]
+"""Formats of one file for one volume; `mha` is every MetaImage, .mhd included."""
+
+SourceKind = Literal["dicom", ImageKind]
+"""What a series can be read from."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInstance:
@@ -14,7 +20,7 @@ class SourceInstance:
 
     Args:
         path: File that holds the slice.
-        sop_instance_uid: Identity of the instance; empty for NIfTI.
+        sop_instance_uid: Identity of the instance; empty for an image file.
         frame: Zero-based frame of a multi-frame object; None for one slice per file.
     """
 
@@ -28,15 +34,15 @@ class SourceSeries:
     """The series a volume was read from, slices in the volume's order.
 
     Args:
-        kind: "dicom" or "nifti".
+        kind: What it was read from.
         instances: One for each slice of the volume.
-        series_instance_uid: Empty for NIfTI.
-        study_instance_uid: Empty for NIfTI.
+        series_instance_uid: Empty for an image file.
+        study_instance_uid: Empty for an image file.
         patient_key: A short digest that is equal for series of one patient and names nobody; empty
             where unknown. Training splits by it.
     """
 
-    kind: Literal["dicom", "nifti"]
+    kind: SourceKind
     instances: tuple[SourceInstance, ...]
     series_instance_uid: str = ""
     study_instance_uid: str = ""

@@ -31,6 +31,7 @@ from ctdenoise.io.dicom_derived import set_moment, set_own_equipment, synthesizi
 from ctdenoise.io.dicom_stored import StoredScale, stored_from_hu
 from ctdenoise.io.dicom_uids import new_uid
 from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, encoded, set_pixels
+from ctdenoise.io.image_files import image_parts
 
 PADDING_VALUE = -2048
 """Stored value of padding in a new series."""
@@ -149,7 +150,10 @@ def _content_of_source(scan: Scan) -> str:
     if scan.source is None or not scan.source.instances:
         return ""
     path = scan.source.instances[0].path
-    return sha256_of(path) if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    parts = (path,) if scan.source.kind == "dicom" else image_parts(path)
+    return "".join(sha256_of(part) for part in parts)
 
 
 def _add_study(out: Dataset, scan: Scan, study: str) -> None:

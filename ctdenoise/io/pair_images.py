@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ctdenoise.core.arrays import BoolArray, DoubleArray, LabelArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, PairsError
-from ctdenoise.io.nifti_grid import LPS_RAS
+from ctdenoise.io.image_heads import nifti_head
 
 PADDING_HU = -2048
 """What padding voxels hold in the image files."""
@@ -28,8 +27,6 @@ LARGEST_HU = 32767
 
 StoredArray = npt.NDArray[np.int16]
 """Hounsfield units as stored, int16, indexed [z, y, x]; padding is PADDING_HU."""
-
-_VOXELS_START = 352  # the header, and four bytes that say that no extension follows
 
 
 def stored_hu(volume: CTVolume, padding: BoolArray | None) -> StoredArray:
@@ -51,38 +48,17 @@ def stored_hu(volume: CTVolume, padding: BoolArray | None) -> StoredArray:
 
 
 def affine_and_notes(geometry: Geometry) -> tuple[DoubleArray, tuple[str, ...]]:
-    """The affine for the NIfTI header (RAS, mm) and what a reader must know about it."""
+    """The affine for the NIfTI header (LPS, mm) and what a reader must know about it."""
     try:
-        return LPS_RAS @ geometry.affine(), ()
+        return geometry.affine(), ()
     except GeometryError as error:
         rows_mm, columns_mm = geometry.pixel_spacing_mm
-        affine = np.diag([columns_mm, rows_mm, geometry.slice_spacing_mm or 1.0, 1.0])
+        affine = np.diag([-columns_mm, -rows_mm, geometry.slice_spacing_mm or 1.0, 1.0])
         note = (
             f"{error.what} The NIfTI headers hold the spacing only; "
             "the position of every slice is under geometry."
         )
         return affine, (note,)
-
-
-def nifti_head(shape: tuple[int, int, int], dtype: type[np.generic], affine: DoubleArray) -> bytes:
-    """What stands before the voxels of an uncompressed NIfTI file.
-
-    Args:
-        shape: Size along [z, y, x].
-        dtype: Type of the voxels, not scaled.
-        affine: Index (x, y, z) to RAS mm, float64 [4, 4].
-    """
-    header = nib.Nifti1Header(endianness="<")
-    header.set_data_dtype(dtype)
-    header.set_data_shape(shape[::-1])
-    header.set_xyzt_units("mm")
-    image = nib.Nifti1Image(np.zeros((1, 1, 1), dtype), affine, header)
-    image.header.set_data_shape(shape[::-1])
-    image.header.set_data_offset(_VOXELS_START)
-    image.header.set_slope_inter(1.0, 0.0)
-    stream = BytesIO()
-    image.header.write_to(stream)
-    return stream.getvalue().ljust(_VOXELS_START, b"\0")
 
 
 def write_image(path: Path, array: npt.NDArray[np.int16] | LabelArray, affine: DoubleArray) -> None:
@@ -91,7 +67,7 @@ def write_image(path: Path, array: npt.NDArray[np.int16] | LabelArray, affine: D
     Args:
         path: The file to make.
         array: Voxels [z, y, x].
-        affine: Index (x, y, z) to RAS mm, float64 [4, 4].
+        affine: Index (x, y, z) to LPS mm, float64 [4, 4].
     """
     slices, rows, columns = array.shape
     with path.open("wb") as file:

@@ -18,7 +18,8 @@ from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import PairsError, listed
 from ctdenoise.io.growing import Growing, GrowingFile
-from ctdenoise.io.pair_images import affine_and_notes, nifti_head, stored_hu
+from ctdenoise.io.image_heads import nifti_head
+from ctdenoise.io.pair_images import affine_and_notes, stored_hu
 from ctdenoise.io.pair_manifest import ImageFile, PairManifest, write_manifest
 from ctdenoise.io.pairs import FULL_FILE, LABELS_FILE
 

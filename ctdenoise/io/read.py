@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.dicom_reader import DicomReader
-from ctdenoise.io.nifti_reader import NiftiReader
+from ctdenoise.io.image_reader import ImageReader
 from ctdenoise.io.study import FoundSeries, choose_series, find_series
 
 
@@ -65,9 +65,9 @@ def open_series(source: FoundSeries | Path | str, *, series: str | None = None) 
         chosen = choose_series((source,), None, where=source.source.instances[0].path.parent)
     else:
         chosen = choose_series(find_series(source), series, where=source)
-    if chosen.kind == "nifti":
-        return NiftiReader(chosen.source.instances[0].path)
-    return DicomReader(chosen)
+    if chosen.kind == "dicom":
+        return DicomReader(chosen)
+    return ImageReader(chosen.source.instances[0].path)
 
 
 def read_volume(source: FoundSeries | Path | str, *, series: str | None = None) -> CTVolume:

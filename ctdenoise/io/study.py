@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
-from ctdenoise.core.source import SourceInstance, SourceSeries
+from ctdenoise.core.source import SourceInstance, SourceKind, SourceSeries
 from ctdenoise.errors import StudyError, UsageError, listed
 from ctdenoise.io.dicom_checks import is_placed
 from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
 from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
 from ctdenoise.io.finding import Finding
-from ctdenoise.io.nifti_grid import NiftiHeader, is_nifti, read_nifti_header
+from ctdenoise.io.image_files import ct_header, image_kind
+from ctdenoise.io.image_header import ImageHeader
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ class FoundSeries:
 
     Args:
         number: Its number in the list, from 1.
-        kind: "dicom" or "nifti".
+        kind: What it is read from.
         what: "CT", "scout", "dose report", "segmentation", "labels", ...
         description: SeriesDescription, and what tells the stack from others of its series; the
-            file name of a NIfTI file.
+            file name of an image file.
         slices: How many slices or instances it has.
         geometry: The grid; None where it cannot be read right.
         acquisition: How it was scanned, as far as known.
@@ -46,7 +46,7 @@ class FoundSeries:
     """
 
     number: int
-    kind: Literal["dicom", "nifti"]
+    kind: SourceKind
     what: str
     description: str
     slices: int
@@ -69,7 +69,7 @@ class _Files:
 
     slices: list[SliceHeader] = field(default_factory=list)
     damaged: list[tuple[Path, str]] = field(default_factory=list)
-    nifti: list[tuple[Path, NiftiHeader]] = field(default_factory=list)
+    images: list[tuple[Path, ImageHeader, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
 
@@ -81,10 +81,10 @@ def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
     gives one entry for each.
 
     Args:
-        path: A folder, a DICOM file or a NIfTI file.
+        path: A folder, a DICOM file or an image file (NIfTI, MetaImage, NRRD).
 
     Raises:
-        StudyError: If there is no DICOM or NIfTI at all; it says what there is.
+        StudyError: If there is no image at all; it says what there is.
     """
     path = Path(path)
     if not path.exists():
@@ -94,10 +94,10 @@ def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
         for file in _files_below(path):
             _look_at(file, found)
         stacks = stacks_of(found.slices, found.damaged)
-    if not stacks and not found.nifti:
+    if not stacks and not found.images:
         _refuse(path, found)
     drafts = [_draft_of_stack(stack) for stack in stacks]
-    drafts += [_draft_of_nifti(file, header) for file, header in found.nifti]
+    drafts += [_draft_of_image(*image) for image in found.images]
     numbered = [_numbered(number, draft) for number, draft in enumerate(_sorted(drafts), start=1)]
     return tuple(numbered)
 
@@ -116,8 +116,8 @@ def _files_below(path: Path) -> Iterable[Path]:
 def _look_at(path: Path, found: _Files) -> None:
     if not path.is_file() or path.name.upper() == "DICOMDIR":
         return
-    if is_nifti(path):
-        found.nifti.append((path, read_nifti_header(path)))
+    if image_kind(path) is not None:
+        found.images.append((path, *ct_header(path)))
         return
     try:
         if path.stat().st_size == 0 and path.suffix.lower() in _DICOM_SUFFIXES:
@@ -145,9 +145,10 @@ def _refuse(path: Path, found: _Files) -> None:
     there = [f"{count} files {suffix}" for suffix, count in found.others.most_common()]
     there += [f"{file.name}: damaged, {why}" for file, why in found.damaged]
     raise StudyError(
-        "holds no DICOM or NIfTI image" + (":\n" + listed(there) if there else "; it is empty."),
+        "holds no DICOM, NIfTI, MetaImage or NRRD image"
+        + (":\n" + listed(there) if there else "; it is empty."),
         where=path,
-        fix="Give the folder of one study, a DICOM file, or a .nii or .nii.gz file.",
+        fix="Give the folder of one study, a DICOM file, or a file such as .nii.gz, .mha or .nrrd.",
     )
 
 
@@ -184,19 +185,19 @@ def _draft_of_stack(stack: Stack) -> _Draft:
     return _Draft((0, 2**31 if number is None else number, first.series, ""), series)
 
 
-def _draft_of_nifti(path: Path, header: NiftiHeader) -> _Draft:
+def _draft_of_image(path: Path, header: ImageHeader, what: str) -> _Draft:
     geometry = header.geometry
     slices = geometry.slices if geometry else 0
     instances = tuple(SourceInstance(path, frame=index) for index in range(max(1, slices)))
     series = FoundSeries(
         number=0,
-        kind="nifti",
-        what=header.what,
+        kind=header.kind,
+        what=what,
         description=path.name,
         slices=slices,
         geometry=geometry,
         acquisition=Acquisition(),
-        source=SourceSeries("nifti", instances),
+        source=SourceSeries(header.kind, instances),
         problems=header.problems,
         notes=header.notes,
     )

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.scan import Scan
+from ctdenoise.core.source import ImageKind, SourceKind
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.io.dicom_original import check_new_series, content_key
 from ctdenoise.io.dicom_writer import check_derivable
-from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.image_files import is_compressed
+from ctdenoise.io.image_writer import write_image
 from ctdenoise.io.series_writer import SeriesWriter, is_from_dicom
 from ctdenoise.io.staging import require_free_folder, staged_folder
 
-FileFormat = Literal["same", "dicom", "nifti"]
+FileFormat = Literal["same", SourceKind]
 """What to write; "same" is the kind that the volume was read from, DICOM where there was none."""
 
-NIFTI_FILE = "image.nii"
-"""Name of the image in a folder written as NIfTI; `.gz` is added where the source has it."""
+IMAGE_FILES: Mapping[ImageKind, str] = {
+    "nifti": "image.nii",
+    "mha": "image.mha",
+    "nrrd": "image.nrrd",
+}
+"""Name of the image in a folder written in each format; compressed where the source is, which adds
+`.gz` to NIfTI."""
 
 
 def check_writable(scan: Scan, file_format: FileFormat = "same") -> None:
@@ -33,9 +40,9 @@ def check_writable(scan: Scan, file_format: FileFormat = "same") -> None:
     Raises:
         StudyError: If no legal series can be derived from the source, with every reason.
         InputError: If no new series can hold the grid.
-        GeometryError: If NIfTI is asked for and no affine describes the grid.
+        GeometryError: If an image file is asked for and no affine describes the grid.
     """
-    if _kind(scan, file_format) == "nifti":
+    if written_kind(scan, file_format) != "dicom":
         scan.geometry.affine()
     elif is_from_dicom(scan):
         check_derivable(scan)
@@ -106,7 +113,7 @@ def write_volume(
     file_format: FileFormat = "same",
     settings: DicomSettings | None = None,
 ) -> tuple[Path, ...]:
-    """Write a volume as DICOM or NIfTI into a new folder.
+    """Write a volume as DICOM or as an image file into a new folder.
 
     Args:
         volume: Any volume; see `write_series`.
@@ -118,25 +125,43 @@ def write_volume(
         The files.
 
     Raises:
-        GeometryError: If NIfTI is asked for and no affine describes the grid.
+        GeometryError: If an image file is asked for and no affine describes the grid.
         CTDenoiseError: As `write_series` for DICOM.
     """
-    if _kind(volume, file_format) == "dicom":
+    kind = written_kind(volume, file_format)
+    if kind == "dicom":
         return write_series(volume, out, settings=settings)
     require_free_folder(out)
-    check_writable(volume, "nifti")
-    name = NIFTI_FILE
-    if volume.source is not None and volume.source.instances[0].path.suffix == ".gz":
+    check_writable(volume, kind)
+    name, packed = IMAGE_FILES[kind], _is_packed(volume)
+    if kind == "nifti" and packed:
         name += ".gz"
-    return _staged(out, lambda stage: (write_nifti(volume, stage / name),))
+    return _staged(out, lambda stage: (write_image(volume, stage / name, packed=packed),))
 
 
-def _kind(scan: Scan, file_format: FileFormat) -> str:
-    if file_format not in ("same", "dicom", "nifti"):
-        raise UsageError(f"a volume is written as dicom or nifti, not {file_format!r}.")
-    if file_format != "same":
-        return file_format
-    return "dicom" if scan.source is None else scan.source.kind
+def written_kind(scan: Scan, file_format: FileFormat) -> SourceKind:
+    """What a volume is written as.
+
+    Args:
+        scan: A volume, or an open series.
+        file_format: What was asked for.
+
+    Raises:
+        UsageError: If it is none of the formats.
+    """
+    if file_format == "same":
+        return "dicom" if scan.source is None else scan.source.kind
+    if file_format not in get_args(SourceKind):
+        raise UsageError(
+            f"a volume is written as {', '.join(get_args(SourceKind))}, not {file_format!r}."
+        )
+    return file_format
+
+
+def _is_packed(volume: CTVolume) -> bool:
+    if volume.source is None or volume.source.kind == "dicom":
+        return False
+    return is_compressed(volume.source.instances[0].path)
 
 
 def _staged(out: Path, write: Callable[[Path], tuple[Path, ...]]) -> tuple[Path, ...]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.io.study import choose_series, find_series
-from ctdenoise.io.write import check_writable, write_volume
+from ctdenoise.io.write import FileFormat, check_writable, write_volume, written_kind
 
 DICOM_FOLDER = "dicom"
 """Folder of the derived series inside the output folder: it holds nothing but the series, so that
@@ -71,14 +70,14 @@ def run(
     settings: InferSettings,
     out: Path,
     series: str | None = None,
-    file_format: Literal["same", "dicom", "nifti"] = "same",
+    file_format: FileFormat = "same",
     progress: Progress = SILENT,
 ) -> InferReport:
     """Denoise one series of a study.
 
-    The output folder holds the derived series in `dicom/` (or `image.nii`), `settings.yaml` and
-    `run.json`; it appears whole or not at all. Everything that can be refused is refused before
-    anything is computed.
+    The output folder holds the derived series in `dicom/` (or `image.nii`, `.mha`, `.nrrd`),
+    `settings.yaml` and `run.json`; it appears whole or not at all. Everything that can be refused
+    is refused before anything is computed.
 
     Args:
         study: Folder or file with the study.
@@ -173,12 +172,12 @@ def _noise_hu(volume: CTVolume) -> float | None:
 def _write(
     volume: CTVolume,
     folder: Path,
-    file_format: Literal["same", "dicom", "nifti"],
+    file_format: FileFormat,
     dicom: DicomSettings,
 ) -> Sequence[Path]:
-    from_nifti = volume.source is not None and volume.source.kind == "nifti"
-    if file_format == "nifti" or (file_format == "same" and from_nifti):
-        return write_volume(volume, folder, file_format="nifti")
+    kind = written_kind(volume, file_format)
+    if kind != "dicom":
+        return write_volume(volume, folder, file_format=kind)
     return write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
 
 

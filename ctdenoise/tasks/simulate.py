@@ -18,7 +18,7 @@ from ctdenoise.core.randomness import draw_seed, stream
 from ctdenoise.core.scan import with_steps
 from ctdenoise.errors import UsageError
 from ctdenoise.io.growing import JOURNAL_FILE, Journal, read_journal
-from ctdenoise.io.nifti_labels import LabelReader
+from ctdenoise.io.image_labels import LabelReader
 from ctdenoise.io.pair_writer import PairWriter, low_names
 from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.runfile import Run, write_run

@@ -17,6 +17,7 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import digest
 from ctdenoise.core.workers import Lost, Service, results_of
 from ctdenoise.errors import CTDenoiseError, StudyError, UsageError, listed
+from ctdenoise.io.image_files import image_parts
 from ctdenoise.io.read import open_series
 from ctdenoise.io.runfile import RUN_FILE
 from ctdenoise.io.staging import require_free_folder, staged_file
@@ -191,13 +192,16 @@ def series_folder(series: FoundSeries) -> str:
         series: A readable series.
     """
     source = series.source
-    first = source.instances[0].path
     key = [instance.sop_instance_uid for instance in source.instances]
-    if series.kind == "nifti":
-        with first.open("rb") as file:
-            key = [digest([file.read(1 << 20).hex(), first.stat().st_size])]
+    if series.kind != "dicom":
+        key = [_start_digest(part) for part in image_parts(source.instances[0].path)]
     number = series.headers[0].series_number if series.headers else None
     return f"{number or 0:04d}-{digest([source.series_instance_uid, *key], length=8)}"
+
+
+def _start_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return digest([file.read(1 << 20).hex(), path.stat().st_size])
 
 
 def _outcomes(

@@ -20,7 +20,7 @@ from ctdenoise.core.progress import Progress
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.growing import Growing, GrowingFile, Journal
-from ctdenoise.io.nifti_labels import LabelReader
+from ctdenoise.io.image_labels import LabelReader
 from ctdenoise.io.read import SeriesReader
 from ctdenoise.simulation.calibration import sample_indices
 from ctdenoise.simulation.low_dose import Plan, Simulator, blocks

@@ -15,8 +15,8 @@ from ctdenoise.core.provenance import Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import InputError
 from ctdenoise.io.dicom_original import check_new_series
+from ctdenoise.io.image_reader import read_image
 from ctdenoise.io.nifti import write_nifti
-from ctdenoise.io.nifti_reader import read_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
 from tests.builders import water_disc
@@ -85,7 +85,7 @@ def test_an_image_from_nifti_becomes_a_legal_series(
     tmp_path: Path, dicom_validators: tuple[str, str]
 ) -> None:
     source = write_nifti(water_disc(slices=3, size=16, noise_hu=9.0), tmp_path / "image.nii")
-    volume = read_nifti(source)
+    volume = read_image(source)
     paths = write_series(volume, tmp_path / "plain")
     paths += write_series(volume.with_step(DENOISE), tmp_path / "denoised")
     for path in paths:

@@ -12,10 +12,10 @@ import pytest
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, InputError, StudyError
+from ctdenoise.io.image_files import ct_header
+from ctdenoise.io.image_labels import read_labels
+from ctdenoise.io.image_reader import read_image
 from ctdenoise.io.nifti import write_nifti
-from ctdenoise.io.nifti_grid import read_nifti_header
-from ctdenoise.io.nifti_labels import read_labels
-from ctdenoise.io.nifti_reader import read_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
 from tests.builders import water_disc
@@ -57,7 +57,7 @@ def test_every_axis_order_and_flip_puts_voxels_where_the_affine_says(
     affine[:3, :3] = np.diag([0.7, 0.8, 2.5])[:, order] * np.array(flips)
     affine[:3, 3] = (10.0, -20.0, 30.0)
     voxels = ct_like((5, 6, 7))
-    volume = read_nifti(save(tmp_path / "a.nii", voxels, affine))
+    volume = read_image(save(tmp_path / "a.nii", voxels, affine))
     for index in [(0, 0, 0), (4, 5, 6), (1, 2, 3), (4, 0, 2), (0, 5, 1)]:
         ras = affine @ np.array([*index, 1.0])
         point_lps = ras[:3] * np.array([-1.0, -1.0, 1.0])
@@ -67,7 +67,7 @@ def test_every_axis_order_and_flip_puts_voxels_where_the_affine_says(
 def test_slices_ascend_along_the_normal_and_know_their_index_in_the_file(tmp_path: Path) -> None:
     descending = AFFINE @ np.diag([1.0, 1.0, -1.0, 1.0])
     voxels = ct_like((5, 6, 4))
-    volume = read_nifti(save(tmp_path / "a.nii", voxels, descending))
+    volume = read_image(save(tmp_path / "a.nii", voxels, descending))
     assert (np.diff(volume.geometry.along_normal_mm()) > 0).all()
     assert volume.source is not None
     for slice_hu, instance in zip(volume.hu, volume.source.instances, strict=True):
@@ -80,7 +80,7 @@ def test_scaled_integers_are_scaled_in_double_precision(tmp_path: Path) -> None:
     image = nib.load(path)
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
     expected = (voxels.astype(np.float64) * slope + inter).astype(np.float32)
-    np.testing.assert_array_equal(read_nifti(path).hu, expected.transpose(2, 1, 0))
+    np.testing.assert_array_equal(read_image(path).hu, expected.transpose(2, 1, 0))
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -99,15 +99,15 @@ def test_every_type_of_number_and_compression_is_read(
 def test_units_other_than_mm_are_converted(tmp_path: Path, units: str, factor: float) -> None:
     scale = np.diag([factor, factor, factor, 1.0])
     path = save(tmp_path / "a.nii", ct_like((5, 6, 7)), scale @ AFFINE, units=units)
-    assert read_nifti(path).geometry.slice_spacing_mm == pytest.approx(2.5, rel=1e-5)
+    assert read_image(path).geometry.slice_spacing_mm == pytest.approx(2.5, rel=1e-5)
 
 
 def test_a_fourth_axis_of_one_is_dropped_and_a_longer_one_refused(tmp_path: Path) -> None:
     single = save(tmp_path / "one.nii", ct_like((5, 6, 7, 1)), AFFINE)
-    assert read_nifti(single).shape == (7, 6, 5)
+    assert read_image(single).shape == (7, 6, 5)
     several = save(tmp_path / "two.nii", ct_like((5, 6, 7, 2)), AFFINE)
     with pytest.raises(StudyError, match="4 dimensions"):
-        read_nifti(several)
+        read_image(several)
 
 
 def test_a_sheared_affine_is_refused(tmp_path: Path) -> None:
@@ -117,20 +117,20 @@ def test_a_sheared_affine_is_refused(tmp_path: Path) -> None:
     image.set_sform(affine, code=1)
     nib.save(image, tmp_path / "a.nii")
     with pytest.raises(StudyError, match="sheared"):
-        read_nifti(tmp_path / "a.nii")
+        read_image(tmp_path / "a.nii")
 
 
 def test_colours_and_complex_numbers_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.nii", ct_like((5, 6, 7)).astype(np.complex64), AFFINE)
     with pytest.raises(StudyError, match="colours or complex"):
-        read_nifti(tmp_path / "a.nii")
+        read_image(tmp_path / "a.nii")
 
 
 def test_not_a_number_is_refused(tmp_path: Path) -> None:
     voxels = ct_like((5, 6, 7)).astype(np.float32)
     voxels[2, 2, 2] = np.nan
     with pytest.raises(StudyError, match="finite"):
-        read_nifti(save(tmp_path / "a.nii", voxels, AFFINE))
+        read_image(save(tmp_path / "a.nii", voxels, AFFINE))
 
 
 @pytest.mark.parametrize("damage", ["text", "half"])
@@ -156,12 +156,12 @@ def test_values_that_are_hardly_hounsfield_units_are_remarked_on(
     path = save(tmp_path / "a.nii", voxels, AFFINE)
     assert any(remark in str(note) for note in find_series(path)[0].notes)
     with caplog.at_level(logging.WARNING):
-        read_nifti(path)
+        read_image(path)
     assert remark in caplog.text
 
 
 def test_plain_ct_raises_no_remark(tmp_path: Path) -> None:
-    assert read_nifti_header(save(tmp_path / "a.nii", ct_like((5, 6, 7)), AFFINE)).notes == ()
+    assert ct_header(save(tmp_path / "a.nii", ct_like((5, 6, 7)), AFFINE))[0].notes == ()
 
 
 def test_label_maps_are_listed_apart_and_not_read_as_ct(tmp_path: Path) -> None:
@@ -177,10 +177,10 @@ def test_label_maps_are_listed_apart_and_not_read_as_ct(tmp_path: Path) -> None:
 
 def test_writing_rounds_to_whole_hounsfield_units(tmp_path: Path) -> None:
     volume = water_disc(noise_hu=12.0)
-    read = read_nifti(write_nifti(volume, tmp_path / "a.nii.gz"))
+    read = read_image(write_nifti(volume, tmp_path / "a.nii.gz"))
     np.testing.assert_array_equal(read.hu, np.rint(volume.hu))
     assert read.geometry.matches(volume.geometry)
-    floats = read_nifti(write_nifti(volume, tmp_path / "b.nii", dtype=np.float32))
+    floats = read_image(write_nifti(volume, tmp_path / "b.nii", dtype=np.float32))
     np.testing.assert_array_equal(floats.hu, volume.hu)
 
 
@@ -204,7 +204,7 @@ def test_values_beyond_the_type_are_refused_and_padding_is_cut(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
     padding = np.zeros(disc.shape, dtype=bool)
     padding[0, 0, 0] = True
-    read = read_nifti(write_nifti(CTVolume(hu, disc.geometry, padding=padding), tmp_path / "a.nii"))
+    read = read_image(write_nifti(CTVolume(hu, disc.geometry, padding=padding), tmp_path / "a.nii"))
     assert read.hu[0, 0, 0] == 32_767
 
 

@@ -10,8 +10,8 @@ import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 
 from ctdenoise.errors import OutputError, StudyError
+from ctdenoise.io.image_labels import LabelReader, read_labels
 from ctdenoise.io.nifti import write_nifti
-from ctdenoise.io.nifti_labels import LabelReader, read_labels
 from ctdenoise.io.read import open_series, read_volume
 from tests.builders import water_disc
 from tests.dicom.builders import as_bytes, ct_series, marked_volume, multi_frame, series_files

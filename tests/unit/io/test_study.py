@@ -47,7 +47,7 @@ def test_a_folder_of_other_files_says_what_is_there(tmp_path: Path) -> None:
 
 def test_a_single_text_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words")
-    with pytest.raises(StudyError, match="no DICOM or NIfTI"):
+    with pytest.raises(StudyError, match="no DICOM, NIfTI"):
         find_series(tmp_path / "a.txt")
 
 

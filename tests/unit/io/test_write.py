@@ -17,8 +17,8 @@ from ctdenoise.errors import (
     StudyError,
     UsageError,
 )
+from ctdenoise.io.image_reader import read_image
 from ctdenoise.io.nifti import write_nifti
-from ctdenoise.io.nifti_reader import read_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import check_writable, write_series, write_volume
 from tests.builders import water_disc
@@ -121,9 +121,9 @@ def test_same_is_the_kind_that_was_read(tmp_path: Path) -> None:
     dicom = from_dicom(tmp_path / "in").with_step(IDENTITY)
     (first, *_) = write_volume(dicom, tmp_path / "as_dicom")
     assert first.suffix == ".dcm"
-    plain = read_nifti(write_nifti(water_disc(), tmp_path / "a.nii"))
+    plain = read_image(write_nifti(water_disc(), tmp_path / "a.nii"))
     assert [path.name for path in write_volume(plain, tmp_path / "as_nifti")] == ["image.nii"]
-    packed = read_nifti(write_nifti(water_disc(), tmp_path / "b.nii.gz"))
+    packed = read_image(write_nifti(water_disc(), tmp_path / "b.nii.gz"))
     assert [path.name for path in write_volume(packed, tmp_path / "as_gz")] == ["image.nii.gz"]
     (built, *_) = write_volume(water_disc(), tmp_path / "built")
     assert built.suffix == ".dcm"
@@ -132,7 +132,7 @@ def test_same_is_the_kind_that_was_read(tmp_path: Path) -> None:
 def test_dicom_can_be_written_as_nifti(tmp_path: Path) -> None:
     volume = from_dicom(tmp_path / "in").with_step(IDENTITY)
     (path,) = write_volume(volume, tmp_path / "out", file_format="nifti")
-    assert np.array_equal(read_nifti(path).hu, volume.hu)
+    assert np.array_equal(read_image(path).hu, volume.hu)
     assert nib.load(path).get_data_dtype() == np.int16
 
 

@@ -10,7 +10,7 @@ import pytest
 from ctdenoise.config.load import load_settings
 from ctdenoise.config.phantom import GridSettings, PhantomSettings, RodsSettings, TorsoSettings
 from ctdenoise.errors import OutputExistsError
-from ctdenoise.io.nifti_labels import read_labels
+from ctdenoise.io.image_labels import read_labels
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
 from ctdenoise.phantoms.build import build_phantom

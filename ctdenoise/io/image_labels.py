@@ -7,14 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import nibabel as nib
 import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray, LabelArray
 from ctdenoise.core.geometry import POSITION_TOLERANCE_MM, Geometry
 from ctdenoise.errors import GeometryError, StudyError, listed
-from ctdenoise.io.nifti_grid import as_study_error, grid_of
-from ctdenoise.io.nifti_voxels import VoxelFile
+from ctdenoise.io.image_files import image_header
+from ctdenoise.io.image_header import as_study_error
+from ctdenoise.io.image_voxels import VoxelFile
 
 
 def read_labels(path: Path | str, like: Geometry) -> LabelArray:
@@ -35,7 +35,7 @@ class LabelReader:
     voxel; any other is read as it is asked for.
 
     Args:
-        path: A .nii or .nii.gz file of whole numbers from 0 to 255.
+        path: A NIfTI, MetaImage or NRRD file of whole numbers from 0 to 255.
         like: The grid of the image.
 
     Raises:
@@ -45,12 +45,14 @@ class LabelReader:
 
     def __init__(self, path: Path | str, like: Geometry) -> None:
         self._path = path = Path(path)
-        with as_study_error(path):
-            image = nib.load(path)
-            geometry, self._turned, problems, _ = grid_of(image)
-            if geometry is None:
-                raise StudyError("cannot be read as labels:\n" + listed(problems), where=path)
-            self._voxels = VoxelFile(path, image, geometry.shape)
+        header = image_header(path)
+        geometry = header.geometry
+        if geometry is None or header.stored is None:
+            problems = listed(header.problems)
+            raise StudyError("cannot be read as labels:\n" + problems, where=path)
+        self._kind, self._turned = header.kind, header.reversed_slices
+        with as_study_error(path, header.kind):
+            self._voxels = VoxelFile(header.stored)
         self._shape = geometry.shape
         self._whole: LabelArray | None = None
         if not geometry.matches(like):
@@ -74,7 +76,7 @@ class LabelReader:
         slices, rows, columns = self._shape
         labels: LabelArray = np.empty((which.stop - which.start, rows, columns), dtype=np.uint8)
         for place, index in enumerate(range(which.start, which.stop)):
-            with as_study_error(self._path):
+            with as_study_error(self._path, self._kind):
                 values = self._voxels.scaled(slices - 1 - index if self._turned else index)
             labels[place] = _as_labels(np.asarray(values, dtype=np.float64), self._path)
         return labels
