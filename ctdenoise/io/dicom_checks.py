@@ -142,6 +142,10 @@ def common_problems(slices: Sequence[SliceHeader]) -> list[str]:
     ):
         if len(values) > 1:
             problems.append(f"its slices belong to {len(values)} {name}")
+    without = [header for header in slices if header.rescale_assumed]
+    if 0 < len(without) < len(slices):
+        some = f"{len(without)} of {len(slices)} slices"
+        problems.append(f"{some} lack RescaleSlope and RescaleIntercept, which the others have")
     return problems
 
 
@@ -168,6 +172,12 @@ def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Findi
     if any(not header.sop_class_uid for header in slices):
         text = f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality"
         notes.append(warning("no-sop-class", text))
+    if any(header.rescale_assumed for header in slices):
+        text = (
+            "has neither RescaleSlope nor RescaleIntercept; its signed values are taken for "
+            "Hounsfield units if every slice shows air and tissue where they must be"
+        )
+        notes.append(warning("no-rescale", text))
     if any(header.frame is not None for header in slices):
         notes.append(note("multi-frame", "multi-frame object, read frame by frame"))
     return notes

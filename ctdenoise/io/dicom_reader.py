@@ -23,6 +23,7 @@ from ctdenoise.io.dicom_file import (
     read_header,
     read_instance,
 )
+from ctdenoise.io.dicom_hounsfield import require_hounsfield_units
 from ctdenoise.io.dicom_pixels import (
     StoredArray,
     frames_of_file,
@@ -181,6 +182,8 @@ def _rescale_into(out: HuArray, header: SliceHeader, words: StoredArray) -> Bool
             f"over 1 % of its pixels are above {_IMPOSSIBLE_HU:.0f} HU, so its rescale or "
             "PixelRepresentation is wrong"
         )
+    if header.rescale_assumed:
+        require_hounsfield_units(out, mask)
     return mask
 
 

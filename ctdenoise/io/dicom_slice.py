@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import cast
 
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
 
 from ctdenoise.io.dicom_file import DicomHeader, transfer_syntax
 from ctdenoise.io.dicom_kinds import ENHANCED_CT, LEGACY_ENHANCED_CT, what_it_is
-
-_FIELD_GROUPS = {
-    "ImagePositionPatient": "PlanePositionSequence",
-    "ImageOrientationPatient": "PlaneOrientationSequence",
-    "PixelSpacing": "PixelMeasuresSequence",
-    "SliceThickness": "PixelMeasuresSequence",
-    "RescaleSlope": "PixelValueTransformationSequence",
-    "RescaleIntercept": "PixelValueTransformationSequence",
-    "RescaleType": "PixelValueTransformationSequence",
-    "FrameAcquisitionNumber": "FrameContentSequence",
-    "FrameAcquisitionDateTime": "FrameContentSequence",
-    "TemporalPositionIndex": "FrameContentSequence",
-    "StackID": "FrameContentSequence",
-    "FrameType": "CTImageFrameTypeSequence",
-    "ConvolutionKernel": "CTReconstructionSequence",
-    "ReconstructionDiameter": "CTReconstructionSequence",
-    "KVP": "CTXRayDetailsSequence",
-    "ExposureInmAs": "CTExposureSequence",
-    "CTDIvol": "CTExposureSequence",
-    "ExposureModulationType": "CTExposureSequence",
-    "FilterType": "CTXRayDetailsSequence",
-    "DataCollectionCenterPatient": "CTPositionSequence",
-    "DistanceSourceToDetector": "CTGeometrySequence",
-    "DistanceSourceToDataCollectionCenter": "CTGeometrySequence",
-}
-"""Where multi-frame objects keep what classic headers hold at the top (PS3.3 C.7.6.16)."""
-
-Floats = tuple[float, ...]
+from ctdenoise.io.dicom_values import Floats, HeaderValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +37,8 @@ class SliceHeader:
         position_mm: Centre of the first pixel, LPS.
         orientation: Row direction, then column direction.
         rescale_slope, rescale_intercept, rescale_type: To Hounsfield units.
+        rescale_assumed: Whether slope and intercept are absent and were taken as 1 and 0, to be
+            checked on the pixels as they are read (`io.dicom_hounsfield`).
         has_modality_lut: Whether a table replaces the linear rescale.
         padding: Smallest and largest stored value that mean "no pixel here".
         syntax: Transfer syntax UID.
@@ -106,6 +76,7 @@ class SliceHeader:
     rescale_slope: float | None = None
     rescale_intercept: float | None = None
     rescale_type: str = ""
+    rescale_assumed: bool = False
     has_modality_lut: bool = False
     padding: tuple[int, int] | None = None
     syntax: str = ""
@@ -117,100 +88,6 @@ class SliceHeader:
     facts: dict[str, Floats | str] = field(default_factory=dict)
 
 
-@cache
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
-
-
-@cache
-def _vr(tag: BaseTag) -> str:
-    return dictionary_VR(tag)
-
-
-def _plain_text(element: object, tag: BaseTag) -> str | list[str] | None:
-    """Text of an element that was not converted yet; None where pydicom must convert it.
-
-    Several times faster than converting, which is most of the time of listing a study.
-    """
-    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
-        return None
-    vr = element.VR or _vr(tag)
-    if vr not in _TEXT_VRS or vr != _vr(tag) or b"\x1b" in element.value:
-        return None
-    if not element.value.isascii():
-        return None
-    parts = [part.strip(" \0") for part in element.value.decode("ascii").split("\\")]
-    return parts if len(parts) > 1 else parts[0]
-
-
-_TEXT_VRS = frozenset(("AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
-
-
-class _Values:
-    """Reads elements of one frame: from its functional groups, the shared ones, then the top."""
-
-    def __init__(self, dataset: Dataset, groups: Sequence[Dataset]) -> None:
-        self._dataset = dataset
-        self._groups = groups
-
-    def raw(self, keyword: str) -> object:
-        """The value as pydicom gives it; None if absent, empty or unreadable."""
-        tag = _tag(keyword)
-        for holder in self._holders(keyword):
-            if tag not in holder:
-                continue
-            try:
-                element = holder.get_item(tag)
-                value = _plain_text(element, tag)
-                if value is None:
-                    value = holder[tag].value
-            except Exception:  # noqa: BLE001, S112 - pydicom raises whatever the bytes provoke
-                continue
-            if value is not None and value != "":
-                return cast("object", value)
-        return None
-
-    def _holders(self, keyword: str) -> Iterator[Dataset]:
-        group = _FIELD_GROUPS.get(keyword, "")
-        for functional in self._groups if group else ():
-            for item in functional.get(group) or ():
-                yield item
-                break
-        yield self._dataset
-
-    def floats(self, keyword: str, count: int) -> Floats | None:
-        """`count` finite numbers, or None."""
-        value = self.raw(keyword)
-        items = list(value) if isinstance(value, MutableSequence) else [value]
-        try:
-            numbers = tuple(float(str(item)) for item in items)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        finite = all(abs(number) < float("inf") for number in numbers)
-        return numbers if len(numbers) == count and finite else None
-
-    def number(self, keyword: str) -> float | None:
-        """One finite number, or None."""
-        values = self.floats(keyword, 1)
-        return values[0] if values else None
-
-    def whole(self, keyword: str, otherwise: int = 0) -> int:
-        """One integer, or another."""
-        value = self.number(keyword)
-        return otherwise if value is None or value != int(value) else int(value)
-
-    def text(self, keyword: str) -> str:
-        """Text without control characters; several values joined by a slash."""
-        value = self.raw(keyword)
-        if value is None:
-            return ""
-        items = value if isinstance(value, MutableSequence) else (value,)
-        text = "/".join(map(str, items))
-        if not text.isprintable():
-            text = "".join(c for c in text if c.isprintable())
-        return text.strip()
-
-
 def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
     """Every slice of a file: one for a classic image, one per frame for a multi-frame CT.
 
@@ -219,7 +96,7 @@ def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
         header: Its header. Call within `quiet_pydicom`.
     """
     dataset = header.dataset
-    top = _slice(path, header, None, _Values(dataset, ()))
+    top = _slice(path, header, None, HeaderValues(dataset, ()))
     if top.what != "CT" or top.sop_class_uid not in (ENHANCED_CT, LEGACY_ENHANCED_CT):
         return [top]
     shared = _items(dataset, "SharedFunctionalGroupsSequence")[:1]
@@ -227,7 +104,7 @@ def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
     if len(per_frame) != top.frames:
         return [top]  # its missing positions make it unreadable, with that reason
     return [
-        _slice(path, header, index, _Values(dataset, (groups, *shared)))
+        _slice(path, header, index, HeaderValues(dataset, (groups, *shared)))
         for index, groups in enumerate(per_frame)
     ]
 
@@ -239,24 +116,24 @@ def is_same_slice(header: SliceHeader, dataset: Dataset) -> bool:
         header: What was found before.
         dataset: The file now. Call within `quiet_pydicom`.
     """
-    values = _Values(dataset, ())
+    values = HeaderValues(dataset, ())
     now: list[object] = [values.whole(word) for word in ("Rows", "Columns", "BitsStored")]
     now += [values.whole("BitsAllocated"), bool(values.whole("PixelRepresentation"))]
     before: list[object] = [header.rows, header.columns, header.bits_stored]
     before += [header.bits_allocated, header.signed]
     if header.frame is None:
-        now += [values.number("RescaleSlope"), values.number("RescaleIntercept")]
+        now += [*_rescale(values, absent=header.rescale_assumed)]
         before += [header.rescale_slope, header.rescale_intercept]
     uid = values.text("SOPInstanceUID")
     return now == before and (not uid or uid == header.sop_instance_uid)
 
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    value = _Values(dataset, ()).raw(keyword)
+    value = HeaderValues(dataset, ()).raw(keyword)
     return list(value) if isinstance(value, MutableSequence) else []
 
 
-def _slice(path: Path, header: DicomHeader, frame: int | None, values: _Values) -> SliceHeader:
+def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderValues) -> SliceHeader:
     meta = header.dataset.file_meta
     sop_class = values.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", ""))
     modality = values.text("Modality").upper()
@@ -267,6 +144,8 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: _Values) 
     high_bit = values.number("HighBit")
     series_number = values.number("SeriesNumber")
     samples = values.number("SamplesPerPixel")
+    assumed = frame is None and bool(signed) and _has_no_rescale(header.dataset)
+    slope, intercept = _rescale(values, absent=assumed)
     return SliceHeader(
         path=path,
         frame=frame,
@@ -294,9 +173,10 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: _Values) 
         pixel_spacing_mm=values.floats("PixelSpacing", 2),
         position_mm=values.floats("ImagePositionPatient", 3),
         orientation=values.floats("ImageOrientationPatient", 6),
-        rescale_slope=values.number("RescaleSlope"),
-        rescale_intercept=values.number("RescaleIntercept"),
+        rescale_slope=slope,
+        rescale_intercept=intercept,
         rescale_type=values.text("RescaleType").upper(),
+        rescale_assumed=assumed,
         has_modality_lut="ModalityLUTSequence" in header.dataset,
         padding=_padding(values, signed=bool(signed)),
         syntax=syntax,
@@ -307,6 +187,18 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: _Values) 
         sorting={name: values.text(name) for name in SORTING_KEYWORDS},
         facts=_facts(values),
     )
+
+
+def _has_no_rescale(dataset: Dataset) -> bool:
+    words = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
+    groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+    return not any(keyword in dataset for keyword in (*words, *groups))
+
+
+def _rescale(values: HeaderValues, *, absent: bool) -> tuple[float | None, float | None]:
+    """Slope and intercept; 1 and 0 where they are known to be absent."""
+    slope, intercept = values.number("RescaleSlope"), values.number("RescaleIntercept")
+    return (1.0, 0.0) if absent and slope is None and intercept is None else (slope, intercept)
 
 
 _LOSSY_SYNTAXES = frozenset(
@@ -353,7 +245,7 @@ _FACT_TEXTS = (
 )
 
 
-def _facts(values: _Values) -> dict[str, Floats | str]:
+def _facts(values: HeaderValues) -> dict[str, Floats | str]:
     facts: dict[str, Floats | str] = {}
     for keyword, count in _FACT_NUMBERS.items():
         numbers = values.floats(keyword, count)
@@ -366,7 +258,7 @@ def _facts(values: _Values) -> dict[str, Floats | str]:
     return facts
 
 
-def _padding(values: _Values, *, signed: bool) -> tuple[int, int] | None:
+def _padding(values: HeaderValues, *, signed: bool) -> tuple[int, int] | None:
     """Range of stored values that mean padding, their sign taken from PixelRepresentation.
 
     Writers give PixelPaddingValue the wrong VR (63536 as US for -2000 as SS), so the number is
