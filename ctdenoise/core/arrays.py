@@ -19,3 +19,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 LabelArray = npt.NDArray[np.uint8]
 """Segmentation labels, 0 is background, indexed [z, y, x]."""
+
+StoredArray = npt.NDArray[np.integer]
+"""Stored values [y, x], integers, before the rescale."""

@@ -27,8 +27,26 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-_HEADER_BYTES_MOST = 16 * 2**20
-"""A header without its pixels is never larger; a deflated one is not inflated beyond."""
+from ctdenoise.io.dicom_bounds import (
+    HEADER_BYTES_MOST,
+    BoundedSource,
+    DamagedFileError,
+    require_few_items,
+)
+
+__all__ = [
+    "DamagedFileError",
+    "DicomHeader",
+    "NativePixels",
+    "looks_like_dicom",
+    "quiet_pydicom",
+    "read_header",
+    "read_instance",
+    "transfer_syntax",
+]
+
+_INFLATED_HEADER_BYTES_MOST = 16 * 2**20
+"""A deflated header is not inflated beyond."""
 
 _PIXEL_GROUP_TAG = 0x7FE00010
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -48,8 +66,17 @@ class _Quiet:
 _quiet = _Quiet()
 
 
-class DamagedFileError(ValueError):
-    """A file that means to be DICOM and cannot be read; says why, without quoting values."""
+@dataclass(frozen=True, slots=True)
+class NativePixels:
+    """Where native pixel data lie in a file.
+
+    Args:
+        start: Offset of the first pixel.
+        checksum: CRC-32 of everything before it, to tell whether the file changed.
+    """
+
+    start: int
+    checksum: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +88,7 @@ class DicomHeader:
         pixel_bytes: Length of native pixel data; None if there is none or it is encapsulated.
         has_pixels: Whether there is a PixelData element.
         truncated: Whether the file ends before its pixel data does.
-        pixel_start: Where native pixel data start in the file; None if there are none, they are
+        native: Where native pixel data lie in the file; None if there are none, they are
             encapsulated, or the file is deflated.
     """
 
@@ -69,7 +96,12 @@ class DicomHeader:
     pixel_bytes: int | None
     has_pixels: bool
     truncated: bool
-    pixel_start: int | None = None
+    native: NativePixels | None = None
+
+    @property
+    def pixel_start(self) -> int | None:
+        """Where native pixel data start in the file, if they do."""
+        return None if self.native is None else self.native.start
 
 
 @contextmanager
@@ -129,22 +161,26 @@ def read_header(path: Path) -> DicomHeader:
     Raises:
         DamagedFileError: If it cannot be parsed.
     """
-    with quiet_pydicom(), _as_damaged():
-        with path.open("rb") as file:
-            source = _inflated(file, _HEADER_BYTES_MOST, whole=False)
-            dataset = dcmread(source or file, stop_before_pixels=True, force=True)
-            _settle_transfer_syntax(dataset, deflated=source is not None)
-            stream: BinaryIO = source or file
-            position = stream.tell()
-            size = stream.seek(0, 2)
-            stream.seek(position)
-            pixel_bytes, has_pixels, truncated = _pixel_extent(stream, dataset, size)
-            start = stream.tell() if source is None and pixel_bytes is not None else None
-        if source is not None and size >= _HEADER_BYTES_MOST:
+    with quiet_pydicom(), _as_damaged(), path.open("rb") as file:
+        inflated = _inflated(file, _INFLATED_HEADER_BYTES_MOST, whole=False)
+        stream: BinaryIO = inflated or file
+        dataset = dcmread(BoundedSource(stream), stop_before_pixels=True, force=True)
+        require_few_items(dataset)
+        _settle_transfer_syntax(dataset, deflated=inflated is not None)
+        position = stream.tell()
+        size = stream.seek(0, 2)
+        stream.seek(position)
+        pixel_bytes, has_pixels, truncated = _pixel_extent(stream, dataset, size)
+        native = None
+        if inflated is None and pixel_bytes is not None:
+            start = stream.tell()
+            stream.seek(0)
+            native = NativePixels(start, zlib.crc32(stream.read(start)))
+        elif inflated is not None and size >= _INFLATED_HEADER_BYTES_MOST:
             truncated = False  # only the part that was inflated is short
     if len(dataset) == 0:
         raise DamagedFileError("it holds no DICOM elements")
-    return DicomHeader(dataset, pixel_bytes, has_pixels, truncated, start)
+    return DicomHeader(dataset, pixel_bytes, has_pixels, truncated, native)
 
 
 def read_instance(path: Path, *, most_pixel_bytes: int) -> Dataset:
@@ -152,17 +188,21 @@ def read_instance(path: Path, *, most_pixel_bytes: int) -> Dataset:
 
     Args:
         path: A file whose header was read before.
-        most_pixel_bytes: Size of the decoded pixels by that header; a deflated file that holds
-            more is refused before it fills the memory.
+        most_pixel_bytes: Size of the decoded pixels by that header; a file that holds much more,
+            compressed or inflated, is refused before it fills the memory.
 
     Raises:
-        DamagedFileError: If it cannot be parsed, or inflates beyond the limit.
+        DamagedFileError: If it cannot be parsed, or is larger than the limit.
     """
     with quiet_pydicom(), _as_damaged(), path.open("rb") as file:
-        limit = most_pixel_bytes + _HEADER_BYTES_MOST
-        source = _inflated(file, limit, whole=True)
-        dataset = dcmread(source or file, force=True)
-        _settle_transfer_syntax(dataset, deflated=source is not None)
+        inflated = _inflated(file, most_pixel_bytes + _INFLATED_HEADER_BYTES_MOST, whole=True)
+        # Compression that fails can double the size; it is still read whole.
+        limit = 2 * most_pixel_bytes + HEADER_BYTES_MOST
+        if file.seek(0, 2) > limit:
+            raise DamagedFileError("it is larger than its header allows")
+        dataset = dcmread(BoundedSource(inflated or file, most_bytes=limit), force=True)
+        require_few_items(dataset)
+        _settle_transfer_syntax(dataset, deflated=inflated is not None)
         return dataset
 
 

@@ -12,24 +12,23 @@ from typing import Self
 import numpy as np
 from pydicom.dataset import Dataset
 
-from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.arrays import BoolArray, HuArray, StoredArray
+from ctdenoise.core.memory import require_memory
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.volume import CTVolume, slice_numbers
 from ctdenoise.errors import StudyError, listed
+from ctdenoise.io.decoder_process import decoded
 from ctdenoise.io.dicom_checks import gathered
+from ctdenoise.io.dicom_codestream import EncodedFrame, encoded_frames
 from ctdenoise.io.dicom_file import (
     DamagedFileError,
     quiet_pydicom,
-    read_header,
     read_instance,
+    transfer_syntax,
 )
 from ctdenoise.io.dicom_hounsfield import require_hounsfield_units
-from ctdenoise.io.dicom_pixels import (
-    StoredArray,
-    frames_of_file,
-    stored_values,
-    without_unused_bits,
-)
+from ctdenoise.io.dicom_native import NativeFrames
+from ctdenoise.io.dicom_pixels import NATIVE_SYNTAXES, stored_values, without_unused_bits
 from ctdenoise.io.dicom_slice import SliceHeader, is_same_slice
 from ctdenoise.io.study import FoundSeries
 
@@ -58,6 +57,7 @@ class DicomReader:
             raise StudyError("the series has no known geometry.", where=self._folder)
         self._headers = found.headers
         self._kept: tuple[Path, Dataset] | None = None
+        self._native = NativeFrames()
         self._quiet = ExitStack()  # for all of a run: its threads must not change what it settled
         self.geometry = found.geometry
         self.acquisition = found.acquisition
@@ -79,22 +79,24 @@ class DicomReader:
         """
         indices = slice_numbers(which, self.geometry.slices)
         wanted = [self._headers[index] for index in indices]
+        size = len(indices) * self.shape[1] * self.shape[2] * np.dtype(np.float32).itemsize
+        require_memory(size, where=self._folder, kind=StudyError)
         hu: HuArray = np.empty((len(indices), *self.shape[1:]), dtype=np.float32)
         padding: BoolArray | None = None
         problems: dict[str, list[Path]] = {}
-        for path, group in groupby(enumerate(wanted), key=lambda item: item[1].path):
-            members = list(group)
+        outcomes = decoded(self._slices_of_files(wanted))
+        for place, (header, outcome) in enumerate(zip(wanted, outcomes, strict=True)):
             try:
-                values = self._stored_slices(path, [header for _, header in members])
-                for (place, header), words in zip(members, values, strict=True):
-                    mask = _rescale_into(hu[place], header, words)
-                    if mask is not None and mask.any():
-                        if padding is None:
-                            padding = np.zeros(hu.shape, dtype=np.bool_)
-                        padding[place] = mask
-            except (DamagedFileError, OSError) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                problems.setdefault(reason or "it cannot be opened", []).append(path)
+                mask = _rescale_into(hu[place], header, _stored(outcome))
+            except DamagedFileError as error:
+                paths = problems.setdefault(str(error), [])
+                if header.path not in paths[-1:]:
+                    paths.append(header.path)
+                continue
+            if mask is not None and mask.any():
+                if padding is None:
+                    padding = np.zeros(hu.shape, dtype=np.bool_)
+                padding[place] = mask
         if problems:
             raise StudyError(
                 "the series cannot be read right:\n" + listed(gathered(problems, len(indices))),
@@ -122,26 +124,33 @@ class DicomReader:
         self._kept = None
         self._quiet.close()
 
-    def _stored_slices(self, path: Path, headers: list[SliceHeader]) -> Iterator[StoredArray]:
-        """Allocated words of the wanted slices of one file."""
-        frames = [header.frame or 0 for header in headers]
-        if headers[0].frames > 1:
-            native = self._native_frames(path, headers, frames)
-            if native is not None:
-                yield from native
-                return
-        yield from stored_values(self._instance(path, headers), frames)
+    def _slices_of_files(
+        self, wanted: Sequence[SliceHeader]
+    ) -> Iterator[StoredArray | EncodedFrame | DamagedFileError]:
+        """Allocated words of slices, still encoded where they are compressed, or what is wrong."""
+        for path, group in groupby(wanted, key=lambda header: header.path):
+            headers = list(group)
+            given = 0
+            try:
+                for words in self._slices_of_file(path, headers):
+                    yield words
+                    given += 1
+            except (DamagedFileError, OSError) as error:
+                yield from [_damage(error)] * (len(headers) - given)
 
-    def _native_frames(
-        self, path: Path, headers: list[SliceHeader], frames: list[int]
-    ) -> Iterator[StoredArray] | None:
-        """Frames read one by one; None where they do not lie side by side in the file."""
-        with quiet_pydicom():
-            header = read_header(path)
-            if header.pixel_start is None:
-                return None
-            _require_unchanged(headers, header.dataset)
-            return frames_of_file(path, header.dataset, header.pixel_start, frames)
+    def _slices_of_file(
+        self, path: Path, headers: list[SliceHeader]
+    ) -> Iterator[StoredArray | EncodedFrame]:
+        frames = [header.frame or 0 for header in headers]
+        native = self._native.of_file(path, headers[0], frames)
+        if native is not None:
+            yield from native
+            return
+        dataset = self._instance(path, headers)
+        if transfer_syntax(dataset) in NATIVE_SYNTAXES:
+            yield from stored_values(dataset, frames)
+        else:
+            yield from encoded_frames(dataset, frames)
 
     def _instance(self, path: Path, headers: list[SliceHeader]) -> Dataset:
         """A whole file; one of many frames is kept for the next read."""
@@ -157,6 +166,18 @@ class DicomReader:
         if first.frames > 1:
             self._kept = (path, dataset)
         return dataset
+
+
+def _damage(error: DamagedFileError | OSError) -> DamagedFileError:
+    if isinstance(error, DamagedFileError):
+        return error
+    return DamagedFileError(error.strerror or "it cannot be opened")
+
+
+def _stored(outcome: StoredArray | DamagedFileError) -> StoredArray:
+    if isinstance(outcome, DamagedFileError):
+        raise outcome
+    return outcome
 
 
 def _require_unchanged(headers: list[SliceHeader], dataset: Dataset) -> None:

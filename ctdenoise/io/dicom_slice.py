@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from ctdenoise.io.dicom_file import DicomHeader, transfer_syntax
+from ctdenoise.io.dicom_file import DicomHeader, NativePixels, transfer_syntax
 from ctdenoise.io.dicom_kinds import ENHANCED_CT, LEGACY_ENHANCED_CT, what_it_is
 from ctdenoise.io.dicom_values import Floats, HeaderValues
 
@@ -42,7 +42,7 @@ class SliceHeader:
         has_modality_lut: Whether a table replaces the linear rescale.
         padding: Smallest and largest stored value that mean "no pixel here".
         syntax: Transfer syntax UID.
-        pixel_bytes, has_pixels, truncated: See `DicomHeader`.
+        pixel_bytes, has_pixels, truncated, native: See `DicomHeader`.
         lossy: Whether the image was ever compressed with loss.
         sorting: Values that may tell repeated positions apart, by name.
         facts: What `Acquisition` wants, by keyword.
@@ -86,6 +86,7 @@ class SliceHeader:
     lossy: bool = False
     sorting: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Floats | str] = field(default_factory=dict)
+    native: NativePixels | None = field(default=None, compare=False)
 
 
 def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
@@ -183,6 +184,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
         pixel_bytes=header.pixel_bytes,
         has_pixels=header.has_pixels,
         truncated=header.truncated,
+        native=header.native,
         lossy=values.text("LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES,
         sorting={name: values.text(name) for name in SORTING_KEYWORDS},
         facts=_facts(values),

@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from ctdenoise.errors import StudyError
-from ctdenoise.io import dicom_pixels
+from ctdenoise.io.decoder_process import DecoderProcess
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
 from tests.dicom.builders import PATIENT_ID, as_bytes, ct_series, marked_volume, series_files
@@ -90,7 +90,7 @@ def test_a_codestream_of_another_size_is_refused_before_decoding(
     def never(*args: object) -> None:
         pytest.fail("a forged codestream reached the decoder")
 
-    monkeypatch.setattr(dicom_pixels, "_decoded", never)
+    monkeypatch.setattr(DecoderProcess, "send", never)
     with pytest.raises(StudyError, match="another size than its header says"):
         read_volume(tmp_path / "a")
 
@@ -132,35 +132,6 @@ def test_no_header_bytes_get_past_the_reader_as_another_exception(tmp_path: Path
             read_volume(path)
         except StudyError:
             continue
-
-
-def test_a_panic_of_a_decoder_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Panic(BaseException):
-        """What a Rust extension raises; no Exception."""
-
-    class Panicking:
-        available_plugins = ("pylibjpeg",)
-
-        def as_array(self, *_: object, **__: object) -> None:
-            raise Panic
-
-    one_file(tmp_path / "a", RLELossless)
-    monkeypatch.setattr(dicom_pixels, "get_decoder", lambda _: Panicking())
-    with pytest.raises(StudyError, match="cannot be decoded"):
-        read_volume(tmp_path / "a")
-
-
-def test_a_stop_during_decoding_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stopped:
-        available_plugins = ("pylibjpeg",)
-
-        def as_array(self, *_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-    one_file(tmp_path / "a", RLELossless)
-    monkeypatch.setattr(dicom_pixels, "get_decoder", lambda _: Stopped())
-    with pytest.raises(KeyboardInterrupt):
-        read_volume(tmp_path / "a")
 
 
 def test_deeply_nested_sequences_are_refused_or_read(tmp_path: Path) -> None:
