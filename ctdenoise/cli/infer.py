@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ctdenoise.cli.options import Config, Out, Overrides, Series
+from ctdenoise.cli.options import (
+    Config,
+    Out,
+    Overrides,
+    Series,
+    TransferSyntax,
+    transfer_syntax_changes,
+)
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.infer import InferReport
@@ -26,6 +33,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     file_format: Annotated[
         Literal["same", "dicom", "nifti", "mha", "nrrd"], Parameter(name="--format")
     ] = "same",
+    transfer_syntax: TransferSyntax = None,
 ) -> None:
     """Denoise a study and write it as a derived series.
 
@@ -39,6 +47,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         series: Which series, where the folder holds several: the number that `inspect` shows, the
             end of its UID, or a part of its description.
         file_format: `same` as the study, `dicom`, `nifti`, `mha` or `nrrd`.
+        transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
+            `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
     """
     from ctdenoise.cli import console
     from ctdenoise.config.inference import InferSettings
@@ -47,6 +57,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
 
     settings_file = find_settings_file("infer", config or "default")
     changes = overrides if strength is None else (*overrides, f"strength={strength}")
+    changes = (*changes, *transfer_syntax_changes(transfer_syntax, file_format))
     settings = load_settings(InferSettings, settings_file, changes)
     with console.progress() as progress:
         report = task.run(

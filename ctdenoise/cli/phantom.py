@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ctdenoise.cli.options import Config, Out, Overrides
+from ctdenoise.cli.options import (
+    Config,
+    Out,
+    Overrides,
+    TransferSyntax,
+    transfer_syntax_changes,
+)
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.phantom import PhantomReport
@@ -21,6 +27,7 @@ def phantom(
     config: Config = None,
     overrides: Overrides = (),
     seed: Annotated[int | None, Parameter(name="--seed")] = None,
+    transfer_syntax: TransferSyntax = None,
 ) -> None:
     """Make a study whose truth is known.
 
@@ -31,6 +38,8 @@ def phantom(
         config: A YAML file instead of the ready settings of this kind.
         overrides: Settings to change, as key=value; may be given several times.
         seed: Another seed, another patient (torso only).
+        transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
+            `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
     """
     from ctdenoise.cli import console
     from ctdenoise.config.load import find_settings_file, load_settings
@@ -40,6 +49,7 @@ def phantom(
     changes = [f"phantom.name={kind}", *overrides]
     if seed is not None:
         changes.append(f"seed={seed}")
+    changes += transfer_syntax_changes(transfer_syntax, file_format)
     settings_file = find_settings_file("phantom", config or kind)
     settings = load_settings(PhantomSettings, settings_file, changes)
     with console.progress() as progress:

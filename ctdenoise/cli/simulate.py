@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ctdenoise.cli.options import Config, Out, Overrides, Seed, Series
+from ctdenoise.cli.options import (
+    Config,
+    Out,
+    Overrides,
+    Seed,
+    Series,
+    TransferSyntax,
+    transfer_syntax_changes,
+)
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.simulate import SimulateReport
@@ -30,6 +38,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     series: Series = None,
     labels: Path | None = None,
     file_format: Annotated[Literal["pair", "dicom"], Parameter(name="--format")] = "pair",
+    transfer_syntax: TransferSyntax = None,
     seed: Seed = 0,
     resume: Annotated[bool, Parameter(negative=())] = False,
     every: Annotated[bool, Parameter(name="--all", negative=())] = False,
@@ -58,6 +67,8 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
         labels: NIfTI segmentation on the study's grid, to go with the pair.
         file_format: `pair` writes NIfTI pairs to train on; `dicom` writes a derived series that is
             labelled as simulated.
+        transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
+            `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
         seed: Same seed, same noise.
         preview: Write preview/preview.png (scan, twin, difference, noise map) and
             preview/calibration.html (what was found in the study), too.
@@ -75,6 +86,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
 
     settings_file = find_settings_file("simulate", config or "default")
     changes = settings_changes(dose=dose, n0=n0, kernel=kernel, mas=mas, overrides=overrides)
+    changes += transfer_syntax_changes(transfer_syntax, file_format)
     settings = load_settings(SimulateSettings, settings_file, changes)
     if every:
         _require_none("--all", ("--series", series), ("--labels", labels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,3 +34,11 @@ class DicomSettings(Settings):
 
     series_number: int | None = Field(default=None, ge=1, le=2**31 - 1)
     """Number of the new series; by default the source's plus 1000, or the next free one."""
+
+    def changed_attributes(self) -> dict[str, Any]:
+        """Settings that change what a header says and differ from their default.
+
+        The transfer syntax is none of them: an image that is stored otherwise without loss is the
+        same image (PS3.3 C.7.6.1.1.5), with the same UID.
+        """
+        return self.model_dump(mode="json", exclude={"transfer_syntax"}, exclude_defaults=True)

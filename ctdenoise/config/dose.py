@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from ctdenoise.config.artefacts import ArtefactSettings
 from ctdenoise.config.base import Settings
 from ctdenoise.config.degradation import DegradationSettings
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.kernels import AutoKernelSettings, KernelSettings
 from ctdenoise.config.scanner import ScannerSettings
 
@@ -114,6 +115,9 @@ class SimulateSettings(Settings):
     slices_per_batch: int = Field(32, ge=1, le=256)
     """Slices worked on together; does not change the result, only memory and speed."""
 
+    dicom: DicomSettings = DicomSettings()
+    """How twins are written, where DICOM is asked for."""
+
     @field_validator("dose")
     @classmethod
     def _aims(
@@ -147,8 +151,11 @@ class SimulateSettings(Settings):
         return self
 
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide the result, as plain JSON: all but the size of the batches."""
-        return self.model_dump(mode="json", exclude={"slices_per_batch"})
+        """The settings that decide the voxels, as plain JSON.
+
+        The size of the batches does not, nor does how files are written.
+        """
+        return self.model_dump(mode="json", exclude={"slices_per_batch", "dicom"})
 
     @property
     def aims(self) -> tuple[DoseAim, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -38,3 +38,7 @@ class InferSettings(Settings):
 
     dicom: DicomSettings = DicomSettings()
     """How the result is written as DICOM."""
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the voxels, as plain JSON: all but how files are written."""
+        return self.model_dump(mode="json", exclude={"dicom"})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, Union
+from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import Field, model_validator
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.dicom import DicomSettings
 
 
 class GridSettings(Settings):
@@ -152,3 +153,9 @@ class PhantomSettings(Settings):
     """Tube voltage that the header states, kV; decides nothing here."""
     exposure_mas: float = Field(default=200.0, gt=0, le=5000)
     """Exposure that the header states, mAs; the simulator may take the full dose from it."""
+    dicom: DicomSettings = DicomSettings()
+    """How the series is written, where DICOM is asked for."""
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the phantom, as plain JSON: all but how files are written."""
+        return self.model_dump(mode="json", exclude={"dicom"})

@@ -213,6 +213,6 @@ class NetworkDenoiser:
             "precision": self.settings.precision,
             "engine": self.engine.description,
             "hu_range": [hu_range.low, hu_range.high],
-            "settings_digest": digest(self.settings.as_json()),
+            "settings_digest": digest(self.settings.deciding()),
         }
         return Step("denoise", params)

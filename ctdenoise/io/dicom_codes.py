@@ -13,6 +13,12 @@ from pydicom.sr.coding import Code
 SMOOTHING = Code("113087", "DCM", "Smoothing")
 """CID 7203, what denoising is called."""
 
+LOCAL_SCHEME = "99CTDENOISE"
+"""Our own coding scheme; local designators begin with 99 (PS3.16 8)."""
+
+LOCAL_DENOISING = Code("NR-DL", LOCAL_SCHEME, "Noise reduction by deep learning")
+"""What denoising is called in our own words, for those who ask for it."""
+
 PIXEL_BY_PIXEL_ADDITION = Code("113042", "DCM", "Pixel by pixel addition")
 """CID 7203, what inserting noise is called."""
 
@@ -35,4 +41,13 @@ def code_item(code: Code) -> Dataset:
     item.CodeValue = code.value
     item.CodingSchemeDesignator = code.scheme_designator
     item.CodeMeaning = code.meaning
+    return item
+
+
+def local_scheme_item() -> Dataset:
+    """Our coding scheme as an item of CodingSchemeIdentificationSequence (PS3.3 C.12.1)."""
+    item = Dataset()
+    item.CodingSchemeDesignator = LOCAL_SCHEME
+    item.CodingSchemeName = "ctdenoise local codes"
+    item.CodingSchemeResponsibleOrganization = "ctdenoise project"
     return item

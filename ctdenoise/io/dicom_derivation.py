@@ -11,8 +11,9 @@ from pathlib import PurePath
 from pydicom.sr.coding import Code
 
 from ctdenoise import __version__
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.provenance import JsonValue, Step, digest
-from ctdenoise.io.dicom_codes import PIXEL_BY_PIXEL_ADDITION, SMOOTHING
+from ctdenoise.io.dicom_codes import LOCAL_DENOISING, PIXEL_BY_PIXEL_ADDITION, SMOOTHING
 
 PRODUCT = "ctdenoise"
 """Manufacturer and model of everything that is written."""
@@ -46,7 +47,7 @@ class Derivation:
     """What was done to the pixels of a series, in the words of its headers.
 
     Args:
-        key: Digest of everything that decides the pixels; part of every new UID.
+        key: Digest of everything that decides pixels and attributes; part of every new UID.
         description: For DerivationDescription; ASCII, at most 1024 characters.
         code: For DerivationCodeSequence; None where no code of CID 7203 is true.
         software: For SoftwareVersions: our version, then the models; ASCII, 64 characters each.
@@ -88,12 +89,14 @@ class Derivation:
         return f"{start}{source_description.strip()[:room].rstrip()}{end}".strip()
 
 
-def derivation_of(history: Sequence[Step]) -> Derivation:
+def derivation_of(history: Sequence[Step], settings: DicomSettings | None = None) -> Derivation:
     """The derivation that a history describes.
 
     Args:
         history: Steps since the series was read, oldest first; may be empty.
+        settings: How it is written; what differs from the defaults is part of the key.
     """
+    settings = settings or DicomSettings()
     doses = [_fraction(step) for step in history if step.name == "simulate_low_dose"]
     dose_fraction = None
     for dose in doses:
@@ -102,15 +105,29 @@ def derivation_of(history: Sequence[Step]) -> Derivation:
     parts.append("not a new acquisition")
     models = [_told("model", step.params["model"]) for step in history if "model" in step.params]
     return Derivation(
-        key=digest({"version": __version__, "history": [step.as_json() for step in history]}),
+        key=_key(history, settings),
         description=ascii_text("; ".join(parts))[:SHORT_TEXT],
-        code=_CODES.get(history[-1].name) if history else None,
+        code=_code(history, settings),
         software=tuple(ascii_text(text)[:LONG_STRING] for text in (__version__, *models)),
         is_synthetic=any(step.name in _SYNTHETIC_STEPS for step in history),
         dose_fraction=dose_fraction,
         is_denoised=any(step.name == "denoise" for step in history),
         is_degraded=any(step.name == "degrade" for step in history),
     )
+
+
+def _key(history: Sequence[Step], settings: DicomSettings) -> str:
+    decisive: dict[str, JsonValue] = {
+        "version": __version__,
+        "history": [step.as_json() for step in history],
+    }
+    options = settings.changed_attributes()
+    return digest({**decisive, "dicom": options} if options else decisive)
+
+
+def _code(history: Sequence[Step], settings: DicomSettings) -> Code | None:
+    code = _CODES.get(history[-1].name) if history else None
+    return LOCAL_DENOISING if code is SMOOTHING and settings.derivation_code == "local" else code
 
 
 def run_moment(offset: str = "", posix_s: int | None = None) -> datetime:

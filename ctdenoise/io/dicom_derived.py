@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 
@@ -13,16 +13,20 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 from pydicom.valuerep import format_number_as_ds
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.io.dicom_attributes import EQUIPMENT, TYPE_2, is_dropped
 from ctdenoise.io.dicom_codes import (
     ACQUISITION_EQUIPMENT,
+    LOCAL_SCHEME,
     PROCESSING_EQUIPMENT,
     SOURCE_IMAGE,
     SYNTHESIZING_EQUIPMENT,
     code_item,
+    local_scheme_item,
 )
 from ctdenoise.io.dicom_copy import copied
 from ctdenoise.io.dicom_derivation import PRODUCT, Derivation, ascii_text
+from ctdenoise.io.dicom_private import KeptPrivate
 
 _LONG_TEXT = 10240  # most characters of a value of VR LT
 _INTEGER_MOST = 2**31 - 1
@@ -55,12 +59,14 @@ class NewSeries:
         series_instance_uid: The new series.
         series_number: Its number.
         moment: When it was made.
+        settings: How it is written.
     """
 
     derivation: Derivation
     series_instance_uid: UID
     series_number: int
     moment: datetime
+    settings: DicomSettings = field(default_factory=DicomSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,7 @@ def derived_header(
     out = copied(
         source,
         lambda tag: tag not in dropped and not is_dropped(tag, is_simulated=is_simulated),
+        private=KeptPrivate(source) if series.settings.private == "keep" else None,
     )
     for keyword in TYPE_2:
         if keyword not in out:
@@ -133,13 +140,27 @@ def _identify(out: Dataset, source: Dataset, series: NewSeries, sop_instance_uid
     out.SeriesDescription = derivation.series_description(text_of(source, "SeriesDescription"))
     old_type = image_type(source)
     kept = [value for value in old_type[3:4] if value in _MULTI_ENERGY_TYPES]
-    out.ImageType = ["DERIVED", "SECONDARY", "AXIAL", *kept]
+    out.ImageType = ["DERIVED", series.settings.image_type, "AXIAL", *kept]
     set_moment(out, series.moment)
+    set_derivation(out, derivation)
+
+
+def set_derivation(out: Dataset, derivation: Derivation) -> None:
+    """What was done, in words and as one code; a code of our own with its coding scheme.
+
+    Args:
+        out: The header to change.
+        derivation: What was done.
+    """
     out.DerivationDescription = derivation.description
     if derivation.code is None:
         out.pop("DerivationCodeSequence", None)
-    else:
-        out.DerivationCodeSequence = DicomSequence([code_item(derivation.code)])
+        return
+    out.DerivationCodeSequence = DicomSequence([code_item(derivation.code)])
+    if derivation.code.scheme_designator == LOCAL_SCHEME:
+        schemes = list(out.get("CodingSchemeIdentificationSequence") or ())
+        known = [item for item in schemes if item.get("CodingSchemeDesignator") != LOCAL_SCHEME]
+        out.CodingSchemeIdentificationSequence = DicomSequence([*known, local_scheme_item()])
 
 
 def set_moment(out: Dataset, moment: datetime) -> None:

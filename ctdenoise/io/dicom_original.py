@@ -19,7 +19,6 @@ from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import InputError, listed
 from ctdenoise.io.checksum import sha256_of
-from ctdenoise.io.dicom_codes import code_item
 from ctdenoise.io.dicom_derivation import (
     LONG_STRING,
     Derivation,
@@ -27,10 +26,16 @@ from ctdenoise.io.dicom_derivation import (
     derivation_of,
     run_moment,
 )
-from ctdenoise.io.dicom_derived import set_moment, set_own_equipment, synthesizing_equipment
+from ctdenoise.io.dicom_derived import (
+    set_derivation,
+    set_moment,
+    set_own_equipment,
+    synthesizing_equipment,
+)
+from ctdenoise.io.dicom_encoding import encoded
+from ctdenoise.io.dicom_identity import SERIES_NUMBER_STEP
 from ctdenoise.io.dicom_stored import StoredScale, stored_from_hu
 from ctdenoise.io.dicom_uids import new_uid
-from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, encoded, set_pixels
 from ctdenoise.io.image_files import image_parts
 
 PADDING_VALUE = -2048
@@ -91,12 +96,13 @@ class NewSeriesWriter:
     ) -> None:
         self._scan = scan
         self._settings = settings or DicomSettings()
-        self._derivation = derivation_of(scan.history)
+        self._derivation = derivation_of(scan.history, self._settings)
         study = _study_key(scan)
         self._series = digest([study, self._derivation.key, content], length=32)
         shared = self._shared = Dataset()
         _add_study(shared, scan, study)
-        _add_series(shared, scan, self._derivation, run_moment(posix_s=posix_s))
+        moment = run_moment(posix_s=posix_s)
+        _add_series(shared, scan, self._derivation, moment, self._settings.image_type)
         shared.SeriesInstanceUID = new_uid("new series", self._series)
         if series_number is not None:
             shared.SeriesNumber = series_number
@@ -116,8 +122,8 @@ class NewSeriesWriter:
         instance.update(self._shared)
         instance.SOPInstanceUID = new_uid("new instance", self._series, str(index))
         _add_place(instance, self._scan, index, self._derivation)
-        set_pixels(instance, stored_from_hu(hu, self._scale, padding=padding))
-        return encoded(instance)
+        words = stored_from_hu(hu, self._scale, padding=padding)
+        return encoded(instance, [words], self._settings.transfer_syntax)
 
 
 def content_key(volume: CTVolume) -> str:
@@ -174,7 +180,9 @@ def _add_study(out: Dataset, scan: Scan, study: str) -> None:
     out.PositionReferenceIndicator = ""
 
 
-def _add_series(out: Dataset, scan: Scan, derivation: Derivation, moment: datetime) -> None:
+def _add_series(
+    out: Dataset, scan: Scan, derivation: Derivation, moment: datetime, value_2: str
+) -> None:
     is_first = _is_phantom(scan) and len(scan.history) == 1
     out.SOPClassUID = CTImageStorage
     out.Modality = "CT"
@@ -185,10 +193,8 @@ def _add_series(out: Dataset, scan: Scan, derivation: Derivation, moment: dateti
         out.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     else:
         out.SeriesDescription = derivation.series_description(ascii_text(description))
-        out.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
-        if derivation.code is not None:
-            out.DerivationCodeSequence = DicomSequence([code_item(derivation.code)])
-    out.DerivationDescription = derivation.description
+        out.ImageType = ["DERIVED", value_2, "AXIAL"]
+    set_derivation(out, derivation)
     set_moment(out, moment)
     set_own_equipment(out, derivation.software)
     if derivation.is_synthetic:

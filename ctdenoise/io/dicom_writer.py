@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from io import BytesIO
 from pathlib import Path
 
-from pydicom import dcmwrite
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
-from ctdenoise.core.provenance import digest
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.errors import StudyError, listed
@@ -24,31 +20,23 @@ from ctdenoise.io.dicom_derived import (
     LossyStorage,
     NewSeries,
     derived_header,
-    number_of,
     text_of,
 )
+from ctdenoise.io.dicom_encoding import encoded
 from ctdenoise.io.dicom_file import (
     DamagedFileError,
     DicomHeader,
-    looks_like_dicom,
     quiet_pydicom,
     read_header,
     read_instance,
     transfer_syntax,
 )
+from ctdenoise.io.dicom_identity import free_series_numbers, series_uid, source_of, stack_key
 from ctdenoise.io.dicom_kinds import CT_IMAGE
 from ctdenoise.io.dicom_pixels import NATIVE_SYNTAXES, stored_values, without_unused_bits
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
 from ctdenoise.io.dicom_stored import StoredScale, Words, stored_from_hu
-from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID, is_uid, new_uid
-
-IMPLEMENTATION_VERSION_NAME = "CTDENOISE"
-
-SERIES_NUMBER_STEP = 1000
-"""A derived series has the number of its source plus this, or the next free one."""
-
-_NEIGHBOURS_MOST = 4096  # files beside the source that are looked at for a taken series number
-_INTEGER_MOST = 2**31 - 1
+from ctdenoise.io.dicom_uids import is_uid, new_uid
 
 _MULTI_FRAME = "it is a multi-frame object; a series is derived from single-frame CT images only"
 
@@ -115,12 +103,15 @@ class DerivedWriter:
         self._settings = settings or DicomSettings()
         self._source, self._shape = source_of(scan), scan.shape
         self._stack = stack_key(self._source)
-        derivation = derivation_of(scan.history)
-        number = free_series_numbers([scan])[0] if series_number is None else series_number
+        derivation = derivation_of(scan.history, self._settings)
+        if series_number is None:
+            series_number = free_series_numbers([scan], self._settings)[0]
         first = _read_source(self._source.instances[0], scan.shape)
         with quiet_pydicom():
             moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"), posix_s)
-        self._series = NewSeries(derivation, series_uid(scan), number, moment)
+        self._series = NewSeries(
+            derivation, series_uid(scan, self._settings), series_number, moment, self._settings
+        )
 
     def encoded(self, index: int, hu: HuArray, padding: BoolArray | None) -> bytes:
         """The bytes of one instance.
@@ -144,81 +135,8 @@ class DerivedWriter:
                 raise StudyError(
                     f"no slice can be derived: {error}.", where=instance.path
                 ) from error
-            set_pixels(header, _new_words(dataset, instance, hu, padding))
-            return encoded(header)
-
-
-def set_pixels(header: Dataset, words: Words) -> None:
-    """Put native pixels into a header.
-
-    Args:
-        header: The instance.
-        words: Stored values [y, x], little endian, of BitsAllocated bits.
-    """
-    data = words.tobytes()
-    header.add_new(
-        "PixelData", "OB" if words.itemsize == 1 else "OW", data + b"\0" * (len(data) % 2)
-    )
-
-
-def encoded(dataset: Dataset) -> bytes:
-    """The bytes of a DICOM file in Explicit VR Little Endian, with an empty preamble.
-
-    Args:
-        dataset: An instance; it gets file meta information.
-
-    Raises:
-        DamagedFileError: If an element that was copied from a source cannot be encoded.
-    """
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    dataset.file_meta = meta
-    buffer = BytesIO()
-    try:
-        dcmwrite(buffer, dataset, enforce_file_format=True)
-    except Exception as error:
-        reason = f"its header cannot be encoded again ({type(error).__name__})"
-        raise DamagedFileError(reason) from error
-    return buffer.getvalue()
-
-
-def source_of(scan: Scan) -> SourceSeries:
-    """The DICOM series that a scan was read from.
-
-    Raises:
-        StudyError: If it was read from something else.
-    """
-    if scan.source is None or scan.source.kind != "dicom":
-        raise StudyError("the volume was not read from DICOM, so no series is derived from it.")
-    return scan.source
-
-
-def stack_key(source: SourceSeries) -> str:
-    """A digest of which slices of a series are written, in order; part of every new UID.
-
-    Args:
-        source: A DICOM series.
-    """
-    return digest(
-        [
-            one.sop_instance_uid if one.frame is None else f"{one.sop_instance_uid}#{one.frame}"
-            for one in source.instances
-        ]
-    )
-
-
-def series_uid(scan: Scan) -> UID:
-    """SeriesInstanceUID of what is derived from a scan.
-
-    Args:
-        scan: Something read from DICOM; its history says what was done since.
-    """
-    source, key = source_of(scan), derivation_of(scan.history).key
-    return new_uid("series", source.series_instance_uid, stack_key(source), key)
+            words = _new_words(dataset, instance, hu, padding)
+        return encoded(header, [words], self._settings.transfer_syntax)
 
 
 def _headers_problems(
@@ -335,55 +253,3 @@ def _lossy_storage(dataset: Dataset) -> LossyStorage | None:
         return None
     decoded = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
     return LossyStorage(method, decoded / max(1, len(dataset.PixelData)))
-
-
-def free_series_numbers(scans: Sequence[Scan]) -> tuple[int, ...]:
-    """A number of its own for each series to be derived from one source.
-
-    The source's number plus SERIES_NUMBER_STEP, or the next that no other series has whose files
-    lie beside the source.
-
-    Args:
-        scans: What was read from one source, each with its own history.
-    """
-    source = source_of(scans[0])
-    try:
-        first = read_header(source.instances[0].path).dataset
-    except (DamagedFileError, OSError) as error:
-        raise StudyError(
-            "a file of the source series cannot be read again.", where=source.instances[0].path
-        ) from error
-    with quiet_pydicom():
-        number = int(number_of(first, "SeriesNumber") or 0) + SERIES_NUMBER_STEP
-        if not 0 <= number < _INTEGER_MOST - len(scans):
-            number = SERIES_NUMBER_STEP
-        own = {str(series_uid(scan)) for scan in scans}
-        taken = _numbers_beside(source, own)
-    numbers: list[int] = []
-    for _ in scans:
-        while number in taken:
-            number += 1
-        numbers.append(number)
-        taken.add(number)
-    return tuple(numbers)
-
-
-def _numbers_beside(source: SourceSeries, own_series: AbstractSet[str]) -> set[int]:
-    """Series numbers of the other series of the study whose files lie beside the source's."""
-    known = {instance.path for instance in source.instances}
-    folders = sorted({path.parent for path in known})
-    others = [p for folder in folders for p in sorted(folder.iterdir()) if p not in known]
-    taken: set[int] = set()
-    for path in others[:_NEIGHBOURS_MOST]:
-        try:
-            if not path.is_file() or not looks_like_dicom(path):
-                continue
-            dataset = read_header(path).dataset
-            if dataset.get("StudyInstanceUID") != source.study_instance_uid:
-                continue
-            number = number_of(dataset, "SeriesNumber")
-            if number is not None and dataset.get("SeriesInstanceUID") not in own_series:
-                taken.add(int(number))
-        except (DamagedFileError, OSError):
-            continue
-    return taken

@@ -14,8 +14,9 @@ from ctdenoise.core.pair import Exposure
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.io.dicom_identity import SERIES_NUMBER_STEP, free_series_numbers, numbers_from
 from ctdenoise.io.dicom_original import NewSeriesWriter
-from ctdenoise.io.dicom_writer import SERIES_NUMBER_STEP, DerivedWriter, free_series_numbers
+from ctdenoise.io.dicom_writer import DerivedWriter
 from ctdenoise.io.growing import Growing, Mark
 
 
@@ -123,6 +124,7 @@ class TwinSeriesWriter:
         scans: What each will hold: the source, and what was done to it.
         numbers: SeriesNumber of each.
         posix_s: When the run began, in seconds since 1970.
+        settings: How to write them; the defaults if None.
     """
 
     def __init__(
@@ -132,9 +134,10 @@ class TwinSeriesWriter:
         numbers: Sequence[int],
         *,
         posix_s: int,
+        settings: DicomSettings | None = None,
     ) -> None:
         self._series = [
-            SeriesWriter(scan, folder, series_number=number, posix_s=posix_s)
+            SeriesWriter(scan, folder, series_number=number, settings=settings, posix_s=posix_s)
             for folder, scan, number in zip(folders, scans, numbers, strict=True)
         ]
 
@@ -177,15 +180,17 @@ class TwinSeriesWriter:
         return
 
 
-def series_numbers(scans: Sequence[Scan]) -> tuple[int, ...]:
+def series_numbers(scans: Sequence[Scan], settings: DicomSettings | None = None) -> tuple[int, ...]:
     """A number of its own for each of several new series of one study.
 
     Args:
         scans: What was read from one source, each with its own history.
+        settings: How they are written.
     """
+    settings = settings or DicomSettings()
     if is_from_dicom(scans[0]):
-        return free_series_numbers(scans)
-    return tuple(1 + SERIES_NUMBER_STEP + index for index in range(len(scans)))
+        return free_series_numbers(scans, settings)
+    return numbers_from(settings.series_number or 1 + SERIES_NUMBER_STEP, len(scans))
 
 
 def is_from_dicom(scan: Scan) -> bool:

@@ -101,7 +101,9 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
             body_part_examined=drawing.body_part,
             patient_position="HFS",
         ),
-        history=(Step("phantom", {"name": settings.phantom.name, "settings": settings.as_json()}),),
+        history=(
+            Step("phantom", {"name": settings.phantom.name, "settings": settings.deciding()}),
+        ),
     )
     truth = truth_json(
         drawing.shapes,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.load import write_settings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.core.progress import SILENT, Progress
@@ -88,7 +89,7 @@ def run(
     phantom = build_phantom(settings, progress=progress)
     drawn = time.perf_counter()
     with staged_folder(out) as folder:
-        files = _write_volume(phantom, folder, file_format)
+        files = _write_volume(phantom, folder, file_format, settings.dicom)
         affine, _ = affine_and_notes(phantom.volume.geometry)
         write_image(folder / LABELS_FILE, phantom.labels, affine)
         (folder / TRUTH_FILE).write_text(json.dumps(phantom.truth) + "\n", encoding="utf-8")
@@ -123,11 +124,16 @@ def run(
     )
 
 
-def _write_volume(phantom: Phantom, folder: Path, file_format: Literal["dicom", "nifti"]) -> int:
+def _write_volume(
+    phantom: Phantom,
+    folder: Path,
+    file_format: Literal["dicom", "nifti"],
+    dicom: DicomSettings,
+) -> int:
     if file_format == "nifti":
         write_nifti(phantom.volume, folder / VOLUME_FILE)
         return 1
-    return len(write_series(phantom.volume, folder / DICOM_FOLDER))
+    return len(write_series(phantom.volume, folder / DICOM_FOLDER, settings=dicom))
 
 
 def _label_counts(phantom: Phantom) -> dict[str, int]:

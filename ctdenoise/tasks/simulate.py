@@ -182,7 +182,8 @@ def _writer(
     if not isinstance(numbers, list | tuple) or not isinstance(began, int):
         raise TypeError("the journal was made by another program")
     scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
-    return TwinSeriesWriter(folders, scans, [int(str(n)) for n in numbers], posix_s=began)
+    given, dicom = [int(str(number)) for number in numbers], plan.settings.dicom
+    return TwinSeriesWriter(folders, scans, given, posix_s=began, settings=dicom)
 
 
 def _series_folders(doses: Sequence[float]) -> list[str]:
@@ -220,7 +221,7 @@ def _journal_in(
     facts: dict[str, JsonValue] = {"began": int(time.time())}
     if identity["format"] == "dicom":
         scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
-        facts["series_numbers"] = list(series_numbers(scans))
+        facts["series_numbers"] = list(series_numbers(scans, plan.settings.dicom))
     journal = Journal(path, identity, facts)
     journal.begin()
     return journal
