@@ -243,7 +243,7 @@ _FACT_NUMBERS = {
 }
 _FACT_TEXTS = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "BodyPartExamined"),
-    *("PatientPosition", "FilterType", "ExposureModulationType"),
+    *("PatientPosition", "FilterType", "ExposureModulationType", "ContrastBolusAgent"),
 )
 
 

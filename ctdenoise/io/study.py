@@ -242,17 +242,34 @@ def choose_series(
                 fitting[0].number,
                 len(skipped),
             )
+        if len(fitting) != 1:
+            _ask_again(found, wanted, fitting, where)
+        chosen = fitting[0]
     else:
-        fitting = _matching(found, wanted)
-    if len(fitting) != 1:
-        _ask_again(found, wanted, fitting, where)
-    chosen = fitting[0]
+        chosen = named_series(found, wanted, where=where)
     if not chosen.readable:
         raise StudyError(
             f"series {_titled(chosen)} cannot be read right:\n{listed(chosen.problems)}",
             where=where,
         )
     return chosen
+
+
+def named_series(found: Sequence[FoundSeries], wanted: str, *, where: Path | str) -> FoundSeries:
+    """The one series that a name fits, whether it can be read or not.
+
+    Args:
+        found: What `find_series` gave.
+        wanted: As for `choose_series`.
+        where: The folder, for the message.
+
+    Raises:
+        UsageError: If nothing or more than one thing fits; it lists what can be chosen.
+    """
+    fitting = _matching(found, wanted)
+    if len(fitting) != 1:
+        _ask_again(found, wanted, fitting, where)
+    return fitting[0]
 
 
 def _matching(found: Sequence[FoundSeries], wanted: str) -> list[FoundSeries]:

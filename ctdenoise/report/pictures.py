@@ -41,6 +41,7 @@ class Display:
 
 SOFT = Display("soft", "Soft tissue", 40.0, 400.0)
 LUNG = Display("lung", "Lung", -600.0, 1500.0)
+BONE = Display("bone", "Bone", 480.0, 2500.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from ctdenoise.config.dose import SimulateSettings
-from ctdenoise.core.progress import SILENT, Progress
+import numpy as np
+
+from ctdenoise.core.body import body_mask
+from ctdenoise.core.noise_level import noise_level_hu
+from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import CTDenoiseError
 from ctdenoise.io.read import open_series
-from ctdenoise.io.study import FoundSeries, find_series
-from ctdenoise.simulation.calibration import Calibration, calibrate, sample_indices
-from ctdenoise.simulation.checks import check_sample
-from ctdenoise.simulation.model import ScanModel
+from ctdenoise.io.study import FoundSeries, find_series, named_series
+from ctdenoise.tasks.inspect_report import NoiseFacts, SliceNoise
 
-
-@dataclass(frozen=True, eq=False)
-class CalibratedSeries:
-    """What the noise of one series tells.
-
-    Args:
-        number: Its number in the list of series.
-        calibration: What was found; None where the series cannot be calibrated.
-        problem: Why not.
-    """
-
-    number: int
-    calibration: Calibration | None
-    problem: str = ""
+NOISE_SLICES = 8
+"""Slices of a series that noise is measured in, evenly spread."""
 
 
 def run(path: Path) -> tuple[FoundSeries, ...]:
@@ -42,35 +30,62 @@ def run(path: Path) -> tuple[FoundSeries, ...]:
     return find_series(path)
 
 
-def calibrate_series(
-    found: tuple[FoundSeries, ...],
-    settings: SimulateSettings | None = None,
-    *,
-    progress: Progress = SILENT,
-) -> tuple[CalibratedSeries, ...]:
-    """Noise level, kernel and photons of every readable series, from a few of its slices.
+def named(found: tuple[FoundSeries, ...], wanted: str, *, where: Path) -> FoundSeries:
+    """The series that a name fits, readable or not; see `named_series`.
 
     Args:
         found: Series of a folder.
-        settings: What is not to be found but given.
-        progress: Told about every series.
+        wanted: Its number, the end of its UID or a part of its description.
+        where: The folder, for the message.
+
+    Raises:
+        UsageError: If nothing or more than one thing fits.
     """
-    settings = settings or SimulateSettings()
-    readable = [series for series in found if series.readable]
-    results = []
-    with progress.stage("Calibrating", len(readable)) as advance:
-        for series in readable:
-            try:
-                results.append(CalibratedSeries(series.number, _calibrated(series, settings)))
-            except CTDenoiseError as error:
-                results.append(CalibratedSeries(series.number, None, str(error)))
-            advance()
-    return tuple(results)
+    return named_series(found, wanted, where=where)
 
 
-def _calibrated(series: FoundSeries, settings: SimulateSettings) -> Calibration:
-    with open_series(series) as reader:
-        geometry, acquisition = reader.geometry, reader.acquisition
-        sample = reader.read(sample_indices(geometry))
-    check_sample(sample, ScanModel.of(geometry, acquisition, settings))
-    return calibrate(sample, settings, geometry=geometry, acquisition=acquisition)
+def measure_noise(series: FoundSeries) -> NoiseFacts:
+    """Noise of a series in soft tissue, from at most NOISE_SLICES of its slices.
+
+    Args:
+        series: A found series.
+    """
+    if not series.readable:
+        return NoiseFacts(None, "the series cannot be read")
+    try:
+        with open_series(series) as reader:
+            indices = spread(reader.geometry.slices, NOISE_SLICES)
+            sample = reader.read(indices)
+            along = reader.geometry.along_normal_mm()[indices]
+    except CTDenoiseError as error:
+        return NoiseFacts(None, str(error))
+    slices = tuple(
+        _noise_of_slice(sample.select([place]), index + 1, float(position))
+        for place, (index, position) in enumerate(zip(indices, along, strict=True))
+    )
+    level = noise_level_hu(sample.hu, sample.padding, sample.geometry.pixel_spacing_mm)
+    reason = slices[len(slices) // 2].reason or "too little soft tissue" if level is None else ""
+    return NoiseFacts(level, reason, slices)
+
+
+def _noise_of_slice(sample: CTVolume, number: int, position_mm: float) -> SliceNoise:
+    body = body_mask(sample.hu, sample.padding)
+    if not body.any():
+        return SliceNoise(number, position_mm, None, "no body in it")
+    spacing = sample.geometry.pixel_spacing_mm
+    level = noise_level_hu(sample.hu, sample.padding, spacing, body=body)
+    reason = "" if level is not None else "too little soft tissue (-30 to 200 HU) without edges"
+    return SliceNoise(number, position_mm, level, reason)
+
+
+def spread(slices: int, most: int) -> list[int]:
+    """Indices of slices evenly spread over a stack, the outermost left out where there are many.
+
+    Args:
+        slices: How many there are.
+        most: How many to take.
+    """
+    if slices <= most:
+        return list(range(slices))
+    edge = slices / (2 * most)
+    return [int(index) for index in np.linspace(edge, slices - 1 - edge, most).round()]

@@ -35,6 +35,7 @@ HOMES = {
 LATE_IMPORTS = {
     "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows
     "ctdenoise/report/charts.py": {"matplotlib"},  # an optional extra
+    "ctdenoise/report/contact_sheet.py": {"matplotlib", "PIL"},  # an optional extra
     "ctdenoise/report/pictures.py": {"PIL"},  # an optional extra: it comes with matplotlib
     "ctdenoise/report/preview.py": {"matplotlib"},
     "ctdenoise/report/rendering.py": {"jinja2"},  # an optional extra
