@@ -8,7 +8,7 @@ WORKERS ?= 2
 SET_UP := pyproject.toml .ci/constraints.txt .ci/set_up.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers docs bench bench-simulate format clean
+.PHONY: help setup demo test check lint types layers docs bench bench-simulate bench-dicom format clean
 
 help: ## Show these lines.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,17 @@ bench-simulate: .venv/set-up-dev ## Time the simulator against other libraries; 
 	@$(BIN)/pip install -q "astra-toolbox==2.5.0" || echo "ASTRA cannot be installed here; it is left out."
 	$(BIN)/python tests/perf/bench_simulator.py
 	$(BIN)/python tests/perf/bench_simulate_run.py
+
+# itk and dicom2nifti go into an environment of their own, which sees ours behind its own packages.
+PEERS := .bench/dicom-peers
+PACKAGES := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+bench-dicom: .venv/set-up-dev ## Read odd studies with eight DICOM readers; fetches two of them if it can.
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(BIN)/python $(PACKAGES) > "$$($(PEERS)/bin/python $(PACKAGES))/ctdenoise-environment.pth"
+	@$(PEERS)/bin/pip install -q "itk==5.4.7" "dicom2nifti==2.6.2" \
+		|| echo "itk and dicom2nifti cannot be installed here; they are left out."
+	$(BIN)/python tests/perf/bench_dicom.py
 
 format: .venv/set-up-dev ## Rewrite the code in the house format.
 	$(BIN)/ruff format .
