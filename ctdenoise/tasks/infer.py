@@ -17,6 +17,7 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.denoiser import Denoiser, load_denoiser
+from ctdenoise.io.manifest import write_manifest
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
@@ -75,9 +76,9 @@ def run(
 ) -> InferReport:
     """Denoise one series of a study.
 
-    The output folder holds the derived series in `dicom/` (or `image.nii`, `.mha`, `.nrrd`),
-    `settings.yaml` and `run.json`; it appears whole or not at all. Everything that can be refused
-    is refused before anything is computed.
+    The output folder holds the derived series in `dicom/` with `manifest.json` beside it (or
+    `image.nii`, `.mha`, `.nrrd`), `settings.yaml` and `run.json`; it appears whole or not at all.
+    Everything that can be refused is refused before anything is computed.
 
     Args:
         study: Folder or file with the study.
@@ -178,7 +179,9 @@ def _write(
     kind = written_kind(volume, file_format)
     if kind != "dicom":
         return write_volume(volume, folder, file_format=kind)
-    return write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
+    files = write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
+    write_manifest(folder, [DICOM_FOLDER], dicom)
+    return files
 
 
 def _record(

@@ -19,6 +19,7 @@ from ctdenoise.core.scan import with_steps
 from ctdenoise.errors import UsageError
 from ctdenoise.io.growing import JOURNAL_FILE, Journal, read_journal
 from ctdenoise.io.image_labels import LabelReader
+from ctdenoise.io.manifest import write_manifest
 from ctdenoise.io.pair_writer import PairWriter, low_names
 from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.runfile import Run, write_run
@@ -84,7 +85,8 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         study: Folder or file with the series, or the series itself.
         settings: What to simulate.
         out: Folder to make: a folder of training pairs, or a simulated DICOM series (one
-            subfolder for each dose where there are several); with settings.yaml and run.json.
+            subfolder for each dose where there are several) with manifest.json; and settings.yaml
+            and run.json.
         series: Which series, where the study holds several.
         labels: A segmentation on the same grid (NIfTI), kept with the pairs.
         file_format: What to write.
@@ -142,6 +144,8 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         with _writer(stage, file_format, sources, plan, journal.facts) as writer:
             twins = TwinStream(sources, plan, stage, writer, journal)
             exposures = twins.run(progress)
+        if file_format == "dicom":
+            write_manifest(stage, _series_folders(plan.doses), settings.dicom)
         busy = twins.busy.seconds
         if preview:
             write_simulation_preview(stage, plan, sample, exposures, geometry=reader.geometry)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ctdenoise import __version__
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.provenance import JsonValue, digest
@@ -51,11 +52,12 @@ def request_of(
         files.append([uid, instance.frame, stat.st_size, stat.st_mtime_ns])
     grid: list[JsonValue] = [list(geometry.shape), geometry.positions_mm.ravel().tolist()]
     series = "" if source is None else source.series_instance_uid
+    writes_otherwise = file_format == "dicom" and settings.dicom != DicomSettings()
     return {
         "version": __version__,
         "format": file_format,
         "settings": digest(settings.deciding()),
-        "dicom": digest(settings.dicom.as_json()) if file_format == "dicom" else None,
+        "dicom": digest(settings.dicom.as_json()) if writes_otherwise else None,
         "seed": seed,
         "study": digest([series, files, grid]),
         "labels": None if labels is None else sha256_of(labels)[:16],

@@ -16,6 +16,7 @@ from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, OutputError, OutputExistsError, StudyError, UsageError
 from ctdenoise.inference.denoiser import NetworkDenoiser
+from ctdenoise.io.manifest import manifest_problems, read_manifest
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
@@ -78,6 +79,20 @@ class TestDicom:
         (found,) = find_series(tmp_path / "out")
         assert (found.what, found.readable, found.slices) == ("CT", True, 3)
         assert (report.slices, report.files) == (3, 3)
+
+    def test_its_manifest_fits_and_lies_beside_it(self, study, model, tmp_path):
+        run(study, model, tmp_path / "out")
+        assert manifest_problems(tmp_path / "out") == []
+        assert not (tmp_path / "out" / infer.DICOM_FOLDER / "manifest.json").exists()
+
+    def test_how_it_is_stored_changes_no_identity(self, study, model, tmp_path):
+        made = {}
+        for syntax in ("explicit", "jpeg2000"):
+            settings = InferSettings(dicom={"transfer_syntax": syntax})
+            run(study, model, tmp_path / syntax, settings=settings)
+            (series,) = read_manifest(tmp_path / syntax).series
+            made[syntax] = [one.sop_instance_uid for one in series.instances]
+        assert made["jpeg2000"] == made["explicit"]
 
     def test_its_voxels_are_those_of_the_denoiser(self, study, model, tmp_path):
         run(study, model, tmp_path / "out")

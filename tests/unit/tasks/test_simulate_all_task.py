@@ -64,6 +64,20 @@ def test_what_was_made_otherwise_is_not_kept(study, made, words, told):
     assert told in again.reason
 
 
+def test_what_was_written_as_another_dicom_is_not_kept(study, tmp_path):
+    out, words = tmp_path / "dicom", {"file_format": "dicom"}
+    assert outcome_of(study, out, **words).status == "made"
+    other = SETTINGS.replaced(dicom={"transfer_syntax": "rle"})
+    reason = outcome_of(study, out, other, resume=True, **words).reason
+    assert "other settings of DICOM output" in reason
+    assert outcome_of(study, out, resume=True, **words).status == "kept"
+
+
+def test_how_dicom_is_written_does_not_matter_to_pairs(study, made):
+    other = SETTINGS.replaced(dicom={"transfer_syntax": "rle"})
+    assert outcome_of(study, made, other, resume=True).status == "kept"
+
+
 def test_what_another_version_made_is_not_kept(study, made, monkeypatch):
     monkeypatch.setattr(simulate_request, "__version__", "0.0.1")
     assert "another version" in outcome_of(study, made, resume=True).reason

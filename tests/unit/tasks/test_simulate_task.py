@@ -16,6 +16,7 @@ from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.randomness import stream
 from ctdenoise.errors import OutputExistsError, SimulationError, StudyError
+from ctdenoise.io.manifest import manifest_problems, read_manifest
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.pairs import find_pairs, read_pair
 from ctdenoise.io.read import read_volume
@@ -167,3 +168,31 @@ def test_organs_at_three_millimetres(ctdata, tmp_path):
     pair = read_pair(find_pairs([tmp_path / "pair"])[0])
     assert sorted(pair.full.shape) == [101, 112, 122]
     assert (pair.low.hu - pair.full.hu).std() > 1
+
+
+@pytest.mark.parametrize("number", [None, 30, 2**31 - 1])
+def test_each_dose_is_a_series_of_its_own_in_the_study(tmp_path, number):
+    series_files(tmp_path / "ct", ct_series(water_disc(noise_hu=5.0), signed=True))
+    settings = SETTINGS.replaced(dicom={"series_number": number, "transfer_syntax": "jpeg-ls"})
+    simulate.run(tmp_path / "ct", settings, out=tmp_path / "out", file_format="dicom")
+    series = read_manifest(tmp_path / "out").series
+    assert manifest_problems(tmp_path / "out") == []
+    numbers = []
+    for one in series:
+        first = pydicom.dcmread(tmp_path / "out" / one.instances[0].file)
+        assert first.file_meta.TransferSyntaxUID.name.startswith("JPEG-LS Lossless")
+        numbers.append(first.SeriesNumber)
+    assert len({one.series_instance_uid for one in series}) == 2
+    expected = {None: [1001, 1002], 30: [30, 31]}.get(number, [2**31 - 2, 2**31 - 1])
+    assert numbers == expected
+
+
+def test_the_transfer_syntax_changes_no_identity_of_a_twin(tmp_path):
+    series_files(tmp_path / "ct", ct_series(water_disc(noise_hu=5.0), signed=True))
+    made = {}
+    for syntax in ("explicit", "rle"):
+        settings = SETTINGS.replaced(dose=0.5, dicom={"transfer_syntax": syntax})
+        simulate.run(tmp_path / "ct", settings, out=tmp_path / syntax, file_format="dicom")
+        (series,) = read_manifest(tmp_path / syntax).series
+        made[syntax] = [one.sop_instance_uid for one in series.instances]
+    assert made["rle"] == made["explicit"]
