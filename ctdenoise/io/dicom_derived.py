@@ -31,7 +31,7 @@ from ctdenoise.io.dicom_private import KeptPrivate
 _LONG_TEXT = 10240  # most characters of a value of VR LT
 _INTEGER_MOST = 2**31 - 1
 
-_MULTI_ENERGY_TYPES = frozenset(
+MULTI_ENERGY_TYPES = frozenset(
     (
         "VMI",
         "MAT_SPECIFIC",
@@ -139,7 +139,7 @@ def _identify(out: Dataset, source: Dataset, series: NewSeries, sop_instance_uid
     out.SeriesNumber = series.series_number
     out.SeriesDescription = derivation.series_description(text_of(source, "SeriesDescription"))
     old_type = image_type(source)
-    kept = [value for value in old_type[3:4] if value in _MULTI_ENERGY_TYPES]
+    kept = [value for value in old_type[3:4] if value in MULTI_ENERGY_TYPES]
     out.ImageType = ["DERIVED", series.settings.image_type, "AXIAL", *kept]
     set_moment(out, series.moment)
     set_derivation(out, derivation)
@@ -278,9 +278,19 @@ def _values(source: Dataset, keyword: str) -> list[str]:
 
 
 def _label_simulated(out: Dataset, source: Dataset, derivation: Derivation) -> None:
-    fraction = derivation.dose_fraction or 1.0
     comments = text_of(source, "ImageComments")
     out.ImageComments = f"{derivation.warning} {comments}".strip()[:_LONG_TEXT]
+    scale_dose(out, source, derivation.dose_fraction or 1.0)
+
+
+def scale_dose(out: Dataset, source: Dataset, fraction: float) -> None:
+    """Scale what tells the dose of a scan; what cannot be scaled is removed.
+
+    Args:
+        out: The header or functional group to change.
+        source: Where its values come from.
+        fraction: Simulated dose over the dose of the source.
+    """
     for keyword in (*_DOSE_INTEGERS, *_DOSE_DECIMALS, *_DOSE_FLOATS):
         if keyword not in out:
             continue

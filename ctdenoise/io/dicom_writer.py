@@ -23,6 +23,7 @@ from ctdenoise.io.dicom_derived import (
     text_of,
 )
 from ctdenoise.io.dicom_encoding import encoded
+from ctdenoise.io.dicom_enhanced_checks import is_multi_frame, multi_frame_problems
 from ctdenoise.io.dicom_file import (
     DamagedFileError,
     DicomHeader,
@@ -38,9 +39,9 @@ from ctdenoise.io.dicom_slice import SliceHeader, slices_of
 from ctdenoise.io.dicom_stored import StoredScale, Words, stored_from_hu
 from ctdenoise.io.dicom_uids import is_uid, new_uid
 
-_MULTI_FRAME = "it is a multi-frame object; a series is derived from single-frame CT images only"
+_NOT_SINGLE = "it holds several frames, but was read as one slice"
 
-_LOSSY_METHODS = {
+LOSSY_METHODS = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
     "1.2.840.10008.1.2.4.51": "ISO_10918_1",
     "1.2.840.10008.1.2.4.81": "ISO_14495_1",
@@ -142,10 +143,10 @@ class DerivedWriter:
 def _headers_problems(
     source: SourceSeries, *, by_trial: bool
 ) -> Iterator[tuple[Path, Sequence[str]]]:
+    if is_multi_frame(source):
+        yield from multi_frame_problems(source, by_trial=by_trial)
+        return
     for instance in source.instances:
-        if instance.frame is not None:
-            yield (instance.path, [_MULTI_FRAME])
-            continue
         try:
             with quiet_pydicom():
                 problems = _problems(read_header(instance.path), instance, source)
@@ -177,7 +178,7 @@ def _problems(header: DicomHeader, instance: SourceInstance, source: SourceSerie
     dataset = header.dataset
     slices = slices_of(instance.path, header)
     if len(slices) != 1 or slices[0].frames > 1:
-        return [_MULTI_FRAME]
+        return [_NOT_SINGLE]
     one = slices[0]
     problems = [
         f"{keyword} is missing or empty" for keyword in TYPE_1 if not _has(dataset, keyword)
@@ -229,11 +230,19 @@ def _new_words(
             "the pixels of a source file cannot be read again.", where=instance.path
         ) from error
     stored = without_unused_bits(words, allocated=one.bits_allocated, stored=one.bits_stored)
-    scale = _scale(one)
+    scale = scale_of(one)
     return stored_from_hu(hu, scale, source=stored, source_words=words, padding=padding)
 
 
-def _scale(one: SliceHeader) -> StoredScale:
+def scale_of(one: SliceHeader) -> StoredScale:
+    """How a slice stores its pixels.
+
+    Args:
+        one: What its header says.
+
+    Raises:
+        StudyError: If its rescale is missing.
+    """
     if one.rescale_slope is None or one.rescale_intercept is None:
         raise StudyError("the rescale of a source file is missing.", where=one.path)
     return StoredScale(
@@ -248,7 +257,7 @@ def _scale(one: SliceHeader) -> StoredScale:
 
 def _lossy_storage(dataset: Dataset) -> LossyStorage | None:
     syntax = transfer_syntax(dataset)
-    method = _LOSSY_METHODS.get(syntax)
+    method = LOSSY_METHODS.get(syntax)
     if method is None or syntax in NATIVE_SYNTAXES:
         return None
     decoded = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8

@@ -14,6 +14,8 @@ from ctdenoise.core.pair import Exposure
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
+from ctdenoise.io.dicom_enhanced_writer import EnhancedSeriesWriter
 from ctdenoise.io.dicom_identity import SERIES_NUMBER_STEP, free_series_numbers, numbers_from
 from ctdenoise.io.dicom_original import NewSeriesWriter
 from ctdenoise.io.dicom_writer import DerivedWriter
@@ -23,8 +25,8 @@ from ctdenoise.io.growing import Growing, Mark
 class SeriesWriter:
     """Writes a series into a folder, slice after slice: 00001.dcm, 00002.dcm, ...
 
-    What was read from DICOM becomes a derived series on the headers of its source; anything else a
-    new series.
+    What was read from DICOM becomes a derived series on the headers of its source, with a file for
+    each of its slices or multi-frame objects; anything else a new series.
 
     Args:
         scan: What was read; its history says what was done since.
@@ -57,8 +59,13 @@ class SeriesWriter:
         self._folder = folder
         self._checksum = hashlib.sha256()
         self.names: list[str] = []
-        self._instances: DerivedWriter | NewSeriesWriter
-        if is_from_dicom(scan):
+        self._instances: DerivedWriter | NewSeriesWriter | EnhancedSeriesWriter
+        if scan.source is not None and is_multi_frame(scan.source):
+            self._instances = EnhancedSeriesWriter(
+                scan, folder, series_number=number, settings=settings, posix_s=posix_s
+            )
+            self.names = self._instances.names
+        elif is_from_dicom(scan):
             self._instances = DerivedWriter(
                 scan, series_number=number, settings=settings, posix_s=posix_s
             )
@@ -78,6 +85,9 @@ class SeriesWriter:
         Args:
             block: These slices, with what was done to them.
         """
+        if isinstance(self._instances, EnhancedSeriesWriter):
+            self._instances.write(block)
+            return
         for place, hu in enumerate(block.hu):
             padding = None if block.padding is None else block.padding[place]
             data = self._instances.encoded(len(self.names), hu, padding)
@@ -88,10 +98,14 @@ class SeriesWriter:
 
     def mark(self) -> Mark:
         """See `Growing`; the files reach the disk when the stage ends."""
+        if isinstance(self._instances, EnhancedSeriesWriter):
+            return self._instances.mark()
         return Mark(len(self.names), self._checksum.hexdigest())
 
     def whole_marks(self, marks: Sequence[Mark]) -> int:
         """See `Growing`."""
+        if isinstance(self._instances, EnhancedSeriesWriter):
+            return self._instances.whole_marks(marks)
         checksum, done = hashlib.sha256(), 0
         for number, mark in enumerate(marks):
             for index in range(done, mark.length):
@@ -106,6 +120,9 @@ class SeriesWriter:
 
     def cut_to(self, mark: Mark | None) -> None:
         """See `Growing`."""
+        if isinstance(self._instances, EnhancedSeriesWriter):
+            self._instances.cut_to(mark)
+            return
         length = 0 if mark is None else mark.length
         self.names = [_name(index) for index in range(length)]
         self._checksum = hashlib.sha256()
