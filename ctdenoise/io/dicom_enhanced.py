@@ -41,6 +41,8 @@ _DESCRIPTION_MACRO = (
 )
 """Common CT/MR Image Description macro (C.8.16.2): once for the object, once for each frame."""
 
+_IN_STACK = Tag("InStackPositionNumber")
+
 _UNCODED = Code("113042", "DCM", "Pixel by pixel addition")
 
 
@@ -214,8 +216,11 @@ def _number_dimensions(out: Dataset) -> None:
     numbered = [[rank[row[place]] for place, rank in zip(kept, ranks, strict=True)] for row in rows]
     if numbered == rows:
         return
+    pointers = [dimensions[place].get("DimensionIndexPointer") for place in kept]
     for content, values in zip(contents, numbered, strict=True):
         content.DimensionIndexValues = values
+        if _IN_STACK in pointers and "InStackPositionNumber" in content:
+            content.InStackPositionNumber = values[pointers.index(_IN_STACK)]
     out.DimensionIndexSequence = DicomSequence([dimensions[place] for place in kept])
     for item in (*_items(out, "DimensionOrganizationSequence"), *out.DimensionIndexSequence):
         old = str(item.get("DimensionOrganizationUID") or "")

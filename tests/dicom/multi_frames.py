@@ -280,7 +280,7 @@ def derive_object(
 
 def small_volume(slices: int = 4, *, padded: bool = False) -> CTVolume:
     """A marked volume of which some columns may be padding."""
-    volume = marked_volume(slices=slices, size=(16, 20))
+    volume = marked_volume(slices=slices, size=(32, 40))
     if not padded:
         return volume
     padding = np.zeros(volume.shape, dtype=bool)
