@@ -19,6 +19,9 @@ LOCAL_SCHEME = "99CTDENOISE"
 LOCAL_DENOISING = Code("NR-DL", LOCAL_SCHEME, "Noise reduction by deep learning")
 """What denoising is called in our own words, for those who ask for it."""
 
+LOCAL_PROCESSING = Code("IMG-PROC", LOCAL_SCHEME, "Image processing")
+"""What anything is called that CID 7203 has no word for, where a code is demanded."""
+
 PIXEL_BY_PIXEL_ADDITION = Code("113042", "DCM", "Pixel by pixel addition")
 """CID 7203, what inserting noise is called."""
 

@@ -96,16 +96,16 @@ def _compress(header: Dataset, frames: Sequence[Words], syntax: UID) -> bool:
     stored, allocated = int(header.BitsStored), int(header.BitsAllocated)
     clean = [without_unused_bits(frame, allocated=allocated, stored=stored) for frame in frames]
     is_clean = all(map(np.array_equal, clean, frames))
-    precision = _precision(header, syntax, is_clean=is_clean)
+    precision = sample_precision(header, syntax, is_clean=is_clean)
     if precision is None:
         return False
     try:
-        streams = [_stream(header, frame, syntax, precision) for frame in frames]
+        streams = [frame_stream(header, frame, syntax, precision) for frame in frames]
     except (RuntimeError, ValueError):  # what pydicom raises where an encoder will not
         return False
     header.add_new("PixelData", "OB", encapsulate(streams))
     header["PixelData"].is_undefined_length = True
-    header.file_meta = _meta(header, syntax)
+    header.file_meta = file_meta_of(header, syntax)
     try:
         again = stored_values(header, range(len(frames)))
         return all(
@@ -116,8 +116,14 @@ def _compress(header: Dataset, frames: Sequence[Words], syntax: UID) -> bool:
         return False
 
 
-def _precision(header: Dataset, syntax: UID, *, is_clean: bool) -> int | None:
-    """Bits of a sample in the stream; None where other readers would not get the words back."""
+def sample_precision(header: Dataset, syntax: UID, *, is_clean: bool) -> int | None:
+    """Bits of a sample in the stream; None where other readers would not get the words back.
+
+    Args:
+        header: Says how the words are made.
+        syntax: A compressed transfer syntax.
+        is_clean: Whether the bits above BitsStored follow from those below in every word.
+    """
     stored, allocated = int(header.BitsStored), int(header.BitsAllocated)
     if allocated > _LARGEST_WORD or (syntax == JPEG2000Lossless and not is_clean):
         return None
@@ -126,7 +132,18 @@ def _precision(header: Dataset, syntax: UID, *, is_clean: bool) -> int | None:
     return allocated if whole or (signed and syntax == JPEGLSLossless) else stored
 
 
-def _stream(header: Dataset, frame: Words, syntax: UID, precision: int) -> bytes:
+def frame_stream(header: Dataset, frame: Words, syntax: UID, precision: int) -> bytes:
+    """One frame, compressed without loss.
+
+    Args:
+        header: Says how the words are made.
+        frame: Allocated words [y, x].
+        syntax: A compressed transfer syntax.
+        precision: See `sample_precision`.
+
+    Raises:
+        RuntimeError, ValueError: If the encoder will not take them.
+    """
     return bytes(
         get_encoder(syntax).encode(
             frame.astype(frame.dtype.newbyteorder("<"), copy=False),
@@ -144,7 +161,8 @@ def _stream(header: Dataset, frame: Words, syntax: UID, precision: int) -> bytes
     )
 
 
-def _meta(header: Dataset, syntax: UID) -> FileMetaDataset:
+def file_meta_of(header: Dataset, syntax: UID) -> FileMetaDataset:
+    """File meta information of an instance that we write in a transfer syntax."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = header.SOPClassUID
     meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
@@ -155,8 +173,8 @@ def _meta(header: Dataset, syntax: UID) -> FileMetaDataset:
 
 
 def _file_bytes(header: Dataset, syntax: UID) -> bytes:
-    header.file_meta = _meta(header, syntax)
-    _declare(header, is_implicit=syntax == ImplicitVRLittleEndian)
+    header.file_meta = file_meta_of(header, syntax)
+    declare_encoding(header, is_implicit=syntax == ImplicitVRLittleEndian)
     buffer = BytesIO()
     try:
         dcmwrite(buffer, header, enforce_file_format=True)
@@ -166,7 +184,7 @@ def _file_bytes(header: Dataset, syntax: UID) -> bytes:
     return buffer.getvalue()
 
 
-def _declare(dataset: Dataset, *, is_implicit: bool) -> None:
+def declare_encoding(dataset: Dataset, *, is_implicit: bool) -> None:
     """Have pydicom write elements that were copied as bytes as they are, at every depth.
 
     It would decode the text of a dataset whose encoding is not the one that is written.
@@ -177,4 +195,4 @@ def _declare(dataset: Dataset, *, is_implicit: bool) -> None:
         element: object = dataset.get_item(tag)  # pydicom's annotation forgets raw elements
         if isinstance(element, DataElement) and element.VR == "SQ":
             for item in element.value or ():
-                _declare(item, is_implicit=is_implicit)
+                declare_encoding(item, is_implicit=is_implicit)

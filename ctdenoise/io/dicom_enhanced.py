@@ -8,16 +8,16 @@ most of what Enhanced CT demands of the scanner.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from ctdenoise.io.dicom_attributes import is_dropped
-from ctdenoise.io.dicom_codes import SOURCE_IMAGE, code_item
+from ctdenoise.io.dicom_codes import LOCAL_PROCESSING, SOURCE_IMAGE, code_item
 from ctdenoise.io.dicom_copy import copied
 from ctdenoise.io.dicom_derivation import Derivation
 from ctdenoise.io.dicom_derived import (
@@ -29,6 +29,7 @@ from ctdenoise.io.dicom_derived import (
 )
 from ctdenoise.io.dicom_enhanced_attributes import is_dropped_from_multi_frame
 from ctdenoise.io.dicom_kinds import ENHANCED_CT
+from ctdenoise.io.dicom_private import KeptPrivate
 from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID, new_uid
 
 _CLASSIC_ONLY = ("SliceThickness", "KVP", "AcquisitionNumber")
@@ -42,8 +43,6 @@ _DESCRIPTION_MACRO = (
 """Common CT/MR Image Description macro (C.8.16.2): once for the object, once for each frame."""
 
 _IN_STACK = Tag("InStackPositionNumber")
-
-_UNCODED = Code("113042", "DCM", "Pixel by pixel addition")
 
 
 def derived_object(
@@ -66,21 +65,24 @@ def derived_object(
     per_frame = _items(source, "PerFrameFunctionalGroupsSequence")
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         source.pop(keyword, None)
+    if series.derivation.code is None:  # the functional groups demand one
+        series = replace(series, derivation=replace(series.derivation, code=LOCAL_PROCESSING))
+    derivation = series.derivation
+    private = KeptPrivate(source) if series.settings.private == "keep" else None
     out = derived_header(source, series, sop_instance_uid, lossy)
     for tag in [tag for tag in out if is_dropped_from_multi_frame(tag.tag)]:
         del out[tag.tag]
     for keyword in _CLASSIC_ONLY:
         if keyword not in source:
             out.pop(keyword, None)
-    derivation = series.derivation
     out.NumberOfFrames = len(frames)
-    out.SharedFunctionalGroupsSequence = DicomSequence([_groups(shared, derivation)])
+    out.SharedFunctionalGroupsSequence = DicomSequence([_groups(shared, derivation, private)])
     out.PerFrameFunctionalGroupsSequence = DicomSequence(
-        [_groups(per_frame[frame], derivation) for frame in frames]
+        [_groups(per_frame[frame], derivation, private) for frame in frames]
     )
     _set_types(out, source, derivation)
     _set_derivation(out, source, frames, derivation)
-    _number_dimensions(out)
+    _number_dimensions(out, keep_private=private is not None)
     if out.SOPClassUID == ENHANCED_CT:
         out.DeviceSerialNumber = str(IMPLEMENTATION_CLASS_UID)
     if out.SOPClassUID == ENHANCED_CT or "ContentQualification" in out:
@@ -92,9 +94,9 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return list(dataset.get(keyword) or ())
 
 
-def _groups(source: Dataset, derivation: Derivation) -> Dataset:
+def _groups(source: Dataset, derivation: Derivation, private: KeptPrivate | None) -> Dataset:
     """The functional groups of a frame, or those that all frames share."""
-    out = copied(source, lambda tag: not is_dropped(tag, is_simulated=False))
+    out = copied(source, lambda tag: not is_dropped(tag, is_simulated=False), private=private)
     out.pop("DerivationImageSequence", None)
     for group in _below(out):
         for tag in list(group.keys()):
@@ -167,6 +169,7 @@ def _set_derivation(
     out: Dataset, source: Dataset, frames: Sequence[int], derivation: Derivation
 ) -> None:
     """What was done to each frame and of which frame it was made (C.7.6.16.2.6, C.8.15.2)."""
+    code = derivation.code or LOCAL_PROCESSING
     for group, frame in zip(out.PerFrameFunctionalGroupsSequence, frames, strict=True):
         image = _reference(source)
         image.ReferencedFrameNumber = frame + 1
@@ -174,7 +177,7 @@ def _set_derivation(
         image.PurposeOfReferenceCodeSequence = DicomSequence([code_item(SOURCE_IMAGE)])
         item = Dataset()
         item.DerivationDescription = derivation.description
-        item.DerivationCodeSequence = DicomSequence([code_item(derivation.code or _UNCODED)])
+        item.DerivationCodeSequence = DicomSequence([code_item(code)])
         item.SourceImageSequence = DicomSequence([image])
         group.DerivationImageSequence = DicomSequence([item])
     series = Dataset()
@@ -193,10 +196,10 @@ def _reference(source: Dataset) -> Dataset:
     return image
 
 
-def _number_dimensions(out: Dataset) -> None:
+def _number_dimensions(out: Dataset, *, keep_private: bool) -> None:
     """Count the indices of every dimension from 1 without a gap (C.7.6.17).
 
-    Dimensions that point to private elements, which are not kept, go. Indices that contradict the
+    Dimensions that point to private elements go, unless those are kept. Indices that contradict the
     dimensions already in the source are left as they are.
     """
     dimensions = _items(out, "DimensionIndexSequence")
@@ -208,7 +211,7 @@ def _number_dimensions(out: Dataset) -> None:
     rows = [_indices(content) for content in contents]
     if not dimensions or any(len(row) != len(dimensions) for row in rows):
         return
-    kept = [place for place, item in enumerate(dimensions) if not _is_private(item)]
+    kept = [place for place, item in enumerate(dimensions) if keep_private or not _is_private(item)]
     ranks = []
     for place in kept:
         present = sorted({row[place] for row in rows})

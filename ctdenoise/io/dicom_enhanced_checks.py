@@ -119,6 +119,8 @@ def _problems(
         problems.append("its SOP class is not Enhanced CT or Legacy Converted Enhanced CT")
     reasons = [reason for one in instances for reason in slice_problems(slices[one.frame or 0])]
     problems += dict.fromkeys(reasons)
+    if any(slices[one.frame or 0].rescale_assumed for one in instances):
+        problems.append("RescaleSlope or RescaleIntercept is missing")
     if object_bytes(slices[0], len(instances)) > MOST_OBJECT_BYTES:
         problems.append("its pixels take more than 4 GB, more than one object is written with")
     return problems

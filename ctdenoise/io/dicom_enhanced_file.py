@@ -6,43 +6,40 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from pydicom.dataset import Dataset, FileMetaDataset
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
 )
 
 from ctdenoise.config.dicom import TransferSyntax
+from ctdenoise.io.dicom_encoding import (
+    TRANSFER_SYNTAXES,
+    declare_encoding,
+    file_meta_of,
+    frame_stream,
+    sample_precision,
+)
 from ctdenoise.io.dicom_file import DamagedFileError
+from ctdenoise.io.dicom_pixels import stored_values, without_unused_bits
 from ctdenoise.io.dicom_stored import Words
-from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID
-
-IMPLEMENTATION_VERSION_NAME = "CTDENOISE"
-
-SYNTAX_UIDS: dict[TransferSyntax, UID] = {
-    "explicit": ExplicitVRLittleEndian,
-    "implicit": ImplicitVRLittleEndian,
-    "deflated": DeflatedExplicitVRLittleEndian,
-    "rle": RLELossless,
-    "jpeg-ls": JPEGLSLossless,
-    "jpeg2000": JPEG2000Lossless,
-}
-
-_ENCODERS = {RLELossless: "pylibjpeg", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _UNDEFINED = b"\xff\xff\xff\xff"
+
+_IMAGE_PIXEL = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+)
 
 
 class FrameStorage(Protocol):
@@ -172,16 +169,19 @@ class EncapsulatedStorage:
     def __init__(self, syntax: UID, dataset: Dataset, frames: int) -> None:
         self._syntax = syntax
         self.table_bytes = 4 * frames
-        self._options: dict[str, Any] = {
-            "rows": int(dataset.Rows),
-            "columns": int(dataset.Columns),
-            "samples_per_pixel": 1,
-            "number_of_frames": 1,
-            "bits_allocated": int(dataset.BitsAllocated),
-            "bits_stored": int(dataset.BitsStored),
-            "pixel_representation": int(dataset.PixelRepresentation),
-            "photometric_interpretation": str(dataset.PhotometricInterpretation),
-        }
+        self._one = Dataset()
+        for keyword in _IMAGE_PIXEL:
+            self._one[keyword] = dataset[keyword]
+        self._one.SOPClassUID = dataset.SOPClassUID
+        self._one.SOPInstanceUID = dataset.SOPInstanceUID
+        self._one.file_meta = file_meta_of(dataset, syntax)
+        self._bits = (int(dataset.BitsAllocated), int(dataset.BitsStored))
+        # Padding comes back as the words it was, whatever lies above BitsStored.
+        is_clean = "PixelPaddingValue" not in dataset or self._bits[0] == self._bits[1]
+        precision = sample_precision(dataset, syntax, is_clean=is_clean)
+        if precision is None:
+            raise DamagedFileError(f"{syntax.name} cannot hold its words")
+        self._precision = precision
 
     def head(self, dataset: Dataset) -> bytes:
         """See `FrameStorage`."""
@@ -191,11 +191,21 @@ class EncapsulatedStorage:
         return _meta_bytes(dataset, self._syntax) + data + element + table
 
     def chunk(self, words: Words) -> bytes:
-        """See `FrameStorage`."""
-        encoder = get_encoder(self._syntax)
-        stream = encoder.encode(
-            words.tobytes(), encoding_plugin=_ENCODERS[self._syntax], **self._options
+        """See `FrameStorage`; the frame is decoded again and compared."""
+        try:
+            stream = frame_stream(self._one, words, self._syntax, self._precision)
+        except (RuntimeError, ValueError) as error:  # what pydicom raises
+            raise DamagedFileError(f"{self._syntax.name} cannot hold its words") from error
+        self._one.PixelData = encapsulate([stream])
+        self._one["PixelData"].is_undefined_length = True
+        allocated, stored = self._bits
+        again = next(iter(stored_values(self._one, [0])))
+        given, meant = (
+            without_unused_bits(frame, allocated=allocated, stored=stored)
+            for frame in (again, words)
         )
+        if not np.array_equal(given, meant):
+            raise DamagedFileError(f"{self._syntax.name} cannot hold its words")
         stream += b"\0" * (len(stream) % 2)
         return _ITEM + len(stream).to_bytes(4, "little") + stream
 
@@ -222,8 +232,8 @@ def storage_for(syntax: TransferSyntax, dataset: Dataset, frames: int) -> FrameS
     if syntax == "deflated":
         return DeflatedStorage(frames, frame_bytes)
     if syntax in ("explicit", "implicit"):
-        return NativeStorage(SYNTAX_UIDS[syntax], frames, frame_bytes)
-    return EncapsulatedStorage(SYNTAX_UIDS[syntax], dataset, frames)
+        return NativeStorage(TRANSFER_SYNTAXES[syntax], frames, frame_bytes)
+    return EncapsulatedStorage(TRANSFER_SYNTAXES[syntax], dataset, frames)
 
 
 class FrameFile:
@@ -327,19 +337,15 @@ def encoded_header(dataset: Dataset) -> bytes:
 
 
 def _meta_bytes(dataset: Dataset, syntax: UID) -> bytes:
-    meta = FileMetaDataset()
+    meta = file_meta_of(dataset, syntax)
     meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = syntax
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     buffer = BytesIO()
     write_file_meta_info(DicomFileLike(buffer), meta, enforce_standard=True)
     return bytes(128) + b"DICM" + buffer.getvalue()
 
 
 def _dataset_bytes(dataset: Dataset, *, implicit: bool) -> bytes:
+    declare_encoding(dataset, is_implicit=implicit)
     buffer = BytesIO()
     file = DicomFileLike(buffer)
     file.is_little_endian, file.is_implicit_VR = True, implicit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from ctdenoise.config.dicom import DicomSettings, TransferSyntax
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.source import SourceInstance
 from ctdenoise.core.volume import CTVolume
@@ -26,7 +26,8 @@ from ctdenoise.io.dicom_file import (
     transfer_syntax,
 )
 from ctdenoise.io.dicom_identity import free_series_numbers, series_uid, source_of, stack_key
-from ctdenoise.io.dicom_pixels import frames_of_file, stored_values, without_unused_bits
+from ctdenoise.io.dicom_native import NativeFrames
+from ctdenoise.io.dicom_pixels import stored_values, without_unused_bits
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
 from ctdenoise.io.dicom_stored import Words, stored_from_hu
 from ctdenoise.io.dicom_uids import new_uid
@@ -65,18 +66,18 @@ class EnhancedSeriesWriter:
     ) -> None:
         settings = settings or DicomSettings()
         source = source_of(scan)
-        number = free_series_numbers([scan])[0] if series_number is None else series_number
+        if series_number is None:
+            series_number = free_series_numbers([scan], settings)[0]
         with quiet_pydicom():
             first = _header_of(source.instances[0]).dataset
             moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"), posix_s)
-        series = NewSeries(derivation_of(scan.history), series_uid(scan), number, moment)
+        derivation, uid = derivation_of(scan.history, settings), series_uid(scan, settings)
+        series = NewSeries(derivation, uid, series_number, moment, settings)
         self._folder, self._stack, self._series = folder, stack_key(source), series
         files = frames_by_file(source)
         self.names = [f"{number:05d}.dcm" for number in range(1, len(files) + 1)]
         self._objects = {
-            path: _DerivedObject(
-                instances, folder / name, series, self._stack, settings.transfer_syntax
-            )
+            path: _DerivedObject(instances, folder / name, series, self._stack)
             for name, (path, instances) in zip(self.names, files.items(), strict=True)
         }
         self._instances = source.instances
@@ -171,7 +172,6 @@ class _DerivedObject:
         path: The file to write.
         series: What its series shares.
         stack: See `stack_key`.
-        syntax: Its transfer syntax.
     """
 
     def __init__(
@@ -180,10 +180,10 @@ class _DerivedObject:
         path: Path,
         series: NewSeries,
         stack: str,
-        syntax: TransferSyntax,
     ) -> None:
         self._instances, self._path, self._series = instances, path, series
-        self._stack, self._syntax = stack, syntax
+        self._stack = stack
+        self._native = NativeFrames()
         self._slices: dict[int, SliceHeader] = {}
         self._file: FrameFile | None = None
         self._whole_source: Dataset | None = None
@@ -191,7 +191,14 @@ class _DerivedObject:
     def append(self, words: Words) -> bytes:
         """Write the next frame; returns its bytes as they lie in the file."""
         file = self._opened()
-        chunk = file.append(words)
+        try:
+            chunk = file.append(words)
+        except DamagedFileError as error:
+            raise StudyError(
+                f"no object can be derived: {error}.",
+                where=self._instances[0].path,
+                fix="Write it uncompressed, with dicom.transfer_syntax=explicit.",
+            ) from error
         if file.is_complete:
             self._whole_source = None
         return chunk
@@ -219,11 +226,12 @@ class _DerivedObject:
         first = self._instances[0]
         if all(self._slices[frame].padding is None for frame in frames):
             return None
-        header = _header_of(first)
-        if header.pixel_start is not None:
-            native = frames_of_file(first.path, header.dataset, header.pixel_start, frames)
-            if native is not None:
-                return native
+        try:
+            native = self._native.of_file(first.path, self._slices[frames[0]], frames)
+        except OSError as error:
+            raise _unreadable(first.path) from error
+        if native is not None:
+            return native
         if self._whole_source is None:
             one = self._slices[frames[0]]
             most = object_bytes(one, one.frames)
@@ -247,7 +255,7 @@ class _DerivedObject:
             # Read once more: text that was accessed before loses its bytes.
             dataset = _header_of(first).dataset
             derived = object_header(dataset, frames, self._series, uid, _loss(header, slices[0]))
-            storage = storage_for(self._syntax, derived, len(frames))
+            storage = storage_for(self._series.settings.transfer_syntax, derived, len(frames))
             self._file = FrameFile(self._path, derived, len(frames), storage)
         except DamagedFileError as error:
             raise StudyError(f"no object can be derived: {error}.", where=first.path) from error
