@@ -7,6 +7,7 @@ from collections.abc import Sequence
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+DICOMDIR = "1.2.840.10008.1.3.10"
 CT_CLASSES = frozenset((CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT))
 
 _WHAT_BY_CLASS = {
@@ -20,7 +21,7 @@ _WHAT_BY_CLASS = {
     "1.2.840.10008.5.1.4.1.1.30": "parametric map",
     "1.2.840.10008.5.1.4.1.1.66": "raw data",
     "1.2.840.10008.5.1.4.1.1.104.1": "PDF",
-    "1.2.840.10008.1.3.10": "DICOMDIR",
+    DICOMDIR: "DICOMDIR",
 }
 _WHAT_BY_PREFIX = {
     "1.2.840.10008.5.1.4.1.1.88.": "structured report",

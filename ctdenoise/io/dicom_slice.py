@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,8 +99,9 @@ def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
     top = _slice(path, header, None, HeaderValues(dataset, ()))
     if top.what != "CT" or top.sop_class_uid not in (ENHANCED_CT, LEGACY_ENHANCED_CT):
         return [top]
-    shared = _items(dataset, "SharedFunctionalGroupsSequence")[:1]
-    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    values = HeaderValues(dataset, ())
+    shared = values.items("SharedFunctionalGroupsSequence")[:1]
+    per_frame = values.items("PerFrameFunctionalGroupsSequence")
     if len(per_frame) != top.frames:
         return [top]  # its missing positions make it unreadable, with that reason
     return [
@@ -127,11 +127,6 @@ def is_same_slice(header: SliceHeader, dataset: Dataset) -> bool:
         before += [header.rescale_slope, header.rescale_intercept]
     uid = values.text("SOPInstanceUID")
     return now == before and (not uid or uid == header.sop_instance_uid)
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    value = HeaderValues(dataset, ()).raw(keyword)
-    return list(value) if isinstance(value, MutableSequence) else []
 
 
 def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderValues) -> SliceHeader:

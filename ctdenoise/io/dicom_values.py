@@ -137,3 +137,8 @@ class HeaderValues:
         if not text.isprintable():
             text = "".join(c for c in text if c.isprintable())
         return text.strip()
+
+    def items(self, keyword: str) -> list[Dataset]:
+        """Items of a sequence; none if it is absent, empty or unreadable."""
+        value = self.raw(keyword)
+        return list(value) if isinstance(value, MutableSequence) else []

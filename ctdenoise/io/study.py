@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.source import SourceInstance, SourceKind, SourceSeries
 from ctdenoise.errors import StudyError, UsageError, listed
 from ctdenoise.io.dicom_checks import is_placed
+from ctdenoise.io.dicom_directory import (
+    DIRECTORY_NAME,
+    Listed,
+    is_directory_file,
+    merged,
+    read_directory,
+)
 from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
 from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
@@ -71,6 +79,7 @@ class _Files:
     damaged: list[tuple[Path, str]] = field(default_factory=list)
     images: list[tuple[Path, ImageHeader, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    directories: list[Listed] = field(default_factory=list)
 
 
 def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
@@ -81,7 +90,8 @@ def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
     gives one entry for each.
 
     Args:
-        path: A folder, a DICOM file or an image file (NIfTI, MetaImage, NRRD).
+        path: A folder, a DICOM file, a DICOMDIR (the files that it lists inside its folder) or an
+            image file (NIfTI, MetaImage, NRRD).
 
     Raises:
         StudyError: If there is no image at all; it says what there is.
@@ -91,21 +101,36 @@ def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
         raise StudyError("there is no such file or folder.", where=path)
     found = _Files()
     with quiet_pydicom():
-        for file in _files_below(path):
+        for file in _files_at(path, found):
             _look_at(file, found)
         stacks = stacks_of(found.slices, found.damaged)
     if not stacks and not found.images:
         _refuse(path, found)
-    drafts = [_draft_of_stack(stack) for stack in stacks]
+    listed = merged(found.directories)
+    drafts = [_draft_of_stack(stack, listed) for stack in stacks]
     drafts += [_draft_of_image(*image) for image in found.images]
     numbered = [_numbered(number, draft) for number, draft in enumerate(_sorted(drafts), start=1)]
     return tuple(numbered)
 
 
+def _files_at(path: Path, found: _Files) -> Iterable[Path]:
+    """The files to look at: below a folder, listed by a DICOMDIR, or the one."""
+    if path.is_dir():
+        return _files_below(path)
+    if not is_directory_file(path):
+        return (path,)
+    try:
+        found.directories.append(read_directory(path))
+    except DamagedFileError as error:
+        raise StudyError(
+            f"this DICOMDIR cannot be used: {error}.",
+            where=path,
+            fix="Give the folder instead: its files are found without a DICOMDIR.",
+        ) from error
+    return found.directories[0].files
+
+
 def _files_below(path: Path) -> Iterable[Path]:
-    if not path.is_dir():
-        yield path
-        return
     for parent, folders, names in os.walk(path):
         folders.sort()
         for name in sorted(names):
@@ -114,7 +139,11 @@ def _files_below(path: Path) -> Iterable[Path]:
 
 
 def _look_at(path: Path, found: _Files) -> None:
-    if not path.is_file() or path.name.upper() == "DICOMDIR":
+    if not path.is_file():
+        return
+    if path.name.upper() == DIRECTORY_NAME:
+        with suppress(DamagedFileError, OSError):  # the files are found without it
+            found.directories.append(read_directory(path))
         return
     if image_kind(path) is not None:
         found.images.append((path, *ct_header(path)))
@@ -160,7 +189,7 @@ class _Draft:
     series: FoundSeries
 
 
-def _draft_of_stack(stack: Stack) -> _Draft:
+def _draft_of_stack(stack: Stack, listed: Listed) -> _Draft:
     first = stack.slices[0]
     description = " | ".join(text for text in (first.description, stack.label) if text)
     instances = tuple(
@@ -178,7 +207,7 @@ def _draft_of_stack(stack: Stack) -> _Draft:
         acquisition=acquisition_of(stack.slices, stack.geometry),
         source=source,
         problems=stack.problems,
-        notes=stack.notes,
+        notes=(*stack.notes, *listed.findings(first.series)),
         headers=stack.slices,
     )
     number = first.series_number

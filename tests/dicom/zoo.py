@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
 
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
+from tests.dicom.builders import ct_series
 
 MOST_HU_OFF = 1.0
 """A voxel is right within this."""
@@ -159,6 +162,35 @@ def _probe_hu(index: int, number: int, seed: int) -> float:
     return float(
         _LOWEST_PROBE_HU + _PROBE_STEP_HU * (index * len(_PROBES) + number) + 3 * (seed % 2)
     )
+
+
+def zoo_series(
+    volume: CTVolume,
+    *,
+    series: str = "1",
+    slope: float | Sequence[float] = 1.0,
+    signed: bool = False,
+    edit: Callable[[Dataset, int], None] | None = None,
+    **others: Any,
+) -> list[Dataset]:
+    """Datasets of a phantom; 12 bits stored where its numbers fit, as scanners do.
+
+    Args:
+        volume: The phantom.
+        series: As of `ct_series`, like all others.
+        slope: Rescale slope.
+        signed: Store two's complement numbers.
+        edit: Called with every finished dataset and its index.
+        others: Handed on.
+    """
+
+    def finish(dataset: Dataset, index: int) -> None:
+        if not signed and slope == 1.0:
+            dataset.BitsStored, dataset.HighBit = 12, 11
+        if edit is not None:
+            edit(dataset, index)
+
+    return ct_series(volume, series=series, slope=slope, signed=signed, edit=finish, **others)
 
 
 def true_slices(volume: CTVolume, *, seed: int = 0) -> tuple[TrueSlice, ...]:

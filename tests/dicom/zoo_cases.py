@@ -14,8 +14,17 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ctdenoise.core.geometry import Geometry
-from tests.dicom.builders import as_bytes, ct_series, series_files, uid
-from tests.dicom.zoo import SLICES, Case, TrueSlice, axial, oriented, true_slices, zoo_volume
+from tests.dicom.builders import as_bytes, series_files, uid
+from tests.dicom.zoo import (
+    SLICES,
+    Case,
+    TrueSlice,
+    axial,
+    oriented,
+    true_slices,
+    zoo_series,
+    zoo_volume,
+)
 from tests.dicom.zoo_files import FILE_CASES
 
 Edit = Callable[[Dataset, int], None]
@@ -31,7 +40,7 @@ def plain(
 ) -> tuple[TrueSlice, ...]:
     """A series on some grid, in files of some names, edited."""
     volume = zoo_volume(size, geometry=geometry)
-    series_files(folder, ct_series(volume, edit=edit), names=names)
+    series_files(folder, zoo_series(volume, edit=edit), names=names)
     return true_slices(volume)
 
 
@@ -65,7 +74,7 @@ def _file_twice(folder: Path, size: int) -> tuple[TrueSlice, ...]:
 def _position_twice(folder: Path, size: int) -> tuple[TrueSlice, ...]:
     """Another image, an instance of its own, at the place of the fifth."""
     truth = plain(folder, size)
-    other = ct_series(zoo_volume(size, seed=1))[4]
+    other = zoo_series(zoo_volume(size, seed=1))[4]
     other.SOPInstanceUID, other.InstanceNumber = uid("another"), "13"
     (folder / "0013.dcm").write_bytes(as_bytes(other))
     return truth
@@ -83,7 +92,7 @@ def _two(folder: Path, size: int, *, one_series: bool) -> tuple[TrueSlice, ...]:
                 dataset.AcquisitionNumber = str(1 + seed)
                 dataset.AcquisitionTime = ("101212", "101240")[seed]
 
-        datasets = ct_series(volume, series="1" if one_series else str(1 + seed), edit=edit)
+        datasets = zoo_series(volume, series="1" if one_series else str(1 + seed), edit=edit)
         series_files(folder, datasets, names=[f"{seed}{i:03d}.dcm" for i in range(SLICES)])
         truth += true_slices(volume, seed=seed)
     return tuple(truth)
@@ -101,7 +110,7 @@ def _localizer_in_series(folder: Path, size: int) -> tuple[TrueSlice, ...]:
     """A coronal scout of another matrix under the same SeriesInstanceUID."""
     truth = plain(folder, size)
     down = oriented(size * 2, (1.0, 0.0, 0.0), (0.0, 0.0, -1.0), [0.0])
-    scout = ct_series(zoo_volume(size * 2, geometry=down))[0]
+    scout = zoo_series(zoo_volume(size * 2, geometry=down))[0]
     scout.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     scout.SOPInstanceUID, scout.InstanceNumber = uid("scout"), "0"
     (folder / "0000.dcm").write_bytes(as_bytes(scout))
@@ -123,11 +132,11 @@ OTHER_OBJECTS = {
 def _mixed_objects(folder: Path, size: int) -> tuple[TrueSlice, ...]:
     """Objects of the same study without a place, some without pixels, and a text file."""
     truth = plain(folder, size)
-    template = ct_series(zoo_volume(size))[0]
+    template = zoo_series(zoo_volume(size))[0]
     placed = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
     pixels = ("PixelData", "Rows", "Columns", "RescaleSlope", "RescaleIntercept")
     for number, (sop_class, (modality, _)) in enumerate(OTHER_OBJECTS.items()):
-        other = ct_series(zoo_volume(size), series=f"9{number}")[0]
+        other = zoo_series(zoo_volume(size), series=f"9{number}")[0]
         other.SOPClassUID, other.Modality = sop_class, modality
         for keyword in (*placed, *(() if modality in ("OT", "SEG") else pixels)):
             delattr(other, keyword)
@@ -180,7 +189,7 @@ def _mixed_matrix(folder: Path, size: int) -> tuple[TrueSlice, ...]:
             dataset.InstanceNumber = str(1 + index + seed * half)
 
         names = [f"{seed}{index:03d}.dcm" for index in range(half)]
-        series_files(folder, ct_series(volume, edit=edit), names=names)
+        series_files(folder, zoo_series(volume, edit=edit), names=names)
         truth += true_slices(volume, seed=seed)
     return tuple(truth)
 

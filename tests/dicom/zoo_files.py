@@ -20,9 +20,9 @@ from pydicom.uid import (
 )
 
 from ctdenoise.core.volume import CTVolume
-from tests.dicom.builders import as_bytes, ct_series, multi_frame, series_files
+from tests.dicom.builders import as_bytes, multi_frame, series_files
 from tests.dicom.enhanced_builder import enhanced_ct
-from tests.dicom.zoo import SLICES, Case, TrueSlice, true_slices, zoo_volume
+from tests.dicom.zoo import SLICES, Case, TrueSlice, true_slices, zoo_series, zoo_volume
 
 Make = Callable[[Path, int], tuple[TrueSlice, ...]]
 Edit = Callable[[Dataset, int], None]
@@ -31,7 +31,7 @@ Edit = Callable[[Dataset, int], None]
 def _encoded(syntax: str, *, file_meta: bool = True) -> Make:
     def make(folder: Path, size: int) -> tuple[TrueSlice, ...]:
         volume = zoo_volume(size)
-        series_files(folder, ct_series(volume), syntax=syntax, file_meta=file_meta)
+        series_files(folder, zoo_series(volume), syntax=syntax, file_meta=file_meta)
         return true_slices(volume)
 
     return make
@@ -73,7 +73,7 @@ def _series(
 ) -> tuple[TrueSlice, ...]:
     volume = zoo_volume(size)
     series_files(
-        folder, ct_series(volume, slope=slope, intercept=intercept, signed=signed, edit=edit)
+        folder, zoo_series(volume, slope=slope, intercept=intercept, signed=signed, edit=edit)
     )
     return true_slices(volume)
 
@@ -90,7 +90,7 @@ def _with_padding(stored: int, intercept: float) -> Make:
         padding = np.broadcast_to(x**2 + y**2 > 1, shape)
         padded = CTVolume(volume.hu, volume.geometry, volume.acquisition, padding=padding)
         series_files(
-            folder, ct_series(padded, signed=True, intercept=intercept, padding_value=stored)
+            folder, zoo_series(padded, signed=True, intercept=intercept, padding_value=stored)
         )
         return true_slices(volume)
 
@@ -140,7 +140,7 @@ def _truncated_header(folder: Path, size: int) -> tuple[TrueSlice, ...]:
 
 
 def _wrong_vr(folder: Path, size: int) -> tuple[TrueSlice, ...]:
-    """Numbers as text of another VR, and a signed padding value written as unsigned."""
+    """SeriesNumber and KVP as text of another VR, and signed padding written as unsigned."""
 
     def edit(dataset: Dataset, index: int) -> None:
         dataset.add_new(0x00280120, "US", 63536)
@@ -148,7 +148,7 @@ def _wrong_vr(folder: Path, size: int) -> tuple[TrueSlice, ...]:
     truth = _series(folder, size, signed=True, edit=edit)
     for path in sorted(folder.iterdir()):
         data = path.read_bytes()
-        for tag, wrong in ((b"\x20\x00\x13\x00IS", b"SH"), (b"\x18\x00\x50\x00DS", b"LO")):
+        for tag, wrong in ((b"\x20\x00\x11\x00IS", b"SH"), (b"\x18\x00\x60\x00DS", b"LO")):
             if data.count(tag) != 1:
                 raise ValueError(f"{tag!r} is not in {path.name} once")
             data = data.replace(tag, tag[:4] + wrong)
@@ -210,10 +210,10 @@ def _legacy_enhanced(folder: Path, size: int) -> tuple[TrueSlice, ...]:
     return true_slices(volume)
 
 
-def _enhanced(folder: Path, size: int) -> tuple[TrueSlice, ...]:
-    """Frames in an order that is not that of the slices."""
+def enhanced(folder: Path, size: int, *, shuffled: bool = False) -> tuple[TrueSlice, ...]:
+    """One Enhanced CT object, its frames in the order of the slices or not."""
     volume = zoo_volume(size)
-    order = [*range(0, SLICES, 2), *range(1, SLICES, 2)]
+    order = [*range(0, SLICES, 2), *range(1, SLICES, 2)] if shuffled else None
     (folder / "enhanced.dcm").write_bytes(as_bytes(enhanced_ct(volume, order=order)))
     return true_slices(volume)
 
@@ -240,7 +240,7 @@ FILE_CASES = (
     Case("27_charset_utf8", _texts("ISO_IR 192")),
     Case("28_charset_wrong", _texts("ISO_IR 100", b"ISO_IR 999")),
     Case("32_no_rescale", _no_rescale, findings=("no-rescale",)),
-    Case("35_enhanced_ct", _enhanced, findings=("multi-frame",)),
+    Case("35_enhanced_ct", enhanced, findings=("multi-frame",)),
     Case("36_legacy_enhanced", _legacy_enhanced, findings=("multi-frame",)),
     Case("37_overlong_DS", _overlong_decimals),
 )

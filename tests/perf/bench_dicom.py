@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import pickle
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ from tests.perf.dicom_peers import READERS
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".bench" / "dicom-peers" / "bin" / "python"
 """Environment with the other readers; the current one is taken where it was not made."""
+
+DETAILS = ROOT / ".bench" / "dicom-reading.json"
+"""What each reader said about each study."""
 
 ZOO_SIZE = 128
 LOADED_SLICES, LOADED_SIZE = 300, 512
@@ -98,9 +102,26 @@ def bench_zoo() -> None:
             if "absent" in given[0]:
                 print(f"{name} is left out: {given[0]['absent']}\n")
                 continue
-            answers[name] = given
+            answers[name] = _without_usual_warnings(given)
             print(f"{name} done", file=sys.stderr, flush=True)
+    DETAILS.parent.mkdir(exist_ok=True)
+    details = {n: dict(zip((c.name for c in CASES), a, strict=True)) for n, a in answers.items()}
+    DETAILS.write_text(json.dumps(details, indent=1))
     _print_zoo(answers)
+
+
+def _without_usual_warnings(given: list[Answer]) -> list[Answer]:
+    """Answers without what the reader also says about the plain study, which warns of nothing."""
+    usual = {_shape(line) for line in str(given[0]["warned"]).splitlines()}
+    for answer in given:
+        lines = str(answer.get("warned", "")).splitlines()
+        answer["warned"] = "\n".join(line for line in lines if line and _shape(line) not in usual)
+    return given
+
+
+def _shape(line: str) -> str:
+    """A line without its numbers."""
+    return re.sub(r"0x[0-9a-f]+|\d+", "#", line).strip()
 
 
 def _print_zoo(answers: dict[str, list[Answer]]) -> None:

@@ -101,13 +101,13 @@ def simpleitk() -> Reader:
             reader = SimpleITK.ImageSeriesReader()
             reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series))
             image = reader.Execute()
+            if image.GetDimension() == 4:  # one multi-frame file
+                image = image[..., 0]
             direction = np.array(image.GetDirection()).reshape(3, 3)
             affine = np.eye(4)
             affine[:3, :3] = direction * np.array(image.GetSpacing())
             affine[:3, 3] = image.GetOrigin()
-            array = SimpleITK.GetArrayFromImage(image)
-            if array.ndim == 3:
-                grids.append(Grid(array.transpose(2, 1, 0), affine))
+            grids.append(Grid(SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), affine))
         return grids
 
     return read
