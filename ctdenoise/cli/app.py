@@ -33,6 +33,7 @@ _COMMANDS = (
     ("train", _STEPS, "Train a network on pairs that simulate made."),
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
+    ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
     ("phantom", _TRY, "Make a study whose truth is known."),
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
 )

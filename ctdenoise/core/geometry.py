@@ -193,7 +193,8 @@ class Geometry:
                 raise GeometryError(
                     f"The slices are unevenly spaced ({spacings.min():.3f} to "
                     f"{spacings.max():.3f} mm), so no single affine describes them.",
-                    fix="Write DICOM, which keeps the position of every slice.",
+                    fix="Write DICOM, which keeps the position of every slice, or let "
+                    "`ctdenoise convert --resample` interpolate it.",
                 )
         step = self.normal * (self.slice_spacing_mm or 1.0)
         if self.slices > 1:
@@ -205,7 +206,8 @@ class Geometry:
                 raise GeometryError(
                     f"The stack is sheared by {self.tilt_degrees:.1f} degrees (gantry tilt), "
                     "so no orthogonal affine describes it.",
-                    fix="Write DICOM, which keeps the position of every slice.",
+                    fix="Write DICOM, which keeps the position of every slice, or let "
+                    "`ctdenoise convert --resample` interpolate it.",
                 )
             step = self.normal * float(mean_step @ self.normal)
         affine = np.eye(4)

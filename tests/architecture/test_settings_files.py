@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.demo import DemoSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
@@ -24,6 +25,7 @@ KINDS: dict[str, type[Settings]] = {
     "infer": InferSettings,
     "evaluate": EvaluateSettings,
     "demo": DemoSettings,
+    "convert": ConvertSettings,
 }
 DEFAULTS = {
     "simulate": "default",
@@ -31,6 +33,7 @@ DEFAULTS = {
     "evaluate": "default",
     "train": "redcnn",
     "demo": "default",
+    "convert": "default",
 }
 
 
