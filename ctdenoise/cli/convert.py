@@ -91,6 +91,8 @@ def _show(report: ConvertReport) -> None:
     if report.resampled:
         facts.append(("resampled", f"{report.interpolated} slices are mixed of two"))
     if report.in_gaps:
-        facts.append(("in gaps", f"{report.in_gaps} slices lie where the study has none nearby"))
+        facts.append(
+            ("in gaps", f"{report.in_gaps} slices lie between slices further apart than is usual")
+        )
     facts += [("time", f"{report.seconds:.1f} s"), ("written to", str(report.out))]
     show_facts(f"Converted {_NAMES[report.source]} to {_NAMES[report.kind]}", facts)

@@ -38,7 +38,7 @@ _MOST_MORE = 4
 _MOST_IN_PLANE = 4096 * 4096
 
 _GAP_FACTOR = 1.5
-"""A distance above this many times the new spacing is counted as a gap."""
+"""A distance above this many times the usual (median) one is counted as a gap."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,8 @@ class StraightGrid:
         shifts_px: Where the first pixel of each old slice lies on it: rows, columns; float64
             [slice, 2].
         places: For each new slice the old slice at or before it, and the share of the next one.
-        in_gaps: How many new slices lie between old ones that are further apart than the rest.
+        in_gaps: How many new slices lie between old ones that are further apart than is
+            usual in the stack.
     """
 
     geometry: Geometry
@@ -76,10 +77,11 @@ def straight_grid(geometry: Geometry, spacing_mm: float | None = None) -> Straig
     keeps_slices = spacing_mm is None and even_mm is not None
     count = 1 + math.floor((along[-1] + POSITION_TOLERANCE_MM) / step)
     count = geometry.slices if keeps_slices else count
+    usual = geometry.slice_spacing_mm or step
     if count > _MOST_MORE * geometry.slices:
         raise GeometryError(
             f"{geometry.slices} slices would become {count}, {step:.3f} mm apart.",
-            fix="Give the distance wanted with --spacing, in mm.",
+            fix=f"Give the distance wanted with --spacing, such as {usual:.3f} mm, the usual one.",
         )
     shifts = _shifts_px(geometry)
     first = np.floor(shifts.min(axis=0)).astype(int)
@@ -95,7 +97,7 @@ def straight_grid(geometry: Geometry, spacing_mm: float | None = None) -> Straig
     places = tuple(
         (index, 0.0) if keeps_slices else _place(along, index * step) for index in range(count)
     )
-    gaps = np.diff(along) > _GAP_FACTOR * step
+    gaps = np.diff(along) > _GAP_FACTOR * usual
     in_gaps = sum(1 for below, share in places if share and gaps[below])
     grid = replace(geometry, rows=rows, columns=columns, positions_mm=positions)
     return StraightGrid(grid, shifts - first, places, in_gaps)
