@@ -48,7 +48,158 @@ class IdentitySettings(Settings):
     """The kind of network."""
 
 
-NetworkSettings = Annotated[RedCnnSettings | IdentitySettings, Field(discriminator="name")]
+class RedNetSettings(Settings):
+    """RED-Net: convolutions and as many transposed ones, 3x3, with a shortcut every two layers."""
+
+    name: Literal["rednet"] = "rednet"
+    """The kind of network."""
+
+    layers: int = Field(default=10, ge=4, le=64, multiple_of=2)
+    """Convolutions and transposed convolutions together: 10, 20 and 30 in the paper."""
+
+    channels: int = Field(default=64, ge=1, le=1024)
+    """Feature maps of every layer but the last; 64 in the paper."""
+
+    skips: bool = True
+    """Shortcuts from every second convolution to the transposed one that mirrors it. Without them
+    deep networks learn more slowly."""
+
+    residual: bool = True
+    """The network computes the change of the image, as in the paper; off: the image itself."""
+
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
+
+
+class Cnn4Settings(Settings):
+    """Four small convolutions and a linear one: 2,737 parameters, the least that denoises."""
+
+    name: Literal["cnn4"] = "cnn4"
+    """The kind of network."""
+
+    residual: bool = False
+    """The network computes the change of the image; off, as published: the image itself."""
+
+
+class DscSettings(Settings):
+    """Strided encoder and decoder with direct symmetric connections that gates share out."""
+
+    name: Literal["dsc"] = "dsc"
+    """The kind of network."""
+
+    channels: tuple[int, int, int, int, int] = (64, 64, 128, 256, 518)
+    """Feature maps of the five levels."""
+
+    gates: tuple[float, float, float, float] = (0.1, 0.2, 0.3, 0.4)
+    """Share of the input of convolutions 1 to 4 that goes down; the rest of what they give, 1
+    minus the share, goes across to the decoder."""
+
+    gated: bool = True
+    """Off: everything goes both ways."""
+
+    residual: bool = True
+    """The network computes the change of the image; off: the image itself."""
+
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
+
+
+class DenoiseNetSettings(Settings):
+    """DenoiseNet: twenty convolutions, each of which adds one map to an estimate of the noise."""
+
+    name: Literal["denoisenet"] = "denoisenet"
+    """The kind of network."""
+
+    layers: int = Field(default=20, ge=2, le=64)
+    """Convolutions; 20 in the paper."""
+
+    channels: int = Field(default=64, ge=2, le=1024)
+    """Maps of every layer: all but one go on, one is added to the estimate."""
+
+
+class WavResNetSettings(Settings):
+    """WavResNet: residual learning in directional sub-bands of the image."""
+
+    name: Literal["wavresnet"] = "wavresnet"
+    """The kind of network."""
+
+    channels: int = Field(default=128, ge=1, le=1024)
+    """Feature maps; 128 in the paper."""
+
+    blocks: int = Field(default=6, ge=1, le=32)
+    """Residual blocks of three convolutions; 6 in the paper."""
+
+    directions: tuple[int, ...] = Field(default=(8, 4, 2, 1), min_length=1, max_length=8)
+    """Directions of each level, finest first: 15 sub-bands in the paper."""
+
+    domain: Literal["wavelet", "image"] = "wavelet"
+    """`image`: the same layers on the image itself, for comparison."""
+
+
+class UNetSettings(Settings):
+    """The U-Net of MONAI (BasicUNet) that computes the change of the image."""
+
+    name: Literal["unet"] = "unet"
+    """The kind of network."""
+
+    features: tuple[int, int, int, int, int, int] = (32, 32, 64, 128, 256, 32)
+    """Feature maps of the five levels, and of the last layer."""
+
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
+
+
+class CscSettings(Settings):
+    """Multi-layer convolutional sparse coding: unrolled steps towards non-negative codes."""
+
+    name: Literal["csc"] = "csc"
+    """The kind of network."""
+
+    channels: tuple[int, ...] = Field(default=(64, 64, 64), min_length=1, max_length=8)
+    """Atoms of the dictionary of each layer."""
+
+    kernel: Literal[3, 5, 7, 9] = 5
+    """Edge of the atoms, pixels."""
+
+    steps: int = Field(default=3, ge=1, le=32)
+    """Steps of the iteration (ML-ISTA); 1 is a plain feed-forward network."""
+
+
+class AutoencoderSettings(Settings):
+    """Autoencoders: dense on patches of 28 x 28, convolutional, or variational."""
+
+    name: Literal["autoencoder"] = "autoencoder"
+    """The kind of network."""
+
+    kind: Literal["dense", "convolutional", "variational"] = "dense"
+    """`dense`: each patch of 28 x 28 pixels by itself, through a code of `code` numbers.
+    `convolutional`: strided convolutions. `variational`: the convolutional one whose code is drawn
+    from a normal distribution in training."""
+
+    code: int = Field(default=500, ge=1, le=4096)
+    """Numbers in the code of a patch (`dense`), maps of the code otherwise."""
+
+    hidden: int = Field(default=640, ge=1, le=4096)
+    """Units of the hidden layers (`dense`), maps otherwise."""
+
+    divergence: float = Field(default=1e-4, ge=0)
+    """Weight in the loss of how far the drawn code is from the standard normal distribution
+    (`variational`)."""
+
+
+NetworkSettings = Annotated[
+    RedCnnSettings
+    | RedNetSettings
+    | Cnn4Settings
+    | DscSettings
+    | DenoiseNetSettings
+    | WavResNetSettings
+    | UNetSettings
+    | CscSettings
+    | AutoencoderSettings
+    | IdentitySettings,
+    Field(discriminator="name"),
+]
 """Any network; told apart by `name`."""
 
 
@@ -78,7 +229,7 @@ class CheckpointRecord(Settings):
     """Summary of the training, for people: steps, validation figures, digests of the data."""
 
 
-def segmentation_classes(network: RedCnnSettings | IdentitySettings) -> int | None:
+def segmentation_classes(network: NetworkSettings) -> int | None:
     """Classes that a network labels, or None if it has no segmentation head."""
     head: Any = getattr(network, "head", None)
     return None if head is None else int(head.classes)

@@ -33,6 +33,11 @@ class Predicted(Protocol):
         """Class scores [batch, class, y, x], or None without a segmentation head."""
         ...
 
+    @property
+    def penalty(self) -> Tensor | None:
+        """What the network itself adds to the loss, a scalar; None for nothing."""
+        ...
+
 
 class Target(NamedTuple):
     """What the network should have said.
@@ -76,6 +81,9 @@ def build_loss(settings: LossSettings) -> Loss:
     def loss(prediction: Predicted, target: Target) -> LossTerms:
         values = {term.name: _value(term, prediction, target) for term in settings.terms}
         weighted = [term.weight * values[term.name] for term in settings.terms]
+        if prediction.penalty is not None:
+            values["penalty"] = prediction.penalty
+            weighted.append(prediction.penalty)
         total = torch.stack(weighted).sum()
         return LossTerms(total, {name: value.detach() for name, value in values.items()})
 

@@ -27,36 +27,44 @@ def convolution(inputs: int, outputs: int, size: int, *, padding: int = 0) -> nn
     return layer
 
 
-def transposed_convolution(inputs: int, outputs: int, size: int) -> nn.ConvTranspose2d:
+def transposed_convolution(
+    inputs: int, outputs: int, size: int, *, padding: int = 0
+) -> nn.ConvTranspose2d:
     """A 2-D transposed convolution of stride 1 whose weights are not drawn yet; it grows its input.
 
     Args:
         inputs: Input channels.
         outputs: Output channels.
         size: Edge of the square kernel; the output is size - 1 pixels larger along y and x.
+        padding: Pixels taken off again on every side.
     """
     layer: nn.ConvTranspose2d = skip_init(  # type: ignore[no-untyped-call]  # torch annotates it in part
-        nn.ConvTranspose2d, inputs, outputs, size
+        nn.ConvTranspose2d, inputs, outputs, size, padding=padding
     )
     return layer
 
 
 def draw_weights(
     layer: nn.Conv2d | nn.ConvTranspose2d,
-    kind: Literal["scaled", "gaussian"],
+    kind: Literal["scaled", "gaussian", "he"],
     generator: torch.Generator | None,
 ) -> None:
     """Draw the initial weights of a layer; biases become zero.
 
     Args:
-        layer: A convolution, plain or transposed, of stride 1.
+        layer: A convolution, plain or transposed.
         kind: "gaussian" is N(0, 0.01^2), as in Chen et al. 2017. "scaled" is N(0, 1 / (3 n)) with n
             the products summed in one output pixel: the variance that torch's own default draws
-            with, and nearly the paper's at 96 channels, but right for any width.
+            with, and nearly the paper's at 96 channels, but right for any width. "he" is
+            N(0, 2 / n) (He et al., ICCV 2015), which keeps the size of the maps through many
+            layers with ReLUs.
         generator: Source of randomness; None for torch's global one.
     """
     summed = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
-    std = GAUSSIAN_STD if kind == "gaussian" else (3.0 * summed) ** -0.5
+    if kind == "gaussian":
+        std = GAUSSIAN_STD
+    else:
+        std = float((2.0 if kind == "he" else 1 / 3) / summed) ** 0.5
     nn.init.normal_(layer.weight, std=std, generator=generator)
     _clear_bias(layer)
 
@@ -80,7 +88,7 @@ def as_plain_convolution(layer: nn.ConvTranspose2d) -> nn.Conv2d:
     faster on CPUs.
 
     Args:
-        layer: Transposed convolution of stride 1, without padding, dilation or groups.
+        layer: Transposed convolution of stride 1 and square kernel, without dilation or groups.
 
     Raises:
         ValueError: If the layer is of another kind.
@@ -89,14 +97,15 @@ def as_plain_convolution(layer: nn.ConvTranspose2d) -> nn.Conv2d:
     plain_kind = (
         layer.kernel_size == (size, size)
         and layer.stride == (1, 1)
-        and layer.padding == (0, 0)
+        and _padding(layer) < size
         and layer.output_padding == (0, 0)
         and layer.dilation == (1, 1)
         and layer.groups == 1
     )
     if not plain_kind:
         raise ValueError("Only transposed convolutions of stride 1 and square kernels fold.")
-    folded = convolution(layer.in_channels, layer.out_channels, size, padding=size - 1)
+    padding = size - 1 - _padding(layer)
+    folded = convolution(layer.in_channels, layer.out_channels, size, padding=padding)
     with torch.no_grad():
         # [in, out, y, x] -> [out, in, y, x]
         folded.weight = nn.Parameter(layer.weight.flip(2, 3).transpose(0, 1).contiguous())
@@ -107,3 +116,8 @@ def as_plain_convolution(layer: nn.ConvTranspose2d) -> nn.Conv2d:
             else nn.Parameter(bias.clone())
         )
     return folded
+
+
+def _padding(layer: nn.ConvTranspose2d) -> int:
+    """The same on every side in all layers of ours."""
+    return int(layer.padding[0])

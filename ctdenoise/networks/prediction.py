@@ -18,11 +18,14 @@ class Prediction(NamedTuple):
             without a head.
         log_sigma: Logarithm of the predicted standard deviation of `image`, [batch, 1, y, x]; None
             for a network that does not estimate its error.
+        penalty: What the network itself adds to the loss while it is trained, a scalar; None for
+            nothing.
     """
 
     image: Tensor
     logits: Tensor | None = None
     log_sigma: Tensor | None = None
+    penalty: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +85,15 @@ class DenoisingNetwork(nn.Module):
         def __call__(self, scaled: Tensor) -> Prediction:
             """Denoise a batch; see `forward`."""
             ...
+
+
+def with_change(scaled: Tensor | None, change: Tensor) -> Tensor:
+    """The image of a network that computes the change of its input, in float32.
+
+    The sum is made in the type of the input, so that low precision touches the change only.
+
+    Args:
+        scaled: The input, [batch, 1, y, x]; None where the network computes the image itself.
+        change: What the network computed, of the same size, in any type.
+    """
+    return change.float() if scaled is None else change.to(scaled.dtype) + scaled

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 MONAI_DOORS = {
     "ctdenoise/losses/segmentation.py",
+    "ctdenoise/networks/unet.py",
     "ctdenoise/training/patches.py",
     "ctdenoise/inference/tiling.py",
 }

@@ -158,3 +158,11 @@ def test_impossible_losses_are_refused(terms):
 def test_only_segmentation_terms_need_labels():
     assert not LossSettings().needs_labels
     assert LossSettings.model_validate({"terms": [{"name": "dice"}]}).needs_labels
+
+
+def test_what_a_network_adds_itself_is_part_of_the_total_and_named():
+    image, full = random(2, 1, 8, 8), random(2, 1, 8, 8)
+    plain = loss_of({"name": "mse"})(Prediction(image), Target(full))
+    found = loss_of({"name": "mse"})(Prediction(image, penalty=torch.tensor(0.5)), Target(full))
+    assert found.total == plain.total + 0.5
+    assert found.terms["penalty"] == 0.5

@@ -24,13 +24,20 @@ def test_a_folded_layer_gives_the_same_maps(inputs, outputs, size):
     [
         nn.ConvTranspose2d(2, 2, 3, stride=2),
         nn.ConvTranspose2d(2, 2, (3, 5)),
-        nn.ConvTranspose2d(2, 2, 3, padding=1),
+        nn.ConvTranspose2d(2, 2, 3, padding=3),
         nn.ConvTranspose2d(2, 2, 3, groups=2),
     ],
 )
 def test_other_layers_are_not_folded(layer):
     with pytest.raises(ValueError, match="stride 1"):
         as_plain_convolution(layer)
+
+
+def test_a_layer_that_keeps_the_size_folds():
+    layer = nn.ConvTranspose2d(2, 3, 3, padding=1)
+    maps = torch.rand(1, 2, 6, 7, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(as_plain_convolution(layer)(maps), layer(maps))
 
 
 def test_a_layer_without_bias_folds():

@@ -1,0 +1,89 @@
+"""Multi-layer convolutional sparse coding, its iteration unrolled into a network.
+
+Papyan, Romano and Elad, "Convolutional Neural Networks Analyzed via Convolutional Sparse Coding",
+JMLR 18, 2017 (one step: a feed-forward network), and Sulam et al., "On Multi-Layer Basis Pursuit",
+IEEE TPAMI 42(8), 2020 (several steps: ML-ISTA).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import Tensor, nn
+
+from ctdenoise.config.networks import CscSettings
+from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
+
+
+class Csc(DenoisingNetwork):
+    """Non-negative codes of several layers, and the image that their dictionary makes of them.
+
+    With dictionaries P1..PK, thresholds l1..lK and x the input, the first step is
+    `ck = relu(Pk' c(k-1) - lk)` with c0 = x. Every further step replaces each code in turn,
+    `ck = relu(ck + Pk' (c(k-1) - Pk ck) - lk)`, from the
+    shallowest on. The image is `P1 P2 ... PK cK`. Steps share their weights.
+
+    Args:
+        settings: Atoms, their size, steps.
+        generator: Source of randomness for the first weights; None for torch's global one.
+    """
+
+    def __init__(self, settings: CscSettings, *, generator: torch.Generator | None = None) -> None:
+        reach = settings.kernel // 2
+        depth = len(settings.channels)
+        super().__init__(
+            Constraints(
+                smallest_input=settings.kernel,
+                # Analysis and synthesis through all layers, and one pair more for every layer that
+                # a further step corrects.
+                receptive_field_radius=reach * depth * (2 + 2 * (settings.steps - 1) * 2),
+                peak_values_per_pixel=3 * sum(settings.channels),
+            )
+        )
+        self._steps, self._padding = settings.steps, reach
+        inputs = (1, *settings.channels[:-1])
+        self.atoms = nn.ParameterList()
+        self.thresholds = nn.ParameterList()
+        for before, after in zip(inputs, settings.channels, strict=True):
+            atoms = torch.empty(after, before, settings.kernel, settings.kernel)
+            # Analysis followed by synthesis then gives back what it got, on average.
+            nn.init.normal_(atoms, std=(settings.kernel**2 * after) ** -0.5, generator=generator)
+            self.atoms.append(nn.Parameter(atoms))
+            self.thresholds.append(nn.Parameter(torch.zeros(1, after, 1, 1)))
+
+    def forward(self, scaled: Tensor) -> Prediction:
+        """Denoise a batch; see `DenoisingNetwork`."""
+        codes = self.codes(scaled)
+        return Prediction(self._synthesised(codes[-1], len(self.atoms)).float())
+
+    def codes(self, scaled: Tensor) -> list[Tensor]:
+        """Codes of every layer, none below zero.
+
+        Args:
+            scaled: [batch, 1, y, x] in network scale.
+        """
+        image = scaled.to(self.atoms[0].dtype)
+        codes: list[Tensor] = []
+        for level in range(len(self.atoms)):
+            below = image if level == 0 else codes[-1]
+            codes.append(self._shrunk(self._analysed(below, level), level))
+        for _ in range(self._steps - 1):
+            below = image
+            for level, code in enumerate(codes):
+                left = below - self._synthesised_once(code, level)
+                codes[level] = below = self._shrunk(code + self._analysed(left, level), level)
+        return codes
+
+    def _analysed(self, maps: Tensor, level: int) -> Tensor:
+        return F.conv2d(maps, self.atoms[level], padding=self._padding)
+
+    def _shrunk(self, maps: Tensor, level: int) -> Tensor:
+        return F.relu(maps - self.thresholds[level])
+
+    def _synthesised_once(self, code: Tensor, level: int) -> Tensor:
+        return F.conv_transpose2d(code, self.atoms[level], padding=self._padding)
+
+    def _synthesised(self, code: Tensor, levels: int) -> Tensor:
+        for level in reversed(range(levels)):
+            code = self._synthesised_once(code, level)
+        return code
