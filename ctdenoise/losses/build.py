@@ -79,7 +79,9 @@ def build_loss(settings: LossSettings) -> Loss:
     """
 
     def loss(prediction: Predicted, target: Target) -> LossTerms:
-        values = {term.name: _value(term, prediction, target) for term in settings.terms}
+        values: dict[str, Tensor] = {
+            term.name: _value(term, prediction, target) for term in settings.terms
+        }
         weighted = [term.weight * values[term.name] for term in settings.terms]
         if prediction.penalty is not None:
             values["penalty"] = prediction.penalty
