@@ -20,6 +20,12 @@ POSITION_TOLERANCE_MM = 0.01
 SPACING_TOLERANCE_FRACTION = 0.01
 """Spacings within 1 % (or POSITION_TOLERANCE_MM, if larger) are one run."""
 
+PIXEL_SPACING_TOLERANCE_FRACTION = 1e-4
+"""Pixel spacings within 0.01 % count as the same: over 512 pixels, a twentieth of one."""
+
+SHEAR_TOLERANCE_PIXELS = 0.15
+"""One affine serves a stack whose last slice lies this far beside the normal through the first."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
@@ -201,7 +207,7 @@ class Geometry:
             mean_step = (self.positions_mm[-1] - self.positions_mm[0]) / (self.slices - 1)
             drift = float(np.linalg.norm(mean_step - self.normal * float(mean_step @ self.normal)))
             if drift * (self.slices - 1) > max(
-                POSITION_TOLERANCE_MM, 0.15 * min(self.pixel_spacing_mm)
+                POSITION_TOLERANCE_MM, SHEAR_TOLERANCE_PIXELS * min(self.pixel_spacing_mm)
             ):
                 raise GeometryError(
                     f"The stack is sheared by {self.tilt_degrees:.1f} degrees (gantry tilt), "
@@ -221,7 +227,7 @@ class Geometry:
         """Whether two grids are the same within the tolerances of this module."""
         return (
             self.shape == other.shape
-            and np.allclose(self.pixel_spacing_mm, other.pixel_spacing_mm, rtol=1e-4, atol=1e-5)
+            and same_pixel_spacing(self.pixel_spacing_mm, other.pixel_spacing_mm)
             and np.allclose(self.row_direction, other.row_direction, atol=DIRECTION_TOLERANCE)
             and np.allclose(self.column_direction, other.column_direction, atol=DIRECTION_TOLERANCE)
             and np.allclose(
@@ -233,3 +239,13 @@ class Geometry:
         """The same grid with only some of its slices, in order."""
         index = which if isinstance(which, slice) else list(which)
         return replace(self, positions_mm=self.positions_mm[index])
+
+
+def same_pixel_spacing(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two pixel spacings are the same within PIXEL_SPACING_TOLERANCE_FRACTION.
+
+    Args:
+        a: Distance between rows and between columns, mm.
+        b: Likewise.
+    """
+    return bool(np.allclose(a, b, rtol=PIXEL_SPACING_TOLERANCE_FRACTION, atol=0.0))

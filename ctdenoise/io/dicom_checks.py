@@ -19,6 +19,9 @@ NOTED_TILT_DEGREES = 0.5
 NOTED_DRIFT_PIXELS = 0.15
 """In-plane position of a slice beside the straight line through all, in pixels."""
 
+GAP_TOLERANCE_FRACTION = 2 * SPACING_TOLERANCE_FRACTION
+"""A distance within this of a multiple of the usual one is a gap where slices are missing."""
+
 _NOT_HU = frozenset(
     (
         "PERFUSION",
@@ -201,7 +204,7 @@ def _geometry_notes(geometry: Geometry) -> Iterator[Finding]:
         )
     multiples = spacings / usual
     whole = np.rint(multiples)
-    gaps = (whole >= 2) & (np.abs(multiples - whole) <= whole * 2 * SPACING_TOLERANCE_FRACTION)
+    gaps = (whole >= 2) & (np.abs(multiples - whole) <= whole * GAP_TOLERANCE_FRACTION)
     if gaps.any():
         missing = int((whole[gaps] - 1).sum())
         first = int(np.flatnonzero(gaps)[0]) + 1

@@ -32,8 +32,11 @@ from ctdenoise.io.dicom_pixels import NATIVE_SYNTAXES, stored_values, without_un
 from ctdenoise.io.dicom_slice import SliceHeader, is_same_slice
 from ctdenoise.io.study import FoundSeries
 
-_IMPOSSIBLE_HU = 30_000.0
+IMPOSSIBLE_HU = 30_000.0
 """No tissue or metal fills a slice with this: negative numbers that were read as unsigned do."""
+
+MOST_IMPOSSIBLE_FRACTION = 0.01
+"""Share of the pixels of a slice that may be above it, outside padding."""
 
 
 class DicomReader:
@@ -197,11 +200,14 @@ def _rescale_into(out: HuArray, header: SliceHeader, words: StoredArray) -> Bool
     else:
         out[...] = stored.astype(np.float64) * slope + intercept
     mask = _padding_mask(header, words, stored)
-    bright = out > _IMPOSSIBLE_HU
-    if np.count_nonzero(bright if mask is None else bright & ~mask) > bright.size / 100:
+    bright = out > IMPOSSIBLE_HU
+    if (
+        np.count_nonzero(bright if mask is None else bright & ~mask)
+        > MOST_IMPOSSIBLE_FRACTION * bright.size
+    ):
         raise DamagedFileError(
-            f"over 1 % of its pixels are above {_IMPOSSIBLE_HU:.0f} HU, so its rescale or "
-            "PixelRepresentation is wrong"
+            f"over {MOST_IMPOSSIBLE_FRACTION:.0%} of its pixels are above {IMPOSSIBLE_HU:.0f} HU, "
+            "so its rescale or PixelRepresentation is wrong"
         )
     if header.rescale_assumed:
         require_hounsfield_units(out, mask)

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ctdenoise.core.acquisition import Acquisition
-from ctdenoise.core.geometry import DIRECTION_TOLERANCE, POSITION_TOLERANCE_MM, Geometry
+from ctdenoise.core.geometry import (
+    DIRECTION_TOLERANCE,
+    POSITION_TOLERANCE_MM,
+    Geometry,
+    same_pixel_spacing,
+)
 from ctdenoise.errors import GeometryError
 from ctdenoise.io.dicom_checks import (
     common_problems,
@@ -38,8 +42,8 @@ _SHORT_NAME = {
     "SliceThickness": "mm thick",
     "StackID": "stack",
 }
-_PLANE_TOLERANCE_MM = 5.0
-_USUAL_SLICES = 3  # a split into stacks of fewer slices than this separates slices, not stacks
+LEAST_SLICES_OF_A_PART = 3
+"""A split of repeated positions into parts of fewer slices separates slices, not stacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +225,7 @@ def _same_grid(a: SliceHeader, b: SliceHeader) -> bool:
         (a.rows, a.columns, a.frame_of_reference_uid)
         == (b.rows, b.columns, b.frame_of_reference_uid)
         and np.allclose(a.orientation or (), b.orientation or (), rtol=0, atol=DIRECTION_TOLERANCE)
-        and np.allclose(a.pixel_spacing_mm or (), b.pixel_spacing_mm or (), rtol=1e-4, atol=1e-5)
+        and same_pixel_spacing(a.pixel_spacing_mm or (), b.pixel_spacing_mm or ())
     )
 
 
@@ -314,7 +318,7 @@ def _is_good_split(groups: Sequence[list[SliceHeader]], ordered: Sequence[SliceH
         return False
     positions = len(ordered) - len(_repeats(ordered))
     fewest = -(-len(ordered) // positions)  # as many stacks as slices at one position
-    return len(groups) == fewest or len(ordered) >= _USUAL_SLICES * len(groups)
+    return len(groups) == fewest or len(ordered) >= LEAST_SLICES_OF_A_PART * len(groups)
 
 
 def _labelled(name: str, value: str) -> str:
@@ -324,77 +328,3 @@ def _labelled(name: str, value: str) -> str:
 def _natural(text: str) -> list[tuple[int, int, str]]:
     parts = re.findall(r"\d+|\D+", text)
     return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
-
-
-def acquisition_of(slices: Sequence[SliceHeader], geometry: Geometry | None) -> Acquisition:
-    """What a stack's headers say about the scan.
-
-    Args:
-        slices: The slices, in order.
-        geometry: Their grid, if known; needed for the offset of the isocentre.
-    """
-    first = slices[0]
-
-    def number(keyword: str) -> float | None:
-        value = first.facts.get(keyword)
-        return value[0] if isinstance(value, tuple) else None
-
-    def text(keyword: str) -> str | None:
-        value = first.facts.get(keyword)
-        return value if isinstance(value, str) else None
-
-    exposures = [_exposure_mas(header) for header in slices]
-    dose = [v[0] for h in slices if isinstance(v := h.facts.get("CTDIvol"), tuple)]
-    return Acquisition(
-        manufacturer=text("Manufacturer"),
-        manufacturer_model_name=text("ManufacturerModelName"),
-        kvp=number("KVP") or None,
-        exposure_mas=tuple(e for e in exposures if e) if all(exposures) else (),
-        slice_thickness_mm=number("SliceThickness") or None,
-        convolution_kernel=text("ConvolutionKernel"),
-        distance_source_to_patient_mm=number("DistanceSourceToPatient")
-        or number("DistanceSourceToDataCollectionCenter")
-        or None,
-        distance_source_to_detector_mm=number("DistanceSourceToDetector") or None,
-        reconstruction_diameter_mm=number("ReconstructionDiameter") or None,
-        reconstruction_centre_offset_mm=_isocentre_offset_mm(first, geometry),
-        ctdi_vol_mgy=float(np.mean(dose)) if dose and np.mean(dose) > 0 else None,
-        body_part_examined=text("BodyPartExamined"),
-        patient_position=text("PatientPosition"),
-        filter_type=text("FilterType"),
-        exposure_modulation_type=text("ExposureModulationType"),
-    )
-
-
-def _exposure_mas(header: SliceHeader) -> float | None:
-    def number(keyword: str) -> float:
-        value = header.facts.get(keyword)
-        return value[0] if isinstance(value, tuple) else 0.0
-
-    current_ma, time_ms = number("XRayTubeCurrent"), number("ExposureTime")
-    candidates = (
-        number("ExposureInmAs"),
-        number("Exposure"),
-        number("ExposureInuAs") / 1000.0,
-        current_ma * time_ms / 1000.0,
-    )
-    return next((value for value in candidates if value > 0), None)
-
-
-def _isocentre_offset_mm(
-    first: SliceHeader, geometry: Geometry | None
-) -> tuple[float, float] | None:
-    """Centre of data collection relative to the centre of the image, along rows and columns."""
-    centre = first.facts.get("DataCollectionCenterPatient")
-    if geometry is None or not isinstance(centre, tuple):
-        return None
-    row, column = np.array(geometry.row_direction), np.array(geometry.column_direction)
-    image_centre = (
-        geometry.positions_mm[0]
-        + row * geometry.pixel_spacing_mm[1] * (geometry.columns - 1) / 2
-        + column * geometry.pixel_spacing_mm[0] * (geometry.rows - 1) / 2
-    )
-    offset = np.array(centre) - image_centre
-    if not any(centre) and abs(offset @ np.cross(row, column)) > _PLANE_TOLERANCE_MM:
-        return None  # all zeros, off the plane of the slice: nobody filled it in
-    return (float(offset @ row), float(offset @ column))

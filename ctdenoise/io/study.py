@@ -14,6 +14,7 @@ from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.source import SourceInstance, SourceKind, SourceSeries
 from ctdenoise.errors import StudyError, UsageError, listed
+from ctdenoise.io.dicom_acquisition import acquisition_of
 from ctdenoise.io.dicom_checks import is_placed
 from ctdenoise.io.dicom_directory import (
     DIRECTORY_NAME,
@@ -23,7 +24,7 @@ from ctdenoise.io.dicom_directory import (
     read_directory,
 )
 from ctdenoise.io.dicom_file import DamagedFileError, looks_like_dicom, quiet_pydicom, read_header
-from ctdenoise.io.dicom_series import Stack, acquisition_of, stacks_of
+from ctdenoise.io.dicom_series import Stack, stacks_of
 from ctdenoise.io.dicom_slice import SliceHeader, slices_of
 from ctdenoise.io.finding import Finding
 from ctdenoise.io.image_files import ct_header, image_kind

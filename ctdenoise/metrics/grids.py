@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ctdenoise.core.geometry import POSITION_TOLERANCE_MM, Geometry
+from ctdenoise.core.geometry import POSITION_TOLERANCE_MM, Geometry, same_pixel_spacing
 from ctdenoise.errors import GeometryError, listed
 
 
@@ -34,7 +34,7 @@ def _differences(one: Geometry, other: Geometry) -> list[str]:
         found.append(f"{one.slices} slices, not {other.slices}")
     if (one.rows, one.columns) != (other.rows, other.columns):
         found.append(f"{one.rows} x {one.columns} pixels, not {other.rows} x {other.columns}")
-    if not np.allclose(one.pixel_spacing_mm, other.pixel_spacing_mm, rtol=1e-4, atol=1e-5):
+    if not same_pixel_spacing(one.pixel_spacing_mm, other.pixel_spacing_mm):
         found.append(
             f"pixels of {_millimetres(one.pixel_spacing_mm)}, "
             f"not {_millimetres(other.pixel_spacing_mm)}"
