@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ctdenoise.core.geometry import SPACING_TOLERANCE_FRACTION, Geometry
-from ctdenoise.io.dicom_kinds import CT_IMAGE
+from ctdenoise.io.dicom_kinds import CT_IMAGE, shown_code, shown_syntax
 from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
 from ctdenoise.io.dicom_slice import SliceHeader
 from ctdenoise.io.finding import Finding, note, warning
@@ -59,9 +59,10 @@ def _kind_problems(header: SliceHeader) -> Iterator[str]:
     if not header.modality:
         yield "Modality is missing, so nothing says that it is CT"
     elif header.modality != "CT":
-        yield f"Modality is {header.modality}, not CT"
+        yield f"Modality is {shown_code(header.modality)}, not CT"
     if header.rescale_type not in ("", "HU"):
-        yield f"RescaleType is {header.rescale_type}, so its values are not Hounsfield units"
+        kind = shown_code(header.rescale_type)
+        yield f"RescaleType is {kind}, so its values are not Hounsfield units"
     maps = sorted(_NOT_HU & {part.strip() for part in header.image_type})
     if maps:
         yield f"ImageType says {maps[0]}: a computed map, not Hounsfield units"
@@ -95,7 +96,7 @@ def _value_problems(header: SliceHeader) -> Iterator[str]:
     elif header.pixel_bytes is not None and header.pixel_bytes < _expected_bytes(header):
         yield "its pixel data are shorter than its header says"
     if not can_decode(header.syntax, bits_stored=header.bits_stored):
-        yield f"there is no decoder for its transfer syntax {header.syntax}"
+        yield f"there is no decoder for its transfer syntax {shown_syntax(header.syntax)}"
 
 
 def _pixel_kind_problems(header: SliceHeader) -> Iterator[str]:
@@ -104,7 +105,8 @@ def _pixel_kind_problems(header: SliceHeader) -> Iterator[str]:
     if header.samples_per_pixel not in (None, 1):
         yield f"it has {header.samples_per_pixel} samples per pixel (a colour picture)"
     if header.photometric_interpretation not in ("MONOCHROME1", "MONOCHROME2"):
-        yield f"PhotometricInterpretation is {header.photometric_interpretation or 'missing'}"
+        said = header.photometric_interpretation
+        yield f"PhotometricInterpretation is {shown_code(said) if said else 'missing'}"
     if header.signed is None:
         yield "PixelRepresentation is missing or unreadable"
     stored = header.bits_stored

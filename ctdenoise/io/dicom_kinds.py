@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -50,4 +51,38 @@ def what_it_is(sop_class: str, modality: str, image_type: Sequence[str]) -> str:
             return what
     if sop_class in CT_CLASSES or (not sop_class and modality == "CT"):
         return "CT"
-    return f"{modality} object" if modality else "unknown DICOM object"
+    return f"{modality} object" if modality in _CODES else "unknown DICOM object"
+
+
+_MODALITIES = (  # PS3.16 CID 29, 32 and 33
+    *("AR", "AU", "BI", "BMD", "CR", "CT", "DG", "DOC", "DX", "ECG", "ES", "FID", "IO", "IVOCT"),
+    *("IVUS", "KER", "KO", "LEN", "LS", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV"),
+    *("OT", "PLAN", "PR", "PT", "PX", "REG", "RF", "RG", "RTDOSE", "RTIMAGE", "RTPLAN", "RTSTRUCT"),
+    *("RTRECORD", "RWV", "SEG", "SM", "SMR", "SR", "SRF", "STAIN", "TG", "US", "VA", "XA", "XC"),
+)
+_RESCALE_TYPES = ("HU", "OD", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # C.11.1.1.2
+_INTERPRETATIONS = (
+    *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK"),
+    *("YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"),
+)
+_CODES = frozenset((*_MODALITIES, *_RESCALE_TYPES, *_INTERPRETATIONS))
+
+
+def shown_code(value: str) -> str:
+    """A code as a message may show it: one that the standard knows.
+
+    A damaged header may have anything in its place, even the name of the patient.
+
+    Args:
+        value: What the header says, upper case; not empty.
+    """
+    return value if value in _CODES else "unknown"
+
+
+def shown_syntax(value: str) -> str:
+    """A transfer syntax UID as a message may show it; see `shown_code`.
+
+    Args:
+        value: What the header says.
+    """
+    return value if re.fullmatch(r"1\.2\.840\.10008(\.[0-9]{1,3}){2,6}", value) else "(unknown)"

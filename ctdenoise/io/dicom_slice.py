@@ -130,8 +130,8 @@ def is_same_slice(header: SliceHeader, dataset: Dataset) -> bool:
 
 
 def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderValues) -> SliceHeader:
-    meta = header.dataset.file_meta
-    sop_class = values.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", ""))
+    meta = HeaderValues(header.dataset.file_meta, ())
+    sop_class = values.text("SOPClassUID") or meta.text("MediaStorageSOPClassUID")
     modality = values.text("Modality").upper()
     image_type = tuple((values.text("FrameType") or values.text("ImageType")).upper().split("/"))
     representation = values.number("PixelRepresentation")
@@ -149,8 +149,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
         patient=patient_key(values.text("PatientID"), values.text("IssuerOfPatientID")),
         study=values.text("StudyInstanceUID"),
         series=values.text("SeriesInstanceUID"),
-        sop_instance_uid=values.text("SOPInstanceUID")
-        or str(meta.get("MediaStorageSOPInstanceUID", "")),
+        sop_instance_uid=values.text("SOPInstanceUID") or meta.text("MediaStorageSOPInstanceUID"),
         sop_class_uid=sop_class,
         modality=modality,
         series_number=None if series_number is None else int(series_number),

@@ -9,6 +9,7 @@ from typing import cast
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as ItemSequence
 from pydicom.tag import BaseTag, Tag
 
 _FIELD_GROUPS = {
@@ -101,14 +102,14 @@ class HeaderValues:
     def _holders(self, keyword: str) -> Iterator[Dataset]:
         group = _FIELD_GROUPS.get(keyword, "")
         for functional in self._groups if group else ():
-            for item in functional.get(group) or ():
-                yield item
-                break
+            yield from HeaderValues(functional, ()).items(group)[:1]
         yield self._dataset
 
     def floats(self, keyword: str, count: int) -> Floats | None:
         """`count` finite numbers, or None."""
         value = self.raw(keyword)
+        if isinstance(value, ItemSequence):
+            return None
         items = list(value) if isinstance(value, MutableSequence) else [value]
         try:
             numbers = tuple(float(str(item)) for item in items)
@@ -130,7 +131,7 @@ class HeaderValues:
     def text(self, keyword: str) -> str:
         """Text without control characters; several values joined by a slash."""
         value = self.raw(keyword)
-        if value is None:
+        if value is None or isinstance(value, ItemSequence):
             return ""
         items = value if isinstance(value, MutableSequence) else (value,)
         text = "/".join(map(str, items))
@@ -139,6 +140,6 @@ class HeaderValues:
         return text.strip()
 
     def items(self, keyword: str) -> list[Dataset]:
-        """Items of a sequence; none if it is absent, empty or unreadable."""
+        """Items of a sequence; none if it is absent, empty, unreadable or no sequence."""
         value = self.raw(keyword)
-        return list(value) if isinstance(value, MutableSequence) else []
+        return list(value) if isinstance(value, ItemSequence) else []
