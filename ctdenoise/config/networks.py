@@ -37,6 +37,10 @@ class RedCnnSettings(Settings):
     start_as_identity: bool = True
     """Set the last layer to zero at first, so that an untrained network returns its input."""
 
+    predict_sigma: bool = False
+    """Also state the standard deviation of the error of every pixel; trained by the loss
+    `heteroscedastic`."""
+
     head: SegmentationHeadSettings | None = None
     """Segmentation head beside the image output; none by default."""
 
@@ -144,6 +148,10 @@ class UNetSettings(Settings):
 
     features: tuple[int, int, int, int, int, int] = (32, 32, 64, 128, 256, 32)
     """Feature maps of the five levels, and of the last layer."""
+
+    predict_sigma: bool = False
+    """Also state the standard deviation of the error of every pixel; trained by the loss
+    `heteroscedastic`."""
 
     head: SegmentationHeadSettings | None = None
     """Segmentation head beside the image output; none by default."""

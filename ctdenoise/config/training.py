@@ -263,6 +263,10 @@ class TrainSettings(Settings):
             raise ValueError("the network `identity` has no weights to train")
         if not self.hu_range.high > self.hu_range.low:
             raise ValueError("hu_range.high must be above hu_range.low")
+        if self.loss.needs_sigma and not getattr(self.network, "predict_sigma", False):
+            raise ValueError(
+                "loss.terms has `heteroscedastic`, which needs network.predict_sigma=true"
+            )
         if self.loss.needs_labels and classes is None:
             raise ValueError(
                 "a loss term compares labels, so the network needs network.head.classes"

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol, assert_never
 
 import torch
 from torch import Tensor
 
 from ctdenoise.config.losses import (
+    CharbonnierSettings,
     CrossEntropySettings,
     DiceSettings,
+    GradientSettings,
+    HeteroscedasticSettings,
+    HuBiasSettings,
+    ImageTermSettings,
+    L1Settings,
     LossSettings,
     LossTermSettings,
     MseSettings,
+    MsSsimSettings,
+    PerceptualSettings,
+    SpectrumSettings,
 )
+from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import UsageError
-from ctdenoise.losses.image import mean_squared_error
+from ctdenoise.losses.image import (
+    charbonnier,
+    gradient,
+    mean_absolute_error,
+    mean_squared_error,
+    ms_ssim,
+    negative_log_likelihood,
+    spectrum_mismatch,
+    tissue_bias,
+)
+from ctdenoise.losses.perceptual import FrozenEncoder, feature_distance, random_encoder
 from ctdenoise.losses.segmentation import cross_entropy, dice
 
 
@@ -34,6 +55,11 @@ class Predicted(Protocol):
         ...
 
     @property
+    def log_sigma(self) -> Tensor | None:
+        """Logarithm of the stated standard deviation, or None where the network states none."""
+        ...
+
+    @property
     def penalty(self) -> Tensor | None:
         """What the network itself adds to the loss, a scalar; None for nothing."""
         ...
@@ -45,10 +71,13 @@ class Target(NamedTuple):
     Args:
         image: Full-dose images in network scale, [batch, 1, y, x].
         labels: Class of each pixel, integers from 0, [batch, y, x]; None where nobody labelled.
+        low: Low-dose images in network scale, for terms that look at the noise; None where none
+            does.
     """
 
     image: Tensor
     labels: Tensor | None = None
+    low: Tensor | None = None
 
 
 class LossTerms(NamedTuple):
@@ -66,21 +95,36 @@ class LossTerms(NamedTuple):
 Loss = Callable[[Predicted, Target], LossTerms]
 """What training makes small."""
 
+_Term = Callable[[Predicted, Target], Tensor]
 
-def build_loss(settings: LossSettings) -> Loss:
+_BIAS_UNIT_HU = 10.0
+"""A mean error of a tissue that counts 1."""
+
+
+def build_loss(
+    settings: LossSettings,
+    hu_range: HuRange | None = None,
+    *,
+    encoder: FrozenEncoder | None = None,
+) -> Loss:
     """The loss a settings file asks for.
 
     Args:
         settings: The terms and their weights.
+        hu_range: The network's scale, for terms whose settings are Hounsfield units; the default
+            range if None.
+        encoder: Frozen encoder of a perceptual term that names one; random filters if None.
 
     Returns:
-        A function of (prediction, target). It raises UsageError if a term needs labels or a
-        segmentation head and there is none.
+        A function of (prediction, target). It raises UsageError if a term needs something that the
+        network does not predict or the pairs do not have.
     """
+    scale = hu_range or HuRange()
+    values_of = {term.name: _term(term, scale, encoder) for term in settings.terms}
 
     def loss(prediction: Predicted, target: Target) -> LossTerms:
         values: dict[str, Tensor] = {
-            term.name: _value(term, prediction, target) for term in settings.terms
+            name: value_of(prediction, target) for name, value_of in values_of.items()
         }
         weighted = [term.weight * values[term.name] for term in settings.terms]
         if prediction.penalty is not None:
@@ -92,18 +136,68 @@ def build_loss(settings: LossSettings) -> Loss:
     return loss
 
 
-def _value(term: LossTermSettings, prediction: Predicted, target: Target) -> Tensor:
+def _term(term: LossTermSettings, scale: HuRange, encoder: FrozenEncoder | None) -> _Term:
+    match term:
+        case CrossEntropySettings():
+            return lambda p, t: cross_entropy(*_scores_and_labels(term.name, p, t))
+        case DiceSettings():
+            background = term.include_background
+            return lambda p, t: dice(
+                *_scores_and_labels(term.name, p, t), include_background=background
+            )
+        case HeteroscedasticSettings():
+            return lambda p, t: negative_log_likelihood(p.image, t.image, _log_sigma(p))
+        case SpectrumSettings():
+            floor = term.floor_hu / scale.width_hu
+            bins = term.bins
+            return lambda p, t: spectrum_mismatch(p.image, t.image, _low(t), bins=bins, floor=floor)
+        case _:
+            compare = _image_term(term, scale, encoder)
+            return lambda p, t: compare(p.image, t.image)
+
+
+def _image_term(  # noqa: PLR0911 - one line for each kind
+    term: ImageTermSettings, scale: HuRange, encoder: FrozenEncoder | None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A term that compares the denoised image with the full-dose one and nothing else."""
     match term:
         case MseSettings():
-            return mean_squared_error(prediction.image, target.image)
-        case CrossEntropySettings():
-            logits, labels = _scores_and_labels(term.name, prediction, target)
-            return cross_entropy(logits, labels)
-        case DiceSettings():
-            logits, labels = _scores_and_labels(term.name, prediction, target)
-            return dice(logits, labels, include_background=term.include_background)
+            return mean_squared_error
+        case L1Settings():
+            return mean_absolute_error
+        case CharbonnierSettings():
+            return partial(charbonnier, epsilon=term.epsilon_hu / scale.width_hu)
+        case GradientSettings():
+            return gradient
+        case MsSsimSettings():
+            window = (scale.to_network(term.low_hu), scale.to_network(term.high_hu))
+            return partial(ms_ssim, window=window, scales=term.scales)
+        case HuBiasSettings():
+            return partial(
+                tissue_bias,
+                edges=[scale.to_network(edge) for edge in term.edges_hu],
+                unit=_BIAS_UNIT_HU / scale.width_hu,
+                fewest=term.fewest_pixels,
+            )
+        case PerceptualSettings():
+            return partial(feature_distance, encoder or random_encoder(term.layers))
         case _:
             assert_never(term)
+
+
+def _log_sigma(prediction: Predicted) -> Tensor:
+    if prediction.log_sigma is None:
+        raise UsageError(
+            "The loss `heteroscedastic` needs a network that states its error.",
+            fix="Set network.predict_sigma=true, or take the term out of loss.terms.",
+        )
+    return prediction.log_sigma
+
+
+def _low(target: Target) -> Tensor:
+    if target.low is None:
+        raise UsageError("The loss `spectrum` needs the low-dose image beside the full-dose one.")
+    return target.low
 
 
 def _scores_and_labels(name: str, prediction: Predicted, target: Target) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from torch import Tensor, nn
 
+LOG_SIGMA_START = -4.0
+"""Logarithm of the error, in network scale, that a network with an output for it states at first:
+18 HU in a range of 1000 HU."""
+
 
 class Prediction(NamedTuple):
     """The output of a network.

@@ -23,7 +23,12 @@ from ctdenoise.networks.blocks import (
     draw_weights,
     transposed_convolution,
 )
-from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
+from ctdenoise.networks.prediction import (
+    LOG_SIGMA_START,
+    Constraints,
+    DenoisingNetwork,
+    Prediction,
+)
 
 KERNEL = 5
 """Edge of every kernel, pixels."""
@@ -49,7 +54,8 @@ class RedCnn(DenoisingNetwork):
         image = T5 r(d4) + x
 
     and, if asked for, a last ReLU. 1,848,865 parameters at 96 channels. The segmentation head is a
-    sixth transposed convolution from r(d4) to one map per class.
+    sixth transposed convolution from r(d4) to one map per class; the logarithm of the stated error
+    comes from a seventh.
 
     Args:
         settings: Channels, last ReLU, first weights, head.
@@ -83,6 +89,9 @@ class RedCnn(DenoisingNetwork):
         self.head: nn.Module | None = (
             transposed_convolution(channels, classes, KERNEL) if classes else None
         )
+        self.sigma: nn.Module | None = (
+            transposed_convolution(channels, 1, KERNEL) if settings.predict_sigma else None
+        )
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 draw_weights(layer, settings.init, generator)
@@ -110,7 +119,8 @@ class RedCnn(DenoisingNetwork):
         if self.final_relu:
             image = F.relu(image)
         logits = None if self.head is None else self.head(features)
-        return Prediction(image, logits)
+        log_sigma = None if self.sigma is None else self.sigma(features).float() + LOG_SIGMA_START
+        return Prediction(image, logits, log_sigma)
 
     def folded(self) -> Self:
         """An equal network of plain convolutions, channels last: the fast form on CPUs and GPUs."""

@@ -8,7 +8,13 @@ from torch import Tensor, nn
 
 from ctdenoise.config.networks import UNetSettings
 from ctdenoise.networks.blocks import clear_weights, convolution, draw_weights
-from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction, with_change
+from ctdenoise.networks.prediction import (
+    LOG_SIGMA_START,
+    Constraints,
+    DenoisingNetwork,
+    Prediction,
+    with_change,
+)
 
 _POOLED = 4  # times that the image is halved
 
@@ -41,6 +47,7 @@ class UNet(DenoisingNetwork):
         self.trunk.final_conv = nn.Identity()
         self.last = convolution(last, 1, 1)
         self.head = convolution(last, classes, 1) if classes else None
+        self.sigma = convolution(last, 1, 1) if settings.predict_sigma else None
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 draw_weights(layer, "he", generator)
@@ -50,7 +57,9 @@ class UNet(DenoisingNetwork):
         """Denoise a batch; see `DenoisingNetwork`."""
         features = self.trunk(scaled.to(self.last.weight.dtype))
         logits = None if self.head is None else self.head(features)
-        return Prediction(with_change(scaled, self.last(features)), logits)
+        image = with_change(scaled, self.last(features))
+        log_sigma = None if self.sigma is None else self.sigma(features).float() + LOG_SIGMA_START
+        return Prediction(image, logits, log_sigma)
 
 
 def _reach() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ctdenoise.config.losses import LossSettings, PerceptualSettings
 from ctdenoise.config.networks import segmentation_classes
 from ctdenoise.config.training import NoiseSettings, PairNoiseSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
@@ -20,6 +21,7 @@ from ctdenoise.io.pair_images import PADDING_HU
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.pairs import PairFiles
 from ctdenoise.losses.build import Loss, build_loss
+from ctdenoise.losses.perceptual import FrozenEncoder
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
@@ -35,7 +37,7 @@ from ctdenoise.training.validation import Validator, choose_slices
 
 _log = logging.getLogger(__name__)
 
-_NEW_PARTS = ("head.",)
+_NEW_PARTS = ("head.", "sigma.")
 """Parts of a network that may be new when the rest starts from a checkpoint."""
 
 
@@ -116,7 +118,7 @@ def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: in
         identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision)),
         network=network,
         optimizer=build_optimizer(settings.optimizer, network),
-        loss=build_loss(settings.loss),
+        loss=build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss)),
         batches=PatchBatches(plans, hu_range, device),
         validator=Validator(slices, hu_range, device),
         hu_range=hu_range,
@@ -195,6 +197,23 @@ def _start_from(path: Path, network: DenoisingNetwork, hu_range: HuRange) -> Non
     )
 
 
+def _encoder(loss: LossSettings) -> FrozenEncoder | None:
+    """The encoder that a perceptual term names; None for random filters, or without such a term."""
+    for term in loss.terms:
+        if isinstance(term, PerceptualSettings) and term.encoder is not None:
+            checkpoint = load_checkpoint(term.encoder)
+            names = [f"conv{number}" for number in range(1, term.layers + 1)]
+            if checkpoint.network.name != "redcnn":
+                raise CheckpointError(
+                    f"the encoder of the perceptual loss must be a redcnn, not "
+                    f"`{checkpoint.network.name}`.",
+                    where=term.encoder,
+                )
+            weights = checkpoint.weights
+            return FrozenEncoder([(weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in names])
+    return None
+
+
 def _require_fitting(settings: TrainSettings, constraints: Constraints) -> None:
     """Refuse sizes that the network cannot take, before any data is read."""
     problems = []
@@ -206,6 +225,9 @@ def _require_fitting(settings: TrainSettings, constraints: Constraints) -> None:
             problems.append(
                 f"{key} is {size}, but the network needs at least {constraints.smallest_input}"
             )
+    smallest = settings.loss.smallest_patch
+    if settings.patches.size < smallest:
+        problems.append(f"patches.size must be at least {smallest} for the loss `ms_ssim`")
     if settings.patches.size % constraints.multiple_of:
         problems.append(f"patches.size must be a multiple of {constraints.multiple_of}")
     if constraints.input_channels != 1:

@@ -306,9 +306,8 @@ class ToNetworkScale:
     def __call__(self, batch: StoredBatch) -> PatchBatch:
         """The batch as tensors."""
         labels = None if batch.labels is None else self._moved(batch.labels).long()
-        return PatchBatch(
-            self.scaled(batch.low), Target(image=self.scaled(batch.full), labels=labels)
-        )
+        low = self.scaled(batch.low)
+        return PatchBatch(low, Target(self.scaled(batch.full), labels, low))
 
     def scaled(self, stored: StoredArray) -> Tensor:
         """Stored slices as float32 [batch, 1, y, x] in network scale.

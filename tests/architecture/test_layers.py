@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 MONAI_DOORS = {
+    "ctdenoise/losses/image.py",
     "ctdenoise/losses/segmentation.py",
     "ctdenoise/networks/unet.py",
     "ctdenoise/training/patches.py",

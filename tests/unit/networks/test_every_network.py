@@ -26,7 +26,7 @@ from ctdenoise.networks.sub_bands import split
 HEAD = {"classes": 3}
 
 SMALL = [
-    RedCnnSettings(channels=4, head=HEAD),
+    RedCnnSettings(channels=4, head=HEAD, predict_sigma=True),
     RedNetSettings(layers=10, channels=6, head=HEAD),
     RedNetSettings(layers=8, channels=6, skips=False, residual=False),
     Cnn4Settings(),
@@ -36,7 +36,7 @@ SMALL = [
     DenoiseNetSettings(layers=5, channels=6),
     WavResNetSettings(channels=6, blocks=2),
     WavResNetSettings(channels=6, blocks=2, domain="image"),
-    UNetSettings(features=(4, 4, 6, 8, 8, 4), head=HEAD),
+    UNetSettings(features=(4, 4, 6, 8, 8, 4), head=HEAD, predict_sigma=True),
     CscSettings(channels=(6, 8), kernel=3, steps=2),
     AutoencoderSettings(code=20, hidden=30),
     AutoencoderSettings(kind="convolutional", code=6, hidden=6),
@@ -116,6 +116,9 @@ class TestEach:
         if prediction.logits is not None:
             assert prediction.logits.shape == (2, 3, *scaled.shape[2:])
             loss = loss + prediction.logits.square().mean()
+        if prediction.log_sigma is not None:
+            assert prediction.log_sigma.shape == scaled.shape
+            loss = loss + prediction.log_sigma.square().mean()
         loss.backward()
         still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
         assert not still
