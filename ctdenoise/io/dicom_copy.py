@@ -107,14 +107,21 @@ def _vr(source: Dataset, raw: RawDataElement) -> str:
     vr = raw.VR
     if raw.tag.is_private:
         return vr or "UN"  # what only its maker can interpret (PS3.5 6.2.2)
-    if vr is None or vr == "UN":
-        try:
-            vr = dictionary_VR(raw.tag)
-        except KeyError:
-            return "UN"
+    try:
+        standard = dictionary_VR(raw.tag)
+    except KeyError:
+        return vr or "UN"
+    if vr is None or vr == "UN" or _is_same_in_bytes(vr, standard):
+        vr = standard
     if vr == "US or SS":
         return "SS" if source.get("PixelRepresentation") == 1 else "US"
     return "OW" if " or " in vr and "OW" in vr else vr
+
+
+def _is_same_in_bytes(vr: str, standard: str) -> bool:
+    """Whether a wrong VR can be put right without touching the value; UIDs are padded otherwise."""
+    text = _TEXT_VRS - {"UI"}
+    return {vr, standard} <= text or (vr in ("US", "SS") and standard == "US or SS")
 
 
 def _bytes_as_they_are(raw: RawDataElement, vr: str) -> RawDataElement:

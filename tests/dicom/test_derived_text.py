@@ -21,6 +21,7 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
 from tests.dicom.builders import ct_series, marked_volume, series_files
 from tests.dicom.deriving import DENOISE, derive, raw_bytes, rich
+from tests.dicom.zoo_cases import CASES
 
 
 def test_overlays_of_their_own_stay_and_those_in_the_pixel_words_go(tmp_path: Path) -> None:
@@ -99,3 +100,17 @@ def _with_text(
         dataset.set_original_encoding(implicit, little, dataset._character_set)
         pydicom.dcmwrite(buffer, dataset)
     return buffer.getvalue()
+
+
+def test_a_wrong_vr_is_put_right_and_its_bytes_stay(tmp_path: Path) -> None:
+    """Numbers written as another kind of text, and signed padding written as unsigned."""
+    (case,) = (case for case in CASES if case.name == "23_bad_vr")
+    (tmp_path / "source").mkdir()
+    case.make(tmp_path / "source", 64)
+    volume = read_volume(tmp_path / "source")
+    paths = write_series(volume.with_hu(volume.hu, DENOISE), tmp_path / "derived")
+    derived = pydicom.dcmread(paths[0])
+    assert [derived[word].VR for word in ("SeriesNumber", "KVP")] == ["IS", "DS"]
+    assert derived["PixelPaddingValue"].VR == "SS"
+    assert derived.PixelPaddingValue == -2000
+    assert raw_bytes(pydicom.dcmread(paths[0]), "KVP") == b"120 "

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
+from ctdenoise.core.provenance import Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import StudyError
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import FoundSeries, find_series
+from ctdenoise.io.write import write_series
 from tests.dicom.zoo import Case, Grid, right_slices
 from tests.dicom.zoo_cases import CASES, OTHER_OBJECTS
 from tests.dicom.zoo_more import MORE_CASES
@@ -19,6 +22,7 @@ ALL_CASES = (*CASES, *MORE_CASES)
 
 SIZE = 64
 FEWEST_READ_RIGHT = 42
+IDENTITY = Step("denoise", {"model": "identity", "strength": 1.0})
 
 
 def grids_of(volume: CTVolume) -> list[Grid]:
@@ -113,3 +117,39 @@ def test_the_judge_of_a_slice_sees_a_wrong_one(tmp_path: Path, spoil: str) -> No
         hu = grids[(index + 1) % 12].hu if spoil == "order" else hu
         spoilt.append(Grid(hu, affine))
     assert right_slices(truth, spoilt) == 0
+
+
+def derivable(case: Case) -> bool:
+    return bool(case.stacks) and case.name != "32_no_rescale"
+
+
+@pytest.mark.filterwarnings("ignore:Unknown encoding")  # of pydicom, reading what was written
+@pytest.mark.parametrize("case", [c for c in ALL_CASES if derivable(c)], ids=lambda case: case.name)
+def test_nothing_done_to_what_was_read_is_nothing_done(tmp_path: Path, case: Case) -> None:
+    """Frame by frame: same place, and the stored values of the source bit for bit."""
+    source = tmp_path / "source"
+    source.mkdir()
+    case.make(source, SIZE)
+    for number, series in enumerate(s for s in find_series(source / case.entry) if s.readable):
+        volume = read_volume(series)
+        paths = write_series(volume.with_step(IDENTITY), tmp_path / f"derived {number}")
+        back = read_volume(paths[0].parent)
+        assert np.array_equal(back.hu, volume.hu)
+        assert back.geometry.matches(volume.geometry)
+        assert volume.source is not None
+        assert back.source is not None
+        pairs = zip(volume.source.instances, back.source.instances, strict=True)
+        for before, after in pairs:
+            words = [stored_words(one.path, one.frame) for one in (before, after)]
+            assert np.array_equal(*words)
+
+
+def stored_words(path: Path, frame: int | None) -> np.ndarray:
+    """Stored values as pydicom decodes them, bits above BitsStored removed."""
+    dataset = pydicom.dcmread(path, force=True)
+    if not hasattr(dataset.file_meta, "TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+    words = dataset.pixel_array
+    words = words if words.ndim == 2 else words[frame or 0]
+    unused = dataset.BitsAllocated - dataset.BitsStored
+    return np.right_shift(np.left_shift(words, unused), unused)
