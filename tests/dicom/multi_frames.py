@@ -215,7 +215,7 @@ def _frame(one: Dataset, stack: int, within: int) -> Dataset:
     groups.CTExposureSequence = _item(
         ExposureTimeInms=500.0,
         XRayTubeCurrentInmA=200.0,
-        ExposureInmAs=float(one.Exposure),
+        ExposureInmAs=float(one.get("Exposure", 100)),
         ExposureModulationType="NONE",
         CTDIvol=8.0,
         CTDIPhantomTypeCodeSequence=DicomSequence(
@@ -244,7 +244,7 @@ def _convert(out: Dataset, singles: Sequence[Dataset], order: Sequence[int]) -> 
     )
     for groups, index in zip(out.PerFrameFunctionalGroupsSequence, order, strict=True):
         groups.UnassignedPerFrameConvertedAttributesSequence = _item(
-            Exposure=singles[index].Exposure, SmallestImagePixelValue=0
+            Exposure=singles[index].get("Exposure", "100"), SmallestImagePixelValue=0
         )
         groups.UnassignedPerFrameConvertedAttributesSequence[0]["SmallestImagePixelValue"].VR = "US"
         groups.ConversionSourceAttributesSequence = _item(
