@@ -10,6 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.provenance import Step
 from ctdenoise.io.dicom_attributes import Fate
 from ctdenoise.io.dicom_enhanced_attributes import MULTI_FRAME_RULES, MULTI_FRAME_TYPE_1
@@ -338,3 +339,47 @@ def test_type_1_is_what_the_written_objects_have(tmp_path: Path) -> None:
     _, derived = derive_object(tmp_path, multi_frame_ct(small_volume()))
     for keyword in MULTI_FRAME_TYPE_1:
         assert not derived[keyword].is_empty
+
+
+def test_private_elements_are_kept_on_request_and_so_are_their_dimensions(tmp_path: Path) -> None:
+    def with_private(dataset: Dataset) -> None:
+        content = dataset.PerFrameFunctionalGroupsSequence[2].FrameContentSequence[0]
+        content.add_new((0x2005, 0x0010), "LO", "MAKER")
+        content.add_new((0x2005, 0x1001), "SH", "phase 3")
+        dataset.add_new((0x0009, 0x0010), "LO", "MAKER")
+        dataset.add_new((0x0009, 0x1001), "LO", "at the top")
+
+    dataset = multi_frame_ct(small_volume(), edit=with_private)
+    settings = DicomSettings(private="keep")
+    _, kept = derive_object(tmp_path / "keep", dataset, settings=settings)
+    _, dropped = derive_object(tmp_path / "drop", dataset)
+    content = kept.PerFrameFunctionalGroupsSequence[2].FrameContentSequence[0]
+    assert content[0x2005, 0x1001].value == "phase 3"
+    assert kept[0x0009, 0x1001].value == "at the top"
+    assert kept.SOPInstanceUID != dropped.SOPInstanceUID
+    assert (0x0009, 0x1001) not in dropped
+
+
+@pytest.mark.parametrize(
+    ("step", "settings", "code"),
+    [
+        (DENOISE, DicomSettings(derivation_code="local"), "NR-DL"),
+        (Step("degrade", {"seed": 1}), DicomSettings(), "IMG-PROC"),
+    ],
+    ids=["denoised", "degraded"],
+)
+def test_a_local_code_comes_with_its_coding_scheme(
+    tmp_path: Path, step: Step, settings: DicomSettings, code: str
+) -> None:
+    _, derived = derive_object(tmp_path, multi_frame_ct(small_volume()), step, settings=settings)
+    for frame in derived.PerFrameFunctionalGroupsSequence:
+        (item,) = frame.DerivationImageSequence[0].DerivationCodeSequence
+        assert (item.CodeValue, item.CodingSchemeDesignator) == (code, "99CTDENOISE")
+    schemes = [item.CodingSchemeDesignator for item in derived.CodingSchemeIdentificationSequence]
+    assert schemes == ["99CTDENOISE"]
+
+
+def test_the_image_type_setting_is_for_single_images(tmp_path: Path) -> None:
+    settings = DicomSettings(image_type="SECONDARY")
+    _, derived = derive_object(tmp_path, multi_frame_ct(small_volume()), settings=settings)
+    assert derived.ImageType[1] == "PRIMARY"
