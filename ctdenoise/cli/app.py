@@ -34,6 +34,7 @@ _COMMANDS = (
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
+    ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
     ("phantom", _TRY, "Make a study whose truth is known."),
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
 )

@@ -1,0 +1,44 @@
+"""`ctdenoise networks`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctdenoise.networks.catalogue import NetworkFacts
+
+
+def networks() -> None:
+    """List the networks that `train` can train: size, cost, reach and source.
+
+    Operations are multiplications with an addition for one slice of 512 x 512 pixels. The receptive
+    field is the square of input pixels that one output pixel depends on.
+    """
+    from ctdenoise.cli import console
+    from ctdenoise.tasks import networks as task
+
+    heads = ("network", "parameters", "operations", "receptive field", "source")
+    console.show_table(heads, [_row(facts) for facts in task.run()])
+
+
+def _row(facts: NetworkFacts) -> tuple[str, ...]:
+    field = facts.receptive_field
+    return (
+        _named(facts),
+        f"{facts.parameters:,}",
+        f"{facts.operations / 1e9:,.1f} G",
+        "whole slice" if field is None else f"{field}",
+        facts.source,
+    )
+
+
+def _named(facts: NetworkFacts) -> str:
+    """Name and the settings that tell it from others of its kind."""
+    told = {
+        name: value
+        for name, value in facts.settings.model_dump(exclude_defaults=True).items()
+        if name in {"layers", "kind"}
+    }
+    if facts.settings.name == "rednet":
+        told["layers"] = facts.settings.layers
+    return " ".join([facts.settings.name, *(f"{name}={value}" for name, value in told.items())])
