@@ -82,6 +82,11 @@ RULES: tuple[Rule, ...] = (
         "still true of the new image; never invented",
     ),
     *_rules(
+        Fate.KEPT,
+        "CodingSchemeIdentificationSequence",
+        "explains the codes that stay; our own scheme joins where its code is asked for (C.12.1)",
+    ),
+    *_rules(
         Fate.REPLACED,
         "SOPInstanceUID SeriesInstanceUID",
         "a derived image is a new instance in a new series (C.7.6.1.1.2, C.7.6.1.1.3)",

@@ -86,6 +86,7 @@ class Derivation:
         start = f"{self.warning} " if self.warning else ""
         end = f" [{PRODUCT}]" if self.is_denoised or not self.warning else ""
         room = LONG_STRING - len(start) - len(end)
+        room -= not source_description.isascii()  # for the space that makes its bytes even
         return f"{start}{source_description.strip()[:room].rstrip()}{end}".strip()
 
 

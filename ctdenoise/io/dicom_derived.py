@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag, Tag
@@ -137,7 +139,8 @@ def _identify(out: Dataset, source: Dataset, series: NewSeries, sop_instance_uid
     out.SOPInstanceUID = sop_instance_uid
     out.SeriesInstanceUID = series.series_instance_uid
     out.SeriesNumber = series.series_number
-    out.SeriesDescription = derivation.series_description(text_of(source, "SeriesDescription"))
+    description = derivation.series_description(text_of(source, "SeriesDescription"))
+    set_text(out, source, "SeriesDescription", description)
     old_type = image_type(source)
     kept = [value for value in old_type[3:4] if value in MULTI_ENERGY_TYPES]
     out.ImageType = ["DERIVED", series.settings.image_type, "AXIAL", *kept]
@@ -279,7 +282,8 @@ def _values(source: Dataset, keyword: str) -> list[str]:
 
 def _label_simulated(out: Dataset, source: Dataset, derivation: Derivation) -> None:
     comments = text_of(source, "ImageComments")
-    out.ImageComments = f"{derivation.warning} {comments}".strip()[:_LONG_TEXT]
+    comments = f"{derivation.warning} {comments}".strip()[:_LONG_TEXT]
+    set_text(out, source, "ImageComments", comments)
     scale_dose(out, source, derivation.dose_fraction or 1.0)
 
 
@@ -335,6 +339,29 @@ def text_of(source: Dataset, keyword: str) -> str:
     if "SpecificCharacterSet" not in source or not _survives(source, text):
         return ascii_text(text)
     return "".join(c for c in text if c.isprintable() and c != "\\")
+
+
+def set_text(out: Dataset, source: Dataset, keyword: str, text: str) -> None:
+    """Put text into a header in the character set that it shares with its source.
+
+    Where there is only one, the text is encoded here: pydicom does not know how to in some, such
+    as katakana of ISO_IR 13.
+
+    Args:
+        out: The header to change.
+        source: What the header was copied from.
+        keyword: An attribute of one text.
+        text: Such as `text_of` returns, with more before or after it.
+    """
+    encodings = source.original_character_set
+    names = [encodings] if isinstance(encodings, str) else list(encodings)
+    if text.isascii() or len(names) > 1:
+        setattr(out, keyword, text)
+        return
+    value, tag = text.encode(names[0], "replace"), Tag(keyword)
+    value += b" " * (len(value) % 2)
+    vr = dictionary_VR(tag)
+    out[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
 
 
 def _survives(source: Dataset, text: str) -> bool:

@@ -212,8 +212,9 @@ def _read_source(instance: SourceInstance, shape: tuple[int, int, int]) -> Datas
         raise StudyError(
             "a file of the source series cannot be read again.", where=instance.path
         ) from error
-    raw = dataset.get("SOPInstanceUID")
-    if raw != instance.sop_instance_uid:
+    with quiet_pydicom():
+        is_the_same = dataset.get("SOPInstanceUID") == instance.sop_instance_uid
+    if not is_the_same:
         raise StudyError("the source file changed since it was read.", where=instance.path)
     return dataset
 

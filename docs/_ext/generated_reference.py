@@ -4,6 +4,7 @@ Directives::
 
     {settings} ctdenoise.config.dose:SimulateSettings     every key, its type, default and sentence
     {command-help} simulate                               what `ctdenoise simulate --help` prints
+    {dicom-attributes}                                    what becomes of each attribute of a source
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from pydantic.fields import FieldInfo
+from pydicom.tag import Tag
 from rich.console import Console
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from ctdenoise.config.base import Settings
+from ctdenoise.io import dicom_attributes
 
 HELP_WIDTH = 82
 UNION = (Union, types.UnionType)
@@ -52,6 +55,33 @@ class SettingsReference(SphinxDirective):
         self.env.note_dependency(import_module(module).__file__ or "")
         text = "\n\n".join(table_of(group, key) for key, group in groups_of(kind))
         return self.parse_text_to_nodes(text)
+
+
+class DicomAttributes(SphinxDirective):
+    """The table by which a derived header is built, one table for each fate."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parsed Markdown."""
+        self.env.note_dependency(dicom_attributes.__file__ or "")
+        fates = dict.fromkeys(rule.fate for rule in dicom_attributes.RULES)
+        return self.parse_text_to_nodes("\n\n".join(attributes_text(fate) for fate in fates))
+
+
+def attributes_text(fate: dicom_attributes.Fate) -> str:
+    """All attributes of one fate as Markdown, with tag and reason, those of one reason together."""
+    rows = [
+        f"| {rule.keyword} | {tag_text(rule.keyword)} | {rule.reason} |"
+        for rule in dicom_attributes.RULES
+        if rule.fate is fate
+    ]
+    title = f"**{fate.name.replace('_', ' ').capitalize()}**"
+    return "\n".join([title, "", "| attribute | tag | why |", "|---|---|---|", *rows])
+
+
+def tag_text(keyword: str) -> str:
+    """The tag of an attribute as the standard writes it."""
+    tag = Tag(keyword)
+    return f"({tag.group:04X},{tag.element:04X})"
 
 
 def help_text(command: list[str]) -> str:
@@ -188,4 +218,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("command-help", CommandHelp)
     app.add_directive("settings", SettingsReference)
+    app.add_directive("dicom-attributes", DicomAttributes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

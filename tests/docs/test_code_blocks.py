@@ -20,6 +20,7 @@ from ctdenoise.cli.app import app
 from ctdenoise.config.base import Settings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
+from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.config.training import TrainSettings
@@ -36,6 +37,7 @@ BLOCK = re.compile(
 LANGUAGES = {"bash", "python", "yaml", "text"}
 SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "simulate": (SimulateSettings, "default"),
+    "infer": (InferSettings, "default"),
     "phantom": (PhantomSettings, ""),  # the kind of phantom names the file
     "train": (TrainSettings, "redcnn"),
     "evaluate": (EvaluateSettings, "default"),
