@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import highdicom
@@ -14,7 +15,9 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import StudyError
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
-from tests.dicom.deriving import DENOISE
+from tests.dicom.archive import archived, missing
+from tests.dicom.builders import uid
+from tests.dicom.deriving import DENOISE, SIMULATE
 from tests.dicom.multi_frames import (
     ENHANCED,
     LEGACY,
@@ -23,7 +26,7 @@ from tests.dicom.multi_frames import (
     object_file,
     small_volume,
 )
-from tests.dicom.readers import Voxels, by_simpleitk
+from tests.dicom.readers import Voxels, by_dcm2niix, by_simpleitk
 from tests.dicom.standard import violations_of
 from tests.dicom.validators import disagreements, errors_of
 
@@ -84,6 +87,39 @@ def test_highdicom_reads_a_derived_object_as_we_do(
 ) -> None:
     path, ours = derived(tmp_path, sop_class, syntax, Stored(slope=slope))
     assert_same(by_highdicom(path), ours)
+
+
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+@CLASSES
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_dcm2niix_reads_a_derived_object_as_we_do(
+    tmp_path: Path, sop_class: str, syntax: str
+) -> None:
+    """Uncompressed: of compressed multi-frame objects, whoever wrote them, Debian's dcm2niix decodes
+    the first frame only."""
+    path, ours = derived(tmp_path, sop_class, syntax)
+    values, affine = by_dcm2niix(path.parent, tmp_path / "nifti")
+    np.testing.assert_allclose(values, ours.hu, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(affine, ours.geometry.affine(), rtol=0, atol=2e-3)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "there is an archive")
+def test_an_archive_returns_derived_objects_as_they_were(tmp_path: Path) -> None:
+    sent, written = tmp_path / "sent", []
+    for name, sop_class in (("enhanced", ENHANCED), ("legacy", LEGACY)):
+        dataset = multi_frame_ct(small_volume(), sop_class=sop_class, name=name)
+        dataset.SeriesInstanceUID = uid("series", name)
+        path = object_file(sent / name / "source", dataset)
+        for step in (DENOISE, SIMULATE):
+            folder = sent / name / step.name
+            written += write_series(read_volume(path).with_step(step), folder)
+    report = archived(sent, tmp_path / "returned")
+    assert (report["sent"], report["again"]) == (0, 0)
+    assert report["second"]["CountInstances"] == report["second"]["CountSeries"] == 6
+    assert report["second"]["CountStudies"] == report["second"]["CountPatients"] == 1
+    for path in written:
+        ours = pydicom.dcmread(path)
+        assert pydicom.dcmread(tmp_path / "returned" / f"{ours.SOPInstanceUID}.dcm") == ours
 
 
 @pytest.mark.ctdata
