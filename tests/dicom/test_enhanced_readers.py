@@ -95,8 +95,8 @@ def test_highdicom_reads_a_derived_object_as_we_do(
 def test_dcm2niix_reads_a_derived_object_as_we_do(
     tmp_path: Path, sop_class: str, syntax: str
 ) -> None:
-    """Uncompressed: of compressed multi-frame objects, whoever wrote them, Debian's dcm2niix decodes
-    the first frame only."""
+    """Uncompressed: of a compressed object, whoever wrote it, Debian's dcm2niix decodes only
+    the first frame."""
     path, ours = derived(tmp_path, sop_class, syntax)
     values, affine = by_dcm2niix(path.parent, tmp_path / "nifti")
     np.testing.assert_allclose(values, ours.hu, rtol=0, atol=1e-3)
