@@ -35,6 +35,7 @@ _COMMANDS = (
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
+    ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
     ("phantom", _TRY, "Make a study whose truth is known."),
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
 )

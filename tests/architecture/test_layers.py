@@ -25,6 +25,7 @@ HOMES = {
     "llvmlite": {"simulation", "inference"},
     "pydicom": {"io"},
     "nibabel": {"io"},
+    "dicomanonymizer": {"io"},
     "SimpleITK": {"io"},
     "pydantic": {"config"},
     "yaml": {"config"},
@@ -35,6 +36,7 @@ HOMES = {
 }
 
 LATE_IMPORTS = {
+    "ctdenoise/io/deidentify_rules.py": {"dicomanonymizer"},  # an optional extra
     "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows
     "ctdenoise/report/charts.py": {"matplotlib"},  # an optional extra
     "ctdenoise/report/contact_sheet.py": {"matplotlib", "PIL"},  # an optional extra
