@@ -32,6 +32,7 @@ RECORD_FILE = "deidentify.json"
 """What was done, beside the exported series."""
 
 _SHORTEST_KEY = 16
+_KEY_FIX = "Write 32 random bytes into a file, and keep it secret: `head -c 32 /dev/urandom > KEY`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,13 @@ def _key(path: Path | None) -> bytes:
         raise UsageError(
             "the key cannot be read.",
             where=path,
-            fix="Make one with: head -c 32 /dev/urandom > KEY, and keep it secret.",
+            fix=_KEY_FIX,
         ) from error
     if len(key) < _SHORTEST_KEY:
         raise UsageError(
             f"a key has at least {_SHORTEST_KEY} bytes; this one can be guessed.",
             where=path,
-            fix="Make one with: head -c 32 /dev/urandom > KEY, and keep it secret.",
+            fix=_KEY_FIX,
         )
     return key
 

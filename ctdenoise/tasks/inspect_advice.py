@@ -6,6 +6,7 @@ ADVICE = {
     "lossy-compression": "Get the series without loss: noise and texture were changed before.",
     "no-series-uid": "Check that the folder holds one series only.",
     "no-sop-class": "Check that it is CT; export the series again if you can.",
+    "no-rescale": "Check air (-1000) and water (0) with --contact-sheet before you use it.",
     "uneven-spacing": "Slices keep their positions; 3-D networks work inside each uniform run.",
     "missing-slices": "Export the series again, or take it as it is: a gap ends a run.",
     "in-plane-shift": "Write DICOM, which keeps every position; NIfTI cannot hold the shifts.",
