@@ -10,6 +10,8 @@ ADVICE = {
     "uneven-spacing": "Slices keep their positions; 3-D networks work inside each uniform run.",
     "missing-slices": "Export the series again, or take it as it is: a gap ends a run.",
     "in-plane-shift": "Write DICOM, which keeps every position; NIfTI cannot hold the shifts.",
+    "files-missing": "Copy the whole medium again: slices may be missing.",
+    "files-outside": "Copy the files into the folder of the DICOMDIR, or give their own folder.",
     "frame-of-reference-differs": "Nothing, if one scan made all slices; an anonymiser did this.",
     "copies-left-out": "Nothing: each slice is read once.",
     "orientation-guessed": "Left and right may be swapped: write a NIfTI with a qform or sform.",
