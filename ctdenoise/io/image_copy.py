@@ -172,6 +172,8 @@ def _rounding_hu(block: CTVolume, stored: StoredVoxels, scale: ValueScale) -> fl
     if np.issubdtype(scale.dtype, np.floating):
         return largest
     for z, hu in enumerate(block.hu):
+        if np.array_equal(stored[z], hu):
+            continue
         values = stored[z].astype(np.float32)
         if scale.is_scaled:
             values = (stored[z] * np.float64(scale.slope) + scale.inter).astype(np.float32)

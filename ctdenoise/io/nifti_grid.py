@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from ctdenoise.core.geometry import POSITION_TOLERANCE_MM
+from ctdenoise.errors import StudyError
 from ctdenoise.io.finding import Finding, warning
 from ctdenoise.io.image_header import (
     ImageHeader,
@@ -19,6 +21,11 @@ from ctdenoise.io.image_header import (
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS into RAS and RAS into LPS."""
+
+_LENGTH_1, _LENGTH_2 = 348, 540  # sizeof_hdr of NIfTI-1 and NIfTI-2
+_LONGEST_HEADER = _LENGTH_2
+_MOST_BEFORE_VOXELS = 1 << 24
+"""Header extensions are kept by some programs, but they are no gigabytes."""
 
 _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
@@ -40,6 +47,7 @@ def nifti_header(path: Path) -> ImageHeader:
     Raises:
         Exception: Whatever a damaged file provokes in nibabel.
     """
+    _require_near_voxels(path)
     image = nib.load(path)
     sizes, dtype = three_sizes(image.shape), image.get_data_dtype()
     problems = size_problems(sizes, dtype)
@@ -62,6 +70,23 @@ def nifti_header(path: Path) -> ImageHeader:
     affine = LPS_RAS @ np.asarray(image.affine, dtype=np.float64)
     affine[:3] *= _MM_PER_UNIT.get(unit, 1.0)
     return header_on_grid("nifti", stored, affine, _header_notes(image))
+
+
+def _require_near_voxels(path: Path) -> None:
+    """Refuse a header that puts gigabytes between itself and the voxels, which would be read."""
+    is_packed = path.name.lower().endswith(".gz")
+    with gzip.open(path, "rb") if is_packed else path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    for order in "<>":
+        size = int(np.frombuffer(start[:4], f"{order}i4")[0])
+        if size == _LENGTH_1:
+            offset = float(np.frombuffer(start[108:112], f"{order}f4")[0])
+        elif size == _LENGTH_2:
+            offset = float(np.frombuffer(start[168:176], f"{order}i8")[0])
+        else:
+            continue
+        if not 0 <= offset <= _MOST_BEFORE_VOXELS:
+            raise StudyError("its header says that the voxels begin far away.", where=path)
 
 
 def _header_notes(image: nib.Nifti1Image) -> list[Finding]:

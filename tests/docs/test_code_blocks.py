@@ -18,6 +18,7 @@ import yaml
 
 from ctdenoise.cli.app import app
 from ctdenoise.config.base import Settings
+from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
 from ctdenoise.config.inference import InferSettings
@@ -41,6 +42,7 @@ SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "phantom": (PhantomSettings, ""),  # the kind of phantom names the file
     "train": (TrainSettings, "redcnn"),
     "evaluate": (EvaluateSettings, "default"),
+    "convert": (ConvertSettings, "default"),
 }
 OTHER_PROGRAMS = {"git", "cd", "export", "source", "tar", "mkdir", "python3"}
 """Programs of other people; their commands are not run here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -129,6 +130,23 @@ def test_impossible_headers_are_refused_before_memory_is_taken(
     with pytest.raises(StudyError):
         read_volume(tmp_path / "a.nii")
     assert not find_series(tmp_path / "a.nii")[0].readable
+
+
+def test_a_bomb_between_header_and_voxels_is_not_inflated(tmp_path: Path) -> None:
+    plain = write_nifti(water_disc(slices=1, size=8), tmp_path / "a.nii").read_bytes()
+    head = bytearray(plain[:352])
+    size = 1 << 25
+    head[108:112] = np.array([352 + size], "<f4").tobytes()
+    head[348:352] = b"\1\0\0\0"  # an extension follows, and takes all of it
+    extension = np.array([size, 6], "<i4").tobytes() + bytes(size - 8)
+    packed = gzip.compress(bytes(head) + extension + plain[352:], compresslevel=1)
+    del extension
+    (tmp_path / "bomb.nii.gz").write_bytes(packed)
+    tracemalloc.start()
+    with pytest.raises(StudyError, match="far away"):
+        read_volume(tmp_path / "bomb.nii.gz")
+    assert tracemalloc.get_traced_memory()[1] < size / 10
+    tracemalloc.stop()
 
 
 def test_what_is_written_has_both_forms_in_the_scanners_frame_and_no_words(tmp_path: Path) -> None:
