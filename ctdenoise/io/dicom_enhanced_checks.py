@@ -26,8 +26,13 @@ can be somewhat larger than it was."""
 
 
 def is_multi_frame(source: SourceSeries) -> bool:
-    """Whether any slice of a series is a frame of a multi-frame object."""
-    return any(instance.frame is not None for instance in source.instances)
+    """Whether any slice of a series is a frame of a multi-frame DICOM object.
+
+    Slices of an image file have a frame, too.
+    """
+    return source.kind == "dicom" and any(
+        instance.frame is not None for instance in source.instances
+    )
 
 
 def frames_by_file(source: SourceSeries) -> dict[Path, list[SourceInstance]]:

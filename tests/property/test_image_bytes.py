@@ -1,4 +1,4 @@
-"""Spoiled image files are read or refused in words, whatever the bytes say; nothing else escapes."""
+"""Spoiled image files are read or refused in words, whatever the bytes say."""
 
 from __future__ import annotations
 
