@@ -4,7 +4,7 @@ Directives::
 
     {settings} ctdenoise.config.dose:SimulateSettings     every key, its type, default and sentence
     {command-help} simulate                               what `ctdenoise simulate --help` prints
-    {dicom-attributes}                                    what becomes of each attribute of a source
+    {dicom-attributes} ctdenoise.io.dicom_attributes:RULES    what becomes of each attribute
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -25,7 +25,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from ctdenoise.config.base import Settings
-from ctdenoise.io import dicom_attributes
+from ctdenoise.io.dicom_attributes import Fate, Rule
 
 HELP_WIDTH = 82
 UNION = (Union, types.UnionType)
@@ -58,22 +58,23 @@ class SettingsReference(SphinxDirective):
 
 
 class DicomAttributes(SphinxDirective):
-    """The table by which a derived header is built, one table for each fate."""
+    """A table by which a derived header is built, in one part for each fate."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Parsed Markdown."""
-        self.env.note_dependency(dicom_attributes.__file__ or "")
-        fates = dict.fromkeys(rule.fate for rule in dicom_attributes.RULES)
-        return self.parse_text_to_nodes("\n\n".join(attributes_text(fate) for fate in fates))
+        module, _, name = self.arguments[0].partition(":")
+        rules = getattr(import_module(module), name)
+        self.env.note_dependency(import_module(module).__file__ or "")
+        fates = dict.fromkeys(rule.fate for rule in rules)
+        parts = [attributes_text(fate, [r for r in rules if r.fate is fate]) for fate in fates]
+        return self.parse_text_to_nodes("\n\n".join(parts))
 
 
-def attributes_text(fate: dicom_attributes.Fate) -> str:
-    """All attributes of one fate as Markdown, with tag and reason, those of one reason together."""
-    rows = [
-        f"| {rule.keyword} | {tag_text(rule.keyword)} | {rule.reason} |"
-        for rule in dicom_attributes.RULES
-        if rule.fate is fate
-    ]
+def attributes_text(fate: Fate, rules: Sequence[Rule]) -> str:
+    """All attributes of one fate as Markdown, with tag and reason."""
+    rows = [f"| {rule.keyword} | {tag_text(rule.keyword)} | {rule.reason} |" for rule in rules]
     title = f"**{fate.name.replace('_', ' ').capitalize()}**"
     return "\n".join([title, "", "| attribute | tag | why |", "|---|---|---|", *rows])
 

@@ -18,9 +18,17 @@ from ctdenoise.io.manifest import (
     read_manifest,
     write_manifest,
 )
+from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
 from tests.dicom.builders import PATIENT_ID, PATIENT_NAME, uid
 from tests.dicom.deriving import DENOISE, read_source, rich
+from tests.dicom.multi_frames import (
+    ENHANCED,
+    LEGACY,
+    multi_frame_ct,
+    object_file,
+    small_volume,
+)
 
 SETTINGS = DicomSettings(transfer_syntax="rle", series_number=77)
 
@@ -130,3 +138,21 @@ def test_two_series_in_one_folder_are_refused(tmp_path: Path) -> None:
     other.rename(tmp_path / "out" / "dicom" / "00009.dcm")
     with pytest.raises(InputError, match="several series"):
         write_manifest(tmp_path / "out", ["dicom"], SETTINGS)
+
+
+@pytest.mark.parametrize("sop_class", [ENHANCED, LEGACY], ids=["enhanced", "legacy"])
+def test_each_frame_of_a_multi_frame_object_names_its_source_frame(
+    tmp_path: Path, sop_class: str
+) -> None:
+    path = object_file(tmp_path / "source", multi_frame_ct(small_volume(), sop_class=sop_class))
+    volume = read_volume(path.parent).with_step(DENOISE)
+    write_series(volume, tmp_path / "out" / "dicom")
+    write_manifest(tmp_path / "out", ["dicom"], DicomSettings())
+    (series,) = read_manifest(tmp_path / "out").series
+    (one,) = series.instances
+    assert volume.source is not None
+    frames = [(source.sop_instance_uid, source.frame) for source in one.sources]
+    expected = [(i.sop_instance_uid, (i.frame or 0) + 1) for i in volume.source.instances]
+    assert frames == expected
+    assert series.source_series_instance_uids == (volume.source.series_instance_uid,)
+    assert manifest_problems(tmp_path / "out") == []
