@@ -32,6 +32,7 @@ _COMMANDS = (
     ("simulate", _STEPS, "Make low-dose twins of a normal-dose study."),
     ("train", _STEPS, "Train a network on pairs that simulate made."),
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
+    ("check", _STEPS, "Judge a derived series against its source."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),

@@ -7,6 +7,7 @@ padding alone, carries identities inside sequences, and so on; `RULES` is the li
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,12 @@ from ctdenoise.io.dicom_judge_source import (
 )
 from ctdenoise.io.dicom_judge_view import Slice, View, keywords, text_value
 
+_log = logging.getLogger(__name__)
+
 _SAME_PLACE_MM = 0.01
+
+_OF_THE_MODEL = frozenset(("hu-shift", "hu-offset", "swapped"))
+"""What a model may do to pixels though they are written right; told, and no reason to refuse."""
 
 _ONE_FOR_SERIES = keywords(
     "SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID Modality Manufacturer "
@@ -101,22 +107,26 @@ class _Source:
 
 
 def judge_written(
-    paths: Sequence[Path], source: SourceSeries | None, expected: Expected | None = None
+    paths: Sequence[Path], source: SourceSeries | None, settings: DicomSettings
 ) -> None:
-    """Refuse a series that was just written, if anything is wrong with it.
+    """Refuse a series that was just written, if it is not what a derived series must be.
 
     Args:
         paths: Its files, not in place yet.
-        source: What it was derived from.
-        expected: How it was to be written.
+        source: What it was derived from; nothing is judged where that is not DICOM.
+        settings: How it was to be written.
 
     Raises:
         OutputError: With every error; that is a mistake of this program, and says so.
     """
     if source is None or source.kind != "dicom":
         return
-    pairs = [(one.path, one.frame or 0) for one in source.instances]
-    errors = [one for one in judge_series(paths, pairs, expected) if one.severity == "error"]
+    slices = [(one.path, one.frame or 0) for one in source.instances]
+    found = judge_series(paths, slices, Expected("ours", settings))
+    for one in found:
+        if one.rule in _OF_THE_MODEL:
+            _log.warning("%s", one)
+    errors = [one for one in found if one.severity == "error" and one.rule not in _OF_THE_MODEL]
     if errors:
         raise OutputError(
             "what was written is not a legal derived series, so nothing was put in place:\n"

@@ -71,18 +71,16 @@ def judge_file(view: View, objections: Objections) -> None:
         view: A derived file.
         objections: Told what is wrong.
     """
-    preamble = getattr(view.dataset, "preamble", None)
-    if preamble and preamble.strip(b"\0"):
+    if view.preamble.strip(b"\0"):
         objections.add("preamble", view.path)
-    meta = view.dataset.file_meta
+    wrong = [] if view.preamble else ["no preamble and DICM mark"]
     for keyword, of_dataset in (
         ("MediaStorageSOPInstanceUID", "SOPInstanceUID"),
         ("MediaStorageSOPClassUID", "SOPClassUID"),
     ):
-        if str(meta.get(keyword, "")) != view.text(of_dataset):
-            objections.add("file-meta", view.path, keyword)
-    if preamble is None:
-        objections.add("file-meta", view.path, "no preamble and DICM mark")
+        if view.meta(keyword) != view.text(of_dataset):
+            wrong.append(keyword)
+    objections.add_each("file-meta", view.path, wrong)
 
 
 def judge_elements(

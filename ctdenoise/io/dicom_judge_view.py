@@ -7,11 +7,13 @@ from functools import cache, cached_property
 from math import isfinite
 from pathlib import Path
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ctdenoise.io.dicom_file import (
     DamagedFileError,
@@ -27,6 +29,7 @@ MULTI_FRAME_CLASSES = frozenset(("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5
 
 PIXEL_DATA = Tag(0x7FE00010)
 _PADDING = " \0"
+_BINARY = frozenset(("AT", "FD", "FL", "SL", "SS", "UL", "US", "SV", "UV", "US or SS"))
 
 
 def keywords(text: str) -> tuple[str, ...]:
@@ -48,6 +51,11 @@ def tag_of(keyword: str) -> BaseTag:
     return Tag(tag_for_keyword(keyword) or 0)
 
 
+@cache
+def _vr_of(tag: BaseTag) -> str:
+    return dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+
+
 def raw_value(dataset: Dataset, tag: BaseTag) -> bytes | None:
     """Bytes of an element without the padding at their end; None where there is no such element.
 
@@ -62,7 +70,8 @@ def raw_value(dataset: Dataset, tag: BaseTag) -> bytes | None:
     if value is None:
         return b""
     if isinstance(value, bytes):
-        return value.rstrip(_PADDING.encode())
+        vr = getattr(element, "VR", None) or _vr_of(tag)
+        return value if vr in _BINARY else value.rstrip(b" \0")
     parts = value if isinstance(value, MultiValue | list) else [value]
     return "\\".join(str(part) for part in parts).encode("utf-8", "replace").rstrip(b" \0")
 
@@ -140,6 +149,19 @@ class View:
     def items(self, keyword: str) -> Sequence[Dataset]:
         """See `items_of`."""
         return items_of(self.dataset, keyword)
+
+    @cached_property
+    def preamble(self) -> bytes:
+        """The 128 bytes before the DICM mark; empty where there is none."""
+        with self.path.open("rb") as file:
+            head = file.read(132)
+        return head[:128] if head[128:] == b"DICM" else b""
+
+    def meta(self, keyword: str) -> str:
+        """Text of the file meta information, which a deflated file keeps outside its dataset."""
+        if self.syntax != DeflatedExplicitVRLittleEndian:
+            return str(self.dataset.file_meta.get(keyword, ""))
+        return str(read_file_meta_info(self.path).get(keyword, ""))
 
     @cached_property
     def sop_instance_uid(self) -> str:

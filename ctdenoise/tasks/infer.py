@@ -17,6 +17,7 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.denoiser import Denoiser, load_denoiser
+from ctdenoise.io.dicom_judge import judge_written
 from ctdenoise.io.manifest import write_manifest
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run
@@ -95,7 +96,7 @@ def run(
         CheckpointError: If the model is no checkpoint.
         UsageError: If it is not clear which series is meant, or there is no GPU.
         StudyError: If the series is no CT, cannot be read right, or cannot be derived from.
-        OutputError: If the result cannot be written.
+        OutputError: If the result cannot be written, or is judged to be no legal derived series.
     """
     started = time.perf_counter()
     require_free_folder(out)
@@ -180,6 +181,7 @@ def _write(
     if kind != "dicom":
         return write_volume(volume, folder, file_format=kind)
     files = write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
+    judge_written(files, volume.source, dicom)
     write_manifest(folder, [DICOM_FOLDER], dicom)
     return files
 

@@ -17,6 +17,7 @@ from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.core.randomness import draw_seed, stream
 from ctdenoise.core.scan import with_steps
 from ctdenoise.errors import UsageError
+from ctdenoise.io.dicom_judge import judge_written
 from ctdenoise.io.growing import JOURNAL_FILE, Journal, read_journal
 from ctdenoise.io.image_labels import LabelReader
 from ctdenoise.io.manifest import write_manifest
@@ -145,6 +146,8 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             twins = TwinStream(sources, plan, stage, writer, journal)
             exposures = twins.run(progress)
         if file_format == "dicom":
+            with twins.busy.at("judge"):
+                _judge(stage, reader, plan)
             write_manifest(stage, _series_folders(plan.doses), settings.dicom)
         busy = twins.busy.seconds
         if preview:
@@ -188,6 +191,12 @@ def _writer(
     scans = [with_steps(reader, plan.step(index)) for index in range(len(plan.doses))]
     given, dicom = [int(str(number)) for number in numbers], plan.settings.dicom
     return TwinSeriesWriter(folders, scans, given, posix_s=began, settings=dicom)
+
+
+def _judge(stage: Path, reader: SeriesReader, plan: Plan) -> None:
+    for name in _series_folders(plan.doses):
+        paths = sorted((stage / name).iterdir())
+        judge_written(paths, reader.source, plan.settings.dicom)
 
 
 def _series_folders(doses: Sequence[float]) -> list[str]:
