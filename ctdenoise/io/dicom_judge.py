@@ -284,7 +284,7 @@ def _judge_file(
 ) -> None:
     settings = expected.settings
     judge_file(view, objections)
-    judge_types(view, objections)
+    judge_types(view, source, objections)
     judge_kind(view, objections, value_2=None if settings is None else settings.image_type)
     judge_derivation(view, told, objections)
     judge_equipment(view, source, told, objections)

@@ -17,6 +17,7 @@ from ctdenoise.io.dicom_judge_view import (
 
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _PRODUCT = "ctdenoise"
+_WORDS = "DerivationDescription"
 _LAST_WORDS = "not a new acquisition"
 
 _TYPE_1 = keywords(
@@ -28,9 +29,11 @@ _TYPE_1_OF_SLICE = keywords(
     "ImagePositionPatient ImageOrientationPatient PixelSpacing RescaleSlope RescaleIntercept"
 )
 _TYPE_1_OF_FRAMES = keywords(
-    "NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence "
-    "DimensionOrganizationSequence DimensionIndexSequence ContentDate ContentTime InstanceNumber"
+    "NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence ContentDate "
+    "ContentTime InstanceNumber"
 )
+_TYPE_1_OF_ENHANCED = keywords("DimensionOrganizationSequence DimensionIndexSequence")
+_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 _TYPE_2 = keywords(
     "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime AccessionNumber "
     "ReferringPhysicianName StudyID SeriesNumber PositionReferenceIndicator"
@@ -100,7 +103,7 @@ def told_by(view: View) -> Told:
     Args:
         view: A derived file.
     """
-    parts = view.text("DerivationDescription").split("; ")
+    parts = _description(view).split("; ")
     if not parts[0].startswith(_PRODUCT):
         return Told()
     steps, fraction = [], 1.0
@@ -114,6 +117,12 @@ def told_by(view: View) -> Told:
     return Told(tuple(steps), fraction)
 
 
+def _description(view: View) -> str:
+    """DerivationDescription, of the image or of its first frame (C.7.6.16.2.6)."""
+    first = next(view.slices(), None)
+    return view.text(_WORDS) or ("" if first is None else first.text(_WORDS))
+
+
 def _number_after(name: str, told: str) -> float:
     for part in told.split(", "):
         key, _, value = part.partition(" ")
@@ -125,21 +134,26 @@ def _number_after(name: str, told: str) -> float:
     return 1.0
 
 
-def judge_types(view: View, objections: Objections) -> None:
+def judge_types(view: View, source: View | None, objections: Objections) -> None:
     """What the information object requires: attributes of type 1 and 2.
 
     Args:
         view: A derived file.
+        source: The file it was derived from; None where it is not at hand.
         objections: Told what is wrong.
     """
     required = [*_TYPE_1, *(_TYPE_1_OF_FRAMES if view.is_multi_frame else ())]
+    if view.text("SOPClassUID") == _ENHANCED_CT:
+        required += _TYPE_1_OF_ENHANCED
     empty = [keyword for keyword in required if not _has_value(view, keyword)]
     for one in view.slices():
         if not view.is_multi_frame or one.frame == 0:
             empty += [keyword for keyword in _TYPE_1_OF_SLICE if not one.numbers(keyword)]
     if not view.header.has_pixels:
         empty.append("PixelData")
-    objections.add_each("type-1", view.path, empty)
+    for keyword in empty:
+        is_old = keyword in required and source is not None and not _has_value(source, keyword)
+        objections.add("type-1", view.path, keyword, inherited=is_old)
     wanted = [*_TYPE_2, *(() if view.is_multi_frame else _TYPE_2_OF_SLICE)]
     objections.add_each("type-2", view.path, (k for k in wanted if view.raw(k) is None))
 
@@ -179,9 +193,9 @@ def judge_derivation(view: View, told: Told, objections: Objections) -> None:
         objections: Told what is wrong.
     """
     if objections.maker == "ours":
-        complete = _LAST_WORDS in view.text("DerivationDescription") and bool(told.steps)
+        complete = _LAST_WORDS in _description(view) and bool(told.steps)
     else:
-        complete = bool(view.text("DerivationDescription"))
+        complete = bool(_description(view))
     if not complete:
         objections.add("derivation-description", view.path)
     first = next(view.slices(), None)

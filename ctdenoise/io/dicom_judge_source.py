@@ -204,6 +204,7 @@ def _judge_dose(pair: Matched, told: Told, objections: Objections) -> None:
         slack = 1e-4 * abs(expected) + (rounding if told.is_simulated else 0.0)
         if abs(new[0] - expected) > slack:
             wrong.append(keyword)
-    if told.is_simulated and pair.derived.text("IrradiationEventUID"):
+    event = pair.derived.text("IrradiationEventUID")
+    if told.is_simulated and event and event == pair.source.text("IrradiationEventUID"):
         wrong.append("IrradiationEventUID")
     objections.add_each("dose", pair.derived.path, wrong)
