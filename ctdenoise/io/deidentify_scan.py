@@ -80,7 +80,7 @@ def _of_element(
         return
     text = "" if element.value is None else str(element.value)
     if element.VR == "UI":
-        if any(uid in re.findall(r"[0-9.]+", text) for uid in secrets.uids):
+        if secrets.has_uid(text):
             yield f"{name} holds a UID of the source"
         return
     if element.VR not in _NUMBERS and any(stands_in(word, text.lower()) for word in secrets.words):
@@ -113,9 +113,8 @@ def _header_bytes(path: Path, dataset: Dataset) -> bytes:
 
 def _of_bytes(content: bytes, secrets: Secrets) -> Iterator[str]:
     """The same in the bytes, whatever element they belong to."""
-    for uid in secrets.uids:
-        if re.search(rb"(?<![0-9.])" + re.escape(uid.encode()) + rb"(?![0-9.])", content):
-            yield "its bytes hold a UID of the source"
+    if secrets.has_uid(content.decode("latin-1")):
+        yield "its bytes hold a UID of the source"
     lowered = content.lower()
     for word in secrets.words:
         if not word.isascii():
