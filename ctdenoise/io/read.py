@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,8 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.dicom_reader import DicomReader
 from ctdenoise.io.image_reader import ImageReader
 from ctdenoise.io.study import FoundSeries, choose_series, find_series
+
+_log = logging.getLogger(__name__)
 
 
 class SeriesReader(Scan, Protocol):
@@ -51,7 +54,8 @@ def open_series(source: FoundSeries | Path | str, *, series: str | None = None) 
 
     Each DICOM slice is `stored * slope + intercept` with its own rescale, computed in float64 and
     kept as float32. Stored values that mean padding are rescaled like the others and marked in
-    `padding`. MONOCHROME1 changes how a picture is shown, not its Hounsfield units.
+    `padding`. MONOCHROME1 changes how a picture is shown, not its Hounsfield units. What is unusual
+    about the series is logged.
 
     Args:
         source: A found series, or a folder or file to look into.
@@ -65,6 +69,9 @@ def open_series(source: FoundSeries | Path | str, *, series: str | None = None) 
         chosen = choose_series((source,), None, where=source.source.instances[0].path.parent)
     else:
         chosen = choose_series(find_series(source), series, where=source)
+    for finding in chosen.notes:
+        level = logging.WARNING if finding.severity == "warning" else logging.INFO
+        _log.log(level, "series %d: %s", chosen.number, finding)
     if chosen.kind == "dicom":
         return DicomReader(chosen)
     return ImageReader(chosen.source.instances[0].path)

@@ -54,6 +54,15 @@ def test_signed_hounsfield_units_without_a_rescale_are_read_and_noted(tmp_path: 
     assert [(n.severity, n.code) for n in found.notes] == [("warning", "no-rescale")]
 
 
+def test_the_tolerance_is_logged_as_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_without_rescale(tmp_path)
+    read_volume(tmp_path)
+    (record,) = (r for r in caplog.records if "RescaleSlope" in r.message)
+    assert record.levelname == "WARNING"
+
+
 @pytest.mark.parametrize(
     "change",
     [
