@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -17,7 +18,7 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
 from tests.dicom.builders import ct_series, marked_volume, series_files
 from tests.dicom.deriving import DENOISE, SIMULATE, read_source, rich
-from tests.dicom.validators import errors_of
+from tests.dicom.validators import disagreements, errors_of
 
 NEW_SERIES = "a volume without DICOM source"
 
@@ -242,3 +243,35 @@ class TestKeptPrivateElements:
         settings = DicomSettings(private="keep", derivation_code="local", image_type="PRIMARY")
         written(tmp_path, settings, edit=edit, syntax=syntax)
         assert not errors_of(dicom_validators[0], tmp_path / "out" / "00001.dcm")
+
+
+@pytest.mark.ctdata
+@pytest.mark.validators
+@pytest.mark.parametrize("syntax", ["implicit", "jpeg-ls"])
+@pytest.mark.parametrize(
+    "name",
+    ["series/siemens_chest", "series/ge_abdomen", "series/philips_head_phantom_5mm_UB"],
+)
+def test_a_real_series_gains_no_error_by_any_setting(
+    ctdata: Path, tmp_path: Path, dicom_validators: tuple[str, str], name: str, syntax: str
+) -> None:
+    settings = DicomSettings.model_validate(
+        {
+            "transfer_syntax": syntax,
+            "private": "keep",
+            "derivation_code": "local",
+            "image_type": "PRIMARY",
+            "series_number": 9000,
+        }
+    )
+    volume = read_volume(ctdata / name)
+    assert volume.source is not None
+    part = volume.select(slice(0, 2)).with_step(DENOISE)
+    originals = [instance.path for instance in volume.source.instances[:2]]
+    paths = write_series(part, tmp_path / "out", settings=settings)
+    for path, original in zip(paths, originals, strict=True):
+        assert not errors_of(dicom_validators[0], path) - errors_of(dicom_validators[0], original)
+        kept = [tag for tag in list(pydicom.dcmread(path).keys()) if tag.is_private]
+        assert len(kept) > 2
+    assert not disagreements(dicom_validators[1], [*paths, *originals])
+    np.testing.assert_array_equal(read_volume(tmp_path / "out").hu, part.hu)

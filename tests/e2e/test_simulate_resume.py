@@ -68,6 +68,11 @@ def test_a_killed_run_ends_as_if_it_never_was(long_study, tmp_path, monkeypatch,
     other = ctdenoise(*simulate(long_study, out, *words, "--set", "count_floor=2", "--resume"))
     assert other.code == 2
     assert "with other settings." in other.stderr
+    if file_format == "dicom":
+        syntax = ("--transfer-syntax", "rle")
+        other = ctdenoise(*simulate(long_study, out, *words, *syntax, "--resume"))
+        assert other.code == 2
+        assert "with other settings of DICOM output." in other.stderr
     assert finished_blocks(tmp_path) >= 2
     # A run that was killed for want of memory must be able to go on with smaller batches.
     batches = () if file_format == "pair" else ("--set", "slices_per_batch=3")
