@@ -307,9 +307,10 @@ class FrameFile:
             if len(self._lengths) == count:
                 break
         with self._path.open("r+b") as file:
-            file.write(self._head)  # a complete file had its table filled in
-            if count < self._frames:
-                file.truncate(len(self._head) + sum(self._lengths))
+            file.truncate(len(self._head) + sum(self._lengths))
+            if self.is_complete:
+                file.seek(0, 2)
+                file.write(self._storage.tail())
         if self.is_complete and self._storage.table_bytes:
             self._write_table()
 

@@ -156,6 +156,21 @@ def test_no_pixel_joins_the_padding(tmp_path: Path, name: str) -> None:
     assert (words[~source.padding] != stored.padding_value).all()
 
 
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless]
+)
+def test_every_word_of_a_range_of_padding_comes_back(tmp_path: Path, syntax: str) -> None:
+    def ranged(dataset: Dataset) -> None:
+        dataset.add_new("PixelPaddingRangeLimit", "US", 63000)
+        words = np.frombuffer(dataset.PixelData, "<u2").reshape(4, 32, 40).copy()
+        words[:, :, :3] = np.random.default_rng(1).integers(63000, 63537, (4, 32, 3))
+        dataset.PixelData = words.tobytes()
+
+    dataset = multi_frame_ct(small_volume(padded=True), stored=STORED["padding"], edit=ranged)
+    source, derived = derive_object(tmp_path, dataset, syntax=syntax)
+    assert np.array_equal(derived.pixel_array, source.pixel_array)
+
+
 def test_a_lossy_source_marks_the_derived_object_for_ever(tmp_path: Path) -> None:
     dataset = multi_frame_ct(small_volume())
     path = object_file(tmp_path / "source", dataset)

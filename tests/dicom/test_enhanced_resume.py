@@ -95,6 +95,20 @@ def test_damage_is_not_believed(tmp_path: Path, alternating: CTVolume, syntax: s
     assert again.whole_marks(marks) == 0
 
 
+@pytest.mark.parametrize("syntax", ["explicit", "rle"])
+def test_the_end_of_a_complete_file_is_written_again(
+    tmp_path: Path, alternating: CTVolume, syntax: str
+) -> None:
+    marks = written(alternating, tmp_path / "out", syntax, [4])
+    whole = contents(tmp_path / "out")
+    path = tmp_path / "out" / "00001.dcm"
+    path.write_bytes(whole["00001.dcm"] + b"left over")
+    again = writer(alternating, tmp_path / "out", syntax)
+    assert again.whole_marks(marks) == 2
+    again.cut_to(marks[-1])
+    assert contents(tmp_path / "out") == whole
+
+
 def test_a_file_that_is_not_ours_goes_and_a_missing_one_is_noticed(
     tmp_path: Path, alternating: CTVolume
 ) -> None:
