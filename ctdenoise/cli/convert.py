@@ -89,7 +89,7 @@ def _show(report: ConvertReport) -> None:
             ("rounded by", "at most " + number(report.largest_rounding_hu, "HU", digits=3))
         )
     if report.resampled:
-        facts.append(("resampled", f"{report.interpolated} slices are mixed of two"))
+        facts.append(("resampled", f"{report.interpolated} of {slices} slices are mixed of two"))
     if report.in_gaps:
         facts.append(
             ("in gaps", f"{report.in_gaps} slices lie between slices further apart than is usual")
