@@ -34,6 +34,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         Literal["same", "dicom", "nifti", "mha", "nrrd"], Parameter(name="--format")
     ] = "same",
     transfer_syntax: TransferSyntax = None,
+    residual: Annotated[bool, Parameter(name="--residual", negative="")] = False,
+    noise_map: Annotated[Literal["pm", "ct"] | None, Parameter(name="--noise-map")] = None,
 ) -> None:
     """Denoise a study and write it as a derived series.
 
@@ -49,6 +51,9 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         file_format: `same` as the study, `dicom`, `nifti`, `mha` or `nrrd`.
         transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
             `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
+        residual: Also write what was removed, source minus result.
+        noise_map: Also write the local standard deviation of what was removed, as a DICOM
+            Parametric Map (`pm`) or a CT series that every viewer shows (`ct`).
     """
     from ctdenoise.cli import console
     from ctdenoise.config.inference import InferSettings
@@ -58,6 +63,10 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     settings_file = find_settings_file("infer", config or "default")
     changes = overrides if strength is None else (*overrides, f"strength={strength}")
     changes = (*changes, *transfer_syntax_changes(transfer_syntax, file_format))
+    if residual:
+        changes = (*changes, "objects.residual=true")
+    if noise_map is not None:
+        changes = (*changes, f"objects.noise_map={noise_map}")
     settings = load_settings(InferSettings, settings_file, changes)
     with console.progress() as progress:
         report = task.run(
@@ -88,5 +97,6 @@ def _show(report: InferReport) -> None:
             ("engine", report.engine),
             ("time", f"{report.seconds:.1f} s ({report.seconds_per_slice:.3f} s per slice)"),
             ("written to", str(report.out)),
+            *((("beside the images", ", ".join(report.objects)),) if report.objects else ()),
         ),
     )

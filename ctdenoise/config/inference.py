@@ -10,6 +10,26 @@ from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
 
 
+class ObjectSettings(Settings):
+    """What is written beside the denoised images."""
+
+    segmentation: Literal["binary", "none"] = "binary"
+    """Labels of a network with a segmentation head. `binary`: a DICOM Segmentation of type BINARY,
+    which readers of any age know, or a label image for other formats. `none`: do not write
+    them."""
+
+    residual: bool = False
+    """Also write what was removed: source minus result."""
+
+    noise_map: Literal["none", "pm", "ct"] = "none"
+    """Also write the local standard deviation of what was removed, in HU. `pm`: a DICOM Parametric
+    Map. `ct`: a CT series, which every viewer shows. Any choice but `none` gives an image file for
+    other formats."""
+
+    window_mm: float = Field(default=9.0, ge=1.0, le=100.0)
+    """Edge of the square in which the local standard deviation is taken, mm."""
+
+
 class InferSettings(Settings):
     """How to denoise: how much of the change to apply, and with what means."""
 
@@ -39,6 +59,9 @@ class InferSettings(Settings):
     dicom: DicomSettings = DicomSettings()
     """How the result is written as DICOM."""
 
+    objects: ObjectSettings = ObjectSettings()
+    """What is written beside the denoised images."""
+
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide the voxels, as plain JSON: all but how files are written."""
-        return self.model_dump(mode="json", exclude={"dicom"})
+        """The settings that decide the voxels, as plain JSON: all but what is written, and how."""
+        return self.model_dump(mode="json", exclude={"dicom", "objects"})

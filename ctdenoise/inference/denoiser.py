@@ -23,14 +23,14 @@ import torch
 
 from ctdenoise import __version__
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.networks import IdentitySettings
-from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.config.networks import IdentitySettings, segmentation_classes
+from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, Step, digest
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import CheckpointError
+from ctdenoise.errors import CheckpointError, UsageError
 from ctdenoise.inference.engine import (
     Engine,
     Plan,
@@ -78,12 +78,34 @@ class Denoiser(Protocol):
         """12 hexadecimal digits that change with whatever decides the output."""
         ...
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class that it labels, background first; empty if it labels nothing."""
+        ...
+
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
         """Denoise a volume.
 
         Args:
             volume: Any stack of slices.
             progress: Told about every slice.
+        """
+        ...
+
+    def labelled(
+        self, volume: CTVolume, *, progress: Progress = SILENT
+    ) -> tuple[CTVolume, LabelArray]:
+        """The same volume, and the class of every voxel, computed in the same pass.
+
+        Args:
+            volume: Any stack of slices.
+            progress: Told about every slice.
+
+        Returns:
+            The result, and labels, uint8 [z, y, x]: 0 is background, and so is padding.
+
+        Raises:
+            UsageError: If it labels nothing.
         """
         ...
 
@@ -160,6 +182,21 @@ class NetworkDenoiser:
         """The digest of the checkpoint."""
         return self.checkpoint.digest
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class of the segmentation head; empty without one.
+
+        A class has the names of the labels that it was trained on, where they were given by name.
+        """
+        classes = segmentation_classes(self.checkpoint.network) or 0
+        labels = self.checkpoint.training.get("labels")
+        named = labels if isinstance(labels, dict) else {}
+        names = ["background"]
+        for number in range(1, classes):
+            own = [key for key, value in named.items() if value == number and not key.isdigit()]
+            names.append(" and ".join(own) or f"class {number}")
+        return tuple(names[:classes])
+
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
         """Denoise a volume, slice by slice.
 
@@ -171,29 +208,57 @@ class NetworkDenoiser:
             CheckpointError: If the network returns something that is not a number.
             SettingsError: If the bound on memory is too small for the network.
         """
+        return self._run(volume, None, progress)
+
+    def labelled(
+        self, volume: CTVolume, *, progress: Progress = SILENT
+    ) -> tuple[CTVolume, LabelArray]:
+        """Denoise a volume and label its voxels; see `Denoiser`.
+
+        Args:
+            volume: Any stack of slices.
+            progress: Told about every slice.
+
+        Raises:
+            UsageError: If the network has no segmentation head.
+            CheckpointError: If the network returns something that is not a number.
+        """
+        if not self.class_names:
+            raise UsageError("this network has no segmentation head, so it labels nothing.")
+        labels: LabelArray = np.zeros(volume.shape, dtype=np.uint8)
+        return self._run(volume, labels, progress), labels
+
+    def _run(self, volume: CTVolume, labels: LabelArray | None, progress: Progress) -> CTVolume:
         slices, height, width = volume.shape
         plan = plan_work((height, width), self.engine, self.settings)
         step = self._step()
         with progress.stage("Denoising", slices) as advance:
-            if self.settings.strength == 0:
+            if self.settings.strength == 0 and labels is None:
                 advance(slices)
                 return volume.with_step(step)
             hu = np.empty_like(volume.hu)
             for first in range(0, slices, plan.batch):
                 some = slice(first, min(first + plan.batch, slices))
                 padding = None if volume.padding is None else volume.padding[some]
-                hu[some] = self._denoised(volume.hu[some], padding, plan)
+                hu[some], classes = self._denoised(
+                    volume.hu[some], padding, plan, labelled=labels is not None
+                )
+                if labels is not None and classes is not None:
+                    labels[some] = classes
                 advance(some.stop - some.start)
         return volume.with_hu(hu, step)
 
-    def _denoised(self, hu: HuArray, padding: BoolArray | None, plan: Plan) -> HuArray:
+    def _denoised(
+        self, hu: HuArray, padding: BoolArray | None, plan: Plan, *, labelled: bool
+    ) -> tuple[HuArray, LabelArray | None]:
         hu_range = self.checkpoint.hu_range
         seen = np.clip(hu, min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high))
         if padding is not None:
             seen[padding] = AIR_HU
         scaled = hu_range.to_network(torch.from_numpy(seen)).unsqueeze(1)  # [batch, 1, y, x]
+        predicted = run(self.engine, scaled, plan, classes=labelled)  # [batch, 1 + class, y, x]
         # What is taken away, not what is added: x - (+0) is x to the bit, even for -0.
-        removed = (scaled - run(self.engine, scaled, plan)).squeeze(1)
+        removed = (scaled - predicted[:, :1]).squeeze(1)
         removed_hu = (removed * (self.settings.strength * hu_range.width_hu)).numpy()
         if not np.isfinite(removed_hu).all():
             raise CheckpointError(
@@ -201,7 +266,12 @@ class NetworkDenoiser:
                 fix="Train again, or use precision float32 if it was bf16.",
             )
         denoised: HuArray = np.subtract(hu, removed_hu, dtype=np.float32)
-        return denoised
+        if not labelled:
+            return denoised, None
+        classes: LabelArray = predicted[:, 1:].argmax(dim=1).numpy().astype(np.uint8)
+        if padding is not None:
+            classes[padding] = 0
+        return denoised, classes
 
     def _step(self) -> Step:
         hu_range = self.checkpoint.hu_range

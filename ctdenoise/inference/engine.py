@@ -54,6 +54,10 @@ class Engine(Protocol):
         """Denoised images for a batch of slices."""
         ...
 
+    def predict_with_classes(self, scaled: Tensor) -> Tensor:
+        """The same images, followed by one channel of scores for each class of a head."""
+        ...
+
 
 class TorchEngine:
     """Plain torch, with transposed convolutions folded to plain ones, channels last.
@@ -96,6 +100,21 @@ class TorchEngine:
         with torch.inference_mode(), exact:
             on_device = scaled.to(self._device, memory_format=torch.channels_last)
             return self._network(on_device).image.float().cpu()
+
+    def predict_with_classes(self, scaled: Tensor) -> Tensor:
+        """Denoised images and, as further channels, the scores of every class.
+
+        Args:
+            scaled: Slices in network scale, [batch, channel, y, x], float32.
+        """
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            on_device = scaled.to(self._device, memory_format=torch.channels_last)
+            predicted = self._network(on_device)
+            channels = [predicted.image.float()]
+            if predicted.logits is not None:
+                channels.append(predicted.logits.float())
+            return torch.cat(channels, dim=1).cpu()
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -179,8 +198,8 @@ def plan_work(shape: tuple[int, int], engine: Engine, settings: InferSettings) -
     return Plan(1, tiling)
 
 
-def run(engine: Engine, scaled: Tensor, plan: Plan) -> Tensor:
-    """Denoised images of the slices' own size.
+def run(engine: Engine, scaled: Tensor, plan: Plan, *, classes: bool = False) -> Tensor:
+    """Denoised images of the slices' own size, [batch, 1, y, x].
 
     Slices that are smaller than the network accepts, or no multiple of what it asks for, are
     continued with their edge pixels and cut back.
@@ -189,7 +208,10 @@ def run(engine: Engine, scaled: Tensor, plan: Plan) -> Tensor:
         engine: What computes.
         scaled: Slices in network scale, [batch, channel, y, x], float32, on the CPU.
         plan: How they are cut.
+        classes: Whether the scores of the classes follow as further channels; tiles of them are
+            put together like those of the image.
     """
+    predict = engine.predict_with_classes if classes else engine.predict
     height, width = scaled.shape[2:]
     new_height, new_width = padded_shape((height, width), engine.constraints)
     top, left = (new_height - height) // 2, (new_width - width) // 2
@@ -197,9 +219,7 @@ def run(engine: Engine, scaled: Tensor, plan: Plan) -> Tensor:
         margins = (left, new_width - width - left, top, new_height - height - top)
         scaled = F.pad(scaled, margins, mode="replicate")
     image = (
-        engine.predict(scaled)
-        if plan.tiling is None
-        else predict_in_tiles(scaled, engine.predict, plan.tiling)
+        predict(scaled) if plan.tiling is None else predict_in_tiles(scaled, predict, plan.tiling)
     )
     return image[..., top : top + height, left : left + width]
 

@@ -25,6 +25,9 @@ LOCAL_PROCESSING = Code("IMG-PROC", LOCAL_SCHEME, "Image processing")
 PIXEL_BY_PIXEL_ADDITION = Code("113042", "DCM", "Pixel by pixel addition")
 """CID 7203, what inserting noise is called."""
 
+PIXEL_BY_PIXEL_SUBTRACTION = Code("113062", "DCM", "Pixel by pixel subtraction")
+"""CID 7203, how a series of removed noise came about."""
+
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 """CID 7202, why the source is referenced."""
 

@@ -13,7 +13,12 @@ from pydicom.sr.coding import Code
 from ctdenoise import __version__
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.provenance import JsonValue, Step, digest
-from ctdenoise.io.dicom_codes import LOCAL_DENOISING, PIXEL_BY_PIXEL_ADDITION, SMOOTHING
+from ctdenoise.io.dicom_codes import (
+    LOCAL_DENOISING,
+    PIXEL_BY_PIXEL_ADDITION,
+    PIXEL_BY_PIXEL_SUBTRACTION,
+    SMOOTHING,
+)
 
 PRODUCT = "ctdenoise"
 """Manufacturer and model of everything that is written."""
@@ -24,7 +29,11 @@ LONG_STRING = 64
 SHORT_TEXT = 1024
 """Most characters of a value of VR ST."""
 
-_CODES = {"denoise": SMOOTHING, "simulate_low_dose": PIXEL_BY_PIXEL_ADDITION}
+_CODES = {
+    "denoise": SMOOTHING,
+    "simulate_low_dose": PIXEL_BY_PIXEL_ADDITION,
+    "subtract_from_source": PIXEL_BY_PIXEL_SUBTRACTION,
+}
 _SYNTHETIC_STEPS = frozenset(("simulate_low_dose", "degrade", "phantom"))
 _TOLD_PARAMETERS = (
     "model",

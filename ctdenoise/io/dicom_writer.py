@@ -125,6 +125,22 @@ class DerivedWriter:
         Raises:
             StudyError: If the file of the source changed or vanished since it was read.
         """
+        header, words, _ = self.derived(index, hu, padding)
+        return encoded(header, [words], self._settings.transfer_syntax)
+
+    def derived(
+        self, index: int, hu: HuArray, padding: BoolArray | None
+    ) -> tuple[Dataset, Words, Words]:
+        """Header, new stored values and the source's stored values of one instance.
+
+        Args:
+            index: Its slice.
+            hu: Hounsfield units [y, x].
+            padding: Which pixels are padding, bool [y, x]; None for none.
+
+        Raises:
+            StudyError: If the file of the source changed or vanished since it was read.
+        """
         instance = self._source.instances[index]
         dataset = _read_source(instance, self._shape)
         key = self._series.derivation.key
@@ -136,8 +152,8 @@ class DerivedWriter:
                 raise StudyError(
                     f"no slice can be derived: {error}.", where=instance.path
                 ) from error
-            words = _new_words(dataset, instance, hu, padding)
-        return encoded(header, [words], self._settings.transfer_syntax)
+            words, stored = _new_words(dataset, instance, hu, padding)
+        return header, words, stored
 
 
 def _headers_problems(
@@ -221,7 +237,7 @@ def _read_source(instance: SourceInstance, shape: tuple[int, int, int]) -> Datas
 
 def _new_words(
     dataset: Dataset, instance: SourceInstance, hu: HuArray, padding: BoolArray | None
-) -> Words:
+) -> tuple[Words, Words]:
     header = DicomHeader(dataset, None, has_pixels=True, truncated=False)
     one = slices_of(instance.path, header)[0]
     try:
@@ -232,7 +248,8 @@ def _new_words(
         ) from error
     stored = without_unused_bits(words, allocated=one.bits_allocated, stored=one.bits_stored)
     scale = scale_of(one)
-    return stored_from_hu(hu, scale, source=stored, source_words=words, padding=padding)
+    new = stored_from_hu(hu, scale, source=stored, source_words=words, padding=padding)
+    return new, stored
 
 
 def scale_of(one: SliceHeader) -> StoredScale:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import write_settings
+from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
@@ -24,6 +24,7 @@ from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.io.study import choose_series, find_series
 from ctdenoise.io.write import FileFormat, check_writable, write_volume, written_kind
+from ctdenoise.tasks.infer_objects import ObjectWriter, check_wanted, wanted_objects
 
 DICOM_FOLDER = "dicom"
 """Folder of the derived series inside the output folder: it holds nothing but the series, so that
@@ -48,6 +49,7 @@ class InferReport:
         largest_change_hu: Largest absolute change of a voxel.
         seconds_per_slice: Time of the denoiser alone.
         seconds: Time of everything, files included.
+        objects: Folders, or image files, of what was written beside the images.
     """
 
     out: Path
@@ -63,6 +65,7 @@ class InferReport:
     largest_change_hu: float
     seconds_per_slice: float
     seconds: float
+    objects: tuple[str, ...] = ()
 
 
 def run(
@@ -103,8 +106,14 @@ def run(
     denoiser = load_denoiser(model, settings)
     volume = read_volume(choose_series(find_series(study), series, where=study))
     check_writable(volume, file_format)
+    wanted = wanted_objects(denoiser, settings)
+    check_wanted(wanted, volume, file_format)
     read = time.perf_counter()
-    denoised = denoiser(volume, progress=progress)
+    labels: LabelArray | None = None
+    if wanted.labels:
+        denoised, labels = denoiser.labelled(volume, progress=progress)
+    else:
+        denoised = denoiser(volume, progress=progress)
     computed = time.perf_counter()
     mean_change_hu, largest_change_hu = change_hu(volume, denoised)
     with progress.stage("Measuring noise", 2) as advance:
@@ -114,7 +123,8 @@ def run(
         advance()
     measured = time.perf_counter()
     with staged_folder(out) as folder:
-        files = _write(denoised, folder, file_format, settings.dicom)
+        objects = ObjectWriter(wanted, volume, denoised, settings)
+        files, beside = _write(denoised, folder, file_format, settings, objects, labels)
         write_settings(folder, settings)
         results: dict[str, JsonValue] = {
             "noise_before_hu": noise_before_hu,
@@ -122,6 +132,8 @@ def run(
             "mean_change_hu": mean_change_hu,
             "largest_change_hu": largest_change_hu,
             "files": len(files),
+            "objects": list(beside),
+            "label_names": {str(n): name for n, name in enumerate(wanted.names) if n},
         }
         written = time.perf_counter()
         timings_s = {
@@ -145,6 +157,7 @@ def run(
         largest_change_hu=largest_change_hu,
         seconds_per_slice=(computed - read) / volume.shape[0],
         seconds=time.perf_counter() - started,
+        objects=beside,
     )
 
 
@@ -175,15 +188,21 @@ def _write(
     volume: CTVolume,
     folder: Path,
     file_format: FileFormat,
-    dicom: DicomSettings,
-) -> Sequence[Path]:
+    settings: InferSettings,
+    objects: ObjectWriter,
+    labels: LabelArray | None,
+) -> tuple[Sequence[Path], tuple[str, ...]]:
     kind = written_kind(volume, file_format)
     if kind != "dicom":
-        return write_volume(volume, folder, file_format=kind)
+        files = write_volume(volume, folder, file_format=kind)
+        suffix = files[0].name.removeprefix("image")
+        return files, objects.write_images(folder, kind, suffix, labels)
+    dicom = settings.dicom
     files = write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
     judge_written(files, volume.source, dicom)
-    write_manifest(folder, [DICOM_FOLDER], dicom)
-    return files
+    beside = objects.write_dicom(folder, labels)
+    write_manifest(folder, [DICOM_FOLDER, *beside], dicom)
+    return files, beside
 
 
 def _record(

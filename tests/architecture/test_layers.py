@@ -24,6 +24,7 @@ HOMES = {
     "numba": {"simulation", "inference", "phantoms"},
     "llvmlite": {"simulation", "inference"},
     "pydicom": {"io"},
+    "highdicom": {"io"},
     "nibabel": {"io"},
     "dicomanonymizer": {"io"},
     "SimpleITK": {"io"},
@@ -37,6 +38,7 @@ HOMES = {
 
 LATE_IMPORTS = {
     "ctdenoise/io/deidentify_rules.py": {"dicomanonymizer"},  # an optional extra
+    "ctdenoise/io/dicom_objects.py": {"highdicom"},  # an optional extra
     "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows
     "ctdenoise/report/charts.py": {"matplotlib"},  # an optional extra
     "ctdenoise/report/contact_sheet.py": {"matplotlib", "PIL"},  # an optional extra

@@ -1,0 +1,309 @@
+"""DICOM Segmentation and Parametric Map: multi-frame objects that lie over a source series.
+
+Both refer to the images of the source, not to the denoised ones: labels are computed from the
+source's pixels, and whoever has only the source can still show them. Viewers find the denoised
+series by the frame of reference, which is the same.
+
+highdicom builds them; whatever is random in its objects (times, dimension organization) is
+replaced, so that the same work gives the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.tag import Tag
+
+from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.core.arrays import LabelArray
+from ctdenoise.core.scan import Scan
+from ctdenoise.errors import MissingExtraError, StudyError
+from ctdenoise.io.dicom_attributes import TYPE_2
+from ctdenoise.io.dicom_copy import copied
+from ctdenoise.io.dicom_derivation import (
+    LONG_STRING,
+    PRODUCT,
+    Derivation,
+    ascii_text,
+    derivation_of,
+    run_moment,
+)
+from ctdenoise.io.dicom_derived import set_moment, text_of
+from ctdenoise.io.dicom_encoding import encoded
+from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
+from ctdenoise.io.dicom_file import DamagedFileError, quiet_pydicom, read_header
+from ctdenoise.io.dicom_identity import series_uid, source_of
+from ctdenoise.io.dicom_maps import NOISE_STEP_HU
+from ctdenoise.io.dicom_uids import new_uid
+
+MapArray = npt.NDArray[np.uint16]
+"""A map in steps of NOISE_STEP_HU, uint16 [z, y, x]."""
+
+_STUDY = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "SpecificCharacterSet",
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "StudyDescription",
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "PatientAge",
+        "StudyInstanceUID",
+        "StudyID",
+        "TimezoneOffsetFromUTC",
+    )
+)
+"""Patient and study: copied as the bytes they are, whatever their character set."""
+
+_ANATOMY = ("CID7192", "CID7154", "CID7155", "CID7153", "CID7152")
+"""Context groups of anatomical structures that may be segmented."""
+
+
+def require_seg_extra() -> None:
+    """Refuse, before anything is computed, objects that highdicom is needed for.
+
+    Raises:
+        MissingExtraError: If highdicom is not installed.
+    """
+    if find_spec("highdicom") is None:
+        raise MissingExtraError(
+            "DICOM segmentations and parametric maps need highdicom, which is not installed.",
+            fix="Install it with: pip install 'ctdenoise[seg]'\n"
+            "Or leave them out: --set objects.segmentation=none, and no --noise-map pm.",
+        )
+
+
+def check_objects(scan: Scan, *, over_all_slices: bool) -> None:
+    """Refuse, before anything is computed, a series that these objects cannot lie over.
+
+    Args:
+        scan: What was read from DICOM.
+        over_all_slices: Whether one object shall lie over all slices, which then need one frame
+            of reference (C.7.6.17.2).
+
+    Raises:
+        StudyError: If it is no series of single-frame DICOM images, or every slice has a frame of
+            reference of its own.
+    """
+    source = source_of(scan)
+    if is_multi_frame(source):
+        raise StudyError(
+            "segmentations, removed noise and noise maps are written for single-frame series only.",
+            where=source.instances[0].path,
+            fix="Use --set objects.segmentation=none, without --residual and --noise-map; or "
+            "--format nifti.",
+        )
+    if not over_all_slices:
+        return
+    frames = {str(one.get("FrameOfReferenceUID")) for one in _source_images(scan)}
+    if len(frames) > 1:
+        raise StudyError(
+            f"the slices have {len(frames)} frames of reference, and a segmentation or parametric "
+            "map has one.",
+            where=source.instances[0].path.parent,
+            fix="Use --set objects.segmentation=none and --noise-map ct, or --format nifti.",
+        )
+
+
+def segmentation_bytes(
+    scan: Scan,
+    labels: LabelArray,
+    names: Sequence[str],
+    *,
+    series_number: int,
+    settings: DicomSettings,
+) -> bytes:
+    """A DICOM Segmentation (PS3.3 A.51) of type BINARY over the source images.
+
+    A class that nowhere occurs has its segment without frames.
+
+    Args:
+        scan: What was read from DICOM; its history ends with the labelling.
+        labels: Classes, uint8 [z, y, x], 0 is background.
+        names: Name of each class, background first.
+        series_number: Number of its series.
+        settings: How the result is written; part of the identity.
+
+    Raises:
+        StudyError: If a source file changed or vanished since it was read.
+    """
+    import highdicom
+
+    derivation = derivation_of(scan.history, settings)
+    images = _source_images(scan)
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name=f"{PRODUCT} {derivation.software[-1]}"[:LONG_STRING],
+        family=codes.CID7162.ArtificialIntelligence,
+        version=derivation.software[0],
+    )
+    uid = str(series_uid(scan, settings))
+    segments = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=ascii_text(name)[:LONG_STRING],
+            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_type=property_type(name),
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+            tracking_uid=new_uid("segment", uid, str(number)),
+            tracking_id=f"{PRODUCT} segment {number}",
+        )
+        for number, name in enumerate(names[1:], 1)
+    ]
+    with quiet_pydicom():
+        built = highdicom.seg.Segmentation(
+            source_images=images,
+            pixel_array=labels,
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=segments,
+            omit_empty_frames=bool(labels.any()),
+            content_label="SEGMENTATION",
+            **_identity(uid, series_number, derivation),
+        )
+        return _finished(built, scan, derivation, uid, "[segmentation]")
+
+
+def parametric_map_bytes(
+    scan: Scan, stored: MapArray, *, series_number: int, settings: DicomSettings
+) -> bytes:
+    """A DICOM Parametric Map (PS3.3 A.75) of local standard deviations over the source images.
+
+    Args:
+        scan: What was read from DICOM; its history ends with the map.
+        stored: The map in steps of NOISE_STEP_HU.
+        series_number: Number of its series.
+        settings: How the result is written; part of the identity.
+
+    Raises:
+        StudyError: If a source file changed or vanished since it was read.
+    """
+    import highdicom
+
+    derivation = derivation_of(scan.history, settings)
+    images = _source_images(scan)
+    uid = str(series_uid(scan, settings))
+    mapping = highdicom.pm.RealWorldValueMapping(
+        lut_label="NOISE_SD",
+        lut_explanation="Local standard deviation of removed noise",
+        unit=codes.UCUM.HounsfieldUnit,
+        value_range=(0, 65535),
+        slope=NOISE_STEP_HU,
+        intercept=0,
+        quantity_definition=codes.SCT.StandardDeviation,
+    )
+    with quiet_pydicom():
+        built = highdicom.pm.ParametricMap(
+            source_images=images,
+            pixel_array=stored,
+            contains_recognizable_visual_features=False,
+            real_world_value_mappings=[mapping],
+            voi_lut_transformations=[
+                highdicom.VOILUTTransformation(window_center=20, window_width=40)
+            ],
+            content_label="NOISE_SD",
+            **_identity(uid, series_number, derivation),
+        )
+        built.Laterality = ""  # 2C: unpaired unless the body part says otherwise (C.7.3.1)
+        return _finished(built, scan, derivation, uid, "NOISE SD MAP")
+
+
+def property_type(name: str) -> Code:
+    """The code of a structure of the body, by its English name.
+
+    Args:
+        name: Such as "liver" or "lung_left"; sides are left out, since they are no structure.
+
+    Returns:
+        The code of the standard's context groups of anatomical structures; "Anatomical Structure"
+        where they have none of that name.
+    """
+    words = [w for w in name.lower().replace("_", " ").split() if w not in ("left", "right")]
+    wanted = {"".join(words), "".join(words).removesuffix("s")}
+    for group in _ANATOMY:
+        concepts = getattr(codes, group)
+        for keyword in concepts.dir():
+            if keyword.lower() in wanted:
+                code: Code = getattr(concepts, keyword)
+                return code
+    general: Code = codes.SCT.AnatomicalStructure
+    return general
+
+
+def write_object(folder: Path, data: bytes) -> Path:
+    """One object in a folder of its own.
+
+    Args:
+        folder: A folder to make.
+        data: The bytes of the object.
+    """
+    folder.mkdir()
+    path = folder / "00001.dcm"
+    path.write_bytes(data)
+    return path
+
+
+def _source_images(scan: Scan) -> list[Dataset]:
+    """Headers of the source with every attribute that may be empty, which highdicom asks for."""
+    headers = []
+    for instance in source_of(scan).instances:
+        try:
+            header = read_header(instance.path).dataset
+        except (DamagedFileError, OSError) as error:
+            raise StudyError(
+                "a file of the source series cannot be read again.", where=instance.path
+            ) from error
+        if header.get("SOPInstanceUID") != instance.sop_instance_uid:
+            raise StudyError("the source file changed since it was read.", where=instance.path)
+        for keyword in TYPE_2:
+            if keyword not in header:
+                setattr(header, keyword, None)
+        headers.append(header)
+    return headers
+
+
+def _identity(uid: str, series_number: int, derivation: Derivation) -> dict[str, Any]:
+    return {
+        "series_instance_uid": uid,
+        "series_number": series_number,
+        "sop_instance_uid": new_uid("object", uid),
+        "instance_number": 1,
+        "manufacturer": PRODUCT,
+        "manufacturer_model_name": PRODUCT,
+        "software_versions": derivation.software,
+        "device_serial_number": derivation.software[0],
+    }
+
+
+def _finished(built: Dataset, scan: Scan, derivation: Derivation, uid: str, label: str) -> bytes:
+    """The bytes of an object, without what differs from run to run."""
+    source = read_header(source_of(scan).instances[0].path).dataset  # its text not yet decoded
+    out = copied(source, lambda tag: tag in _STUDY)
+    description = text_of(source, "SeriesDescription")[: LONG_STRING - len(label) - 1].rstrip()
+    built.SeriesDescription = f"{description} {label}".strip()
+    moment = run_moment(text_of(source, "TimezoneOffsetFromUTC"))
+    set_moment(built, moment)
+    for item in built.get("ContributingEquipmentSequence", ()):  # highdicom itself
+        item.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S")
+    built.ContentDescription = derivation.description[:LONG_STRING]
+    organization = new_uid("dimensions", uid)
+    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in built.get(sequence, ()):
+            item.DimensionOrganizationUID = organization
+    for element in built:
+        if element.tag not in out:
+            out[element.tag] = element
+    out["PixelData"].VR = "OB" if out.BitsAllocated <= 8 else "OW"
+    return encoded(out)

@@ -1,0 +1,261 @@
+"""What `infer` writes beside the denoised images: labels, removed noise, a map of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.core.arrays import FloatArray, LabelArray
+from ctdenoise.core.provenance import Step
+from ctdenoise.core.scan import Scan, ScanFacts, with_steps
+from ctdenoise.core.source import ImageKind
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import UsageError
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeriesWriter
+from ctdenoise.io.dicom_objects import (
+    check_objects,
+    parametric_map_bytes,
+    require_seg_extra,
+    segmentation_bytes,
+    write_object,
+)
+from ctdenoise.io.image_writer import ImageWriter
+from ctdenoise.io.series_writer import series_numbers
+from ctdenoise.io.write import FileFormat, written_kind
+from ctdenoise.metrics.local_noise import local_sd_hu
+
+SEGMENTATION_FOLDER = "segmentation"
+"""Folder of the DICOM Segmentation."""
+
+RESIDUAL_FOLDER = "residual"
+"""Folder of the series of removed noise."""
+
+NOISE_FOLDER = "noise_map"
+"""Folder of the noise map."""
+
+_RESIDUAL_WINDOW = (0.0, 200.0)
+_NOISE_WINDOW = (20.0, 40.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What will be written beside the images.
+
+    Args:
+        labels: Whether the network labels, and the labels are written.
+        residual: Whether what was removed is written.
+        noise_map: "pm", "ct" or "none".
+        window_mm: Edge of the square of local standard deviations, mm.
+        names: Name of each class, background first.
+    """
+
+    labels: bool
+    residual: bool
+    noise_map: str
+    window_mm: float
+    names: tuple[str, ...]
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to write."""
+        return self.labels or self.residual or self.noise_map != "none"
+
+
+def wanted_objects(denoiser: Denoiser, settings: InferSettings) -> Wanted:
+    """What the settings and the network mean together.
+
+    Args:
+        denoiser: Labels only if its network has a segmentation head.
+        settings: Of `infer`.
+    """
+    objects = settings.objects
+    return Wanted(
+        labels=objects.segmentation != "none" and len(denoiser.class_names) > 1,
+        residual=objects.residual,
+        noise_map=objects.noise_map,
+        window_mm=objects.window_mm,
+        names=denoiser.class_names,
+    )
+
+
+def check_wanted(wanted: Wanted, volume: CTVolume, file_format: FileFormat) -> None:
+    """Refuse what could not be written, before anything is computed.
+
+    Args:
+        wanted: What is to be written.
+        volume: What was read.
+        file_format: Of the result.
+
+    Raises:
+        UsageError: If DICOM objects are wanted of a study that is no DICOM.
+        MissingExtraError: If highdicom is needed and not installed.
+        StudyError: If the source cannot carry them; see `check_objects`.
+    """
+    if not wanted.anything or written_kind(volume, file_format) != "dicom":
+        return
+    if volume.source is None or volume.source.kind != "dicom":
+        raise UsageError(
+            "segmentations, removed noise and noise maps refer to DICOM images, and the study has "
+            "none.",
+            fix="Leave --format out, or use --set objects.segmentation=none without --residual and "
+            "--noise-map.",
+        )
+    over_all_slices = wanted.labels or wanted.noise_map == "pm"
+    if over_all_slices:
+        require_seg_extra()
+    check_objects(volume, over_all_slices=over_all_slices)
+
+
+class ObjectWriter:
+    """Writes everything that is wanted beside the images into the output folder.
+
+    Args:
+        wanted: What.
+        source: What was read.
+        result: What was made of it.
+        settings: Of `infer`.
+    """
+
+    def __init__(
+        self, wanted: Wanted, source: CTVolume, result: CTVolume, settings: InferSettings
+    ) -> None:
+        self._wanted, self._source, self._result = wanted, source, result
+        self._settings = settings.dicom
+        self._label = with_steps(result, Step("label", {"classes": list(wanted.names)}))
+        self._removed = with_steps(result, Step("subtract_from_source"))
+        self._map = with_steps(
+            self._removed, Step("local_standard_deviation", {"window_mm": wanted.window_mm})
+        )
+
+    def write_dicom(self, folder: Path, labels: LabelArray | None) -> tuple[str, ...]:
+        """Write DICOM objects, each into a folder of its own.
+
+        Args:
+            folder: The staged output folder.
+            labels: Classes, uint8 [z, y, x]; None where none are wanted.
+
+        Returns:
+            The folders.
+        """
+        # The first number is that of the denoised series.
+        scans: list[Scan] = [self._result, self._label, self._removed, self._map]
+        _, of_labels, of_residual, of_map = series_numbers(scans, self._settings)
+        written = []
+        if labels is not None:
+            data = segmentation_bytes(
+                self._label,
+                labels,
+                self._wanted.names,
+                series_number=of_labels,
+                settings=self._settings,
+            )
+            write_object(folder / SEGMENTATION_FOLDER, data)
+            written.append(SEGMENTATION_FOLDER)
+        if self._wanted.residual:
+            writer = self._series(
+                self._removed,
+                folder / RESIDUAL_FOLDER,
+                of_residual,
+                "[removed noise]",
+                _RESIDUAL_WINDOW,
+            )
+            for index in range(self._result.shape[0]):
+                writer.write_difference(index, self._result)
+            written.append(RESIDUAL_FOLDER)
+        if self._wanted.noise_map != "none":
+            self._write_map(folder / NOISE_FOLDER, of_map)
+            written.append(NOISE_FOLDER)
+        return tuple(written)
+
+    def write_images(
+        self, folder: Path, kind: ImageKind, suffix: str, labels: LabelArray | None
+    ) -> tuple[str, ...]:
+        """Write image files beside the result; removed noise is not rounded.
+
+        Args:
+            folder: The staged output folder.
+            kind: Format of the result.
+            suffix: How its name ends: ".nii.gz".
+            labels: Classes, uint8 [z, y, x]; None where none are wanted.
+
+        Returns:
+            The files.
+        """
+        written: list[str] = []
+        uint8, float32 = np.dtype(np.uint8), np.dtype(np.float32)
+        if labels is not None:
+            with self._image(folder, "labels", kind, suffix, uint8, written) as image:
+                image.write(labels)
+        if self._wanted.residual:
+            with self._image(folder, "residual", kind, suffix, float32, written) as image:
+                for index in range(self._result.shape[0]):
+                    image.write(self._residual_hu(index)[np.newaxis])
+        if self._wanted.noise_map != "none":
+            with self._image(folder, "noise_map", kind, suffix, float32, written) as image:
+                for index in range(self._result.shape[0]):
+                    image.write(self._noise_hu(index)[np.newaxis])
+        return tuple(written)
+
+    @contextmanager
+    def _image(
+        self,
+        folder: Path,
+        name: str,
+        kind: ImageKind,
+        suffix: str,
+        dtype: np.dtype[np.number],
+        written: list[str],
+    ) -> Iterator[ImageWriter]:
+        path = folder / f"{name}{suffix}"
+        packed = suffix.endswith(".gz")
+        with ImageWriter(path, kind, self._result.geometry, dtype, packed=packed) as image:
+            yield image
+        written.append(path.name)
+
+    def _series(
+        self,
+        scan: ScanFacts,
+        folder: Path,
+        number: int,
+        label: str,
+        window: tuple[float, float],
+    ) -> MapSeriesWriter:
+        folder.mkdir()
+        return MapSeriesWriter(
+            scan, folder, series_number=number, settings=self._settings, label=label, window=window
+        )
+
+    def _write_map(self, folder: Path, number: int) -> None:
+        slices = range(self._result.shape[0])
+        if self._wanted.noise_map == "ct":
+            writer = self._series(self._map, folder, number, "NOISE SD MAP", _NOISE_WINDOW)
+            for index in slices:
+                writer.write_map(index, self._noise_hu(index), self._result)
+            return
+        stored = np.empty(self._result.shape, dtype=np.uint16)
+        for index in slices:
+            steps = np.rint(self._noise_hu(index).astype(np.float64) / NOISE_STEP_HU)
+            stored[index] = np.clip(steps, 0, 65535)
+        data = parametric_map_bytes(
+            self._map, stored, series_number=number, settings=self._settings
+        )
+        write_object(folder, data)
+
+    def _residual_hu(self, index: int) -> FloatArray:
+        difference: FloatArray = self._source.hu[index] - self._result.hu[index]
+        return difference
+
+    def _noise_hu(self, index: int) -> FloatArray:
+        padding = self._result.padding
+        return local_sd_hu(
+            self._residual_hu(index),
+            None if padding is None else padding[index],
+            pixel_spacing_mm=self._result.geometry.pixel_spacing_mm,
+            window_mm=self._wanted.window_mm,
+        )
