@@ -101,14 +101,18 @@ def judge_elements(
     if not suspects:
         return
     known = None if source is None else {(at, value) for at, _, value in elements(source.dataset)}
+    places = {at for at, _ in known or ()}
+    values = {value for _, value in known or ()}
     for rule, place, value, detail in suspects:
-        is_old = known is not None and (place, value) in known
-        if rule not in {"private-elements", "nested-identity"}:
-            objections.add(rule, view.path, f"{_name(place)} {detail}".strip(), inherited=is_old)
-        elif rule == "private-elements" and not keep:
-            objections.add(rule, view.path, _name(place[:1]))
-        elif known is not None and not is_old:
-            objections.add(rule, view.path, _name(place))
+        if rule == "private-elements":
+            if not keep or (known is not None and place not in places):
+                objections.add(rule, view.path, _name(place[:1]))
+        elif rule == "nested-identity":
+            if known is not None and (place, value) not in known:
+                objections.add(rule, view.path, _name(place))
+        else:  # a value of the source may stand at another place: a reference, the equipment
+            where = f"{_name(place)} {detail}".strip()
+            objections.add(rule, view.path, where, inherited=value in values)
 
 
 def _suspects(view: View, judged: Judged) -> Iterator[tuple[str, Place, bytes, str]]:

@@ -90,7 +90,9 @@ RULES: dict[str, Rule] = {
     "identity-repeated": _both("two instances have the same SOPInstanceUID", "C.12.1"),
     "varies": _both("what must be one for the whole series varies", "A.1.2.3"),
     "moment": _promise("date or time of series, content or instance varies in the series"),
-    "series-name": _hint("the series has the number or description of its source"),
+    "series-name": Rule(
+        "warning", "warning", "the series has the number or description of its source"
+    ),
     # Against the source
     "identity-reused": _both("a UID of the source is used again", "C.7.6.1.1.2"),
     "other-patient": _both("the patient is not the source's, byte for byte", "C.7.1.1"),

@@ -169,3 +169,21 @@ def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("nothing")
     with pytest.raises(StudyError, match="no CT series"):
         check.run(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the values are wrong on purpose
+def test_what_is_wrong_in_the_source_is_no_error_of_the_derived_series(tmp_path: Path) -> None:
+    def spoil_source(dataset: Dataset, index: int) -> None:
+        rich(dataset, index)
+        dataset.SOPInstanceUID = f"1.2.03.{index + 1}"  # referenced by the derived instance
+        dataset.StationName = "A STATION WITH A LONG NAME"  # moves to contributing equipment
+        dataset.PatientName = "Model^Noise"
+        dataset.SeriesDescription = f"{'long ' * 11}[ctdenoise]"
+
+    series_files(
+        tmp_path / "in", ct_series(marked_volume(slices=3, size=(32, 40)), edit=spoil_source)
+    )
+    infer.run(tmp_path / "in", model="identity", settings=InferSettings(), out=tmp_path / "out")
+    (one,) = check.run(tmp_path / "out" / "dicom", source=tmp_path / "in")
+    assert one.is_legal
+    assert {found.rule for found in one.objections} >= {"uid-form", "value-form"}
