@@ -110,7 +110,7 @@ def encoded_frames(dataset: Dataset, frames: Sequence[int]) -> Iterator[EncodedF
             columns=shape[1],
             bits_allocated=allocated,
             bits_stored=int(dataset.BitsStored),
-            pixel_representation=int(dataset.PixelRepresentation),
+            pixel_representation=int(dataset.get("PixelRepresentation") or 0),
             data=data,
         )
 

@@ -72,7 +72,7 @@ def is_directory_file(path: Path) -> bool:
         meta = read_header(path).dataset.file_meta
     except (DamagedFileError, OSError):
         return False
-    return str(meta.get("MediaStorageSOPClassUID", "")) == DICOMDIR
+    return HeaderValues(meta, ()).text("MediaStorageSOPClassUID") == DICOMDIR
 
 
 def read_directory(path: Path) -> Listed:

@@ -203,6 +203,7 @@ def read_instance(path: Path, *, most_pixel_bytes: int) -> Dataset:
         dataset = dcmread(BoundedSource(inflated or file, most_bytes=limit), force=True)
         require_few_items(dataset)
         _settle_transfer_syntax(dataset, deflated=inflated is not None)
+        dataset.get("PixelData")  # converted here, where whatever that raises is dealt with
         return dataset
 
 

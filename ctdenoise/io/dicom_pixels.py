@@ -75,7 +75,7 @@ def stored_values(dataset: Dataset, frames: Sequence[int]) -> Iterator[StoredArr
 def _word_type(dataset: Dataset) -> np.dtype[np.integer]:
     """The allocated word of native pixel data, in the byte order of the file."""
     big = transfer_syntax(dataset) == "1.2.840.10008.1.2.2"
-    kind = "i" if int(dataset.PixelRepresentation) else "u"
+    kind = "i" if int(dataset.get("PixelRepresentation") or 0) else "u"
     return np.dtype(f"{'>' if big else '<'}{kind}{int(dataset.BitsAllocated) // 8}")
 
 

@@ -118,7 +118,7 @@ def _files_at(path: Path, found: _Files) -> Iterable[Path]:
     """The files to look at: below a folder, listed by a DICOMDIR, or the one."""
     if path.is_dir():
         return _files_below(path)
-    if not is_directory_file(path):
+    if not (path.is_file() and is_directory_file(path)):  # a pipe would wait for ever
         return (path,)
     try:
         found.directories.append(read_directory(path))
@@ -132,11 +132,15 @@ def _files_at(path: Path, found: _Files) -> Iterable[Path]:
 
 
 def _files_below(path: Path) -> Iterable[Path]:
-    for parent, folders, names in os.walk(path):
+    for parent, folders, names in os.walk(path, onerror=_left_out):
         folders.sort()
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(parent) / name
+
+
+def _left_out(error: OSError) -> None:
+    _log.warning("a folder cannot be opened and was left out (%s)", error.strerror)
 
 
 def _look_at(path: Path, found: _Files) -> None:
