@@ -72,6 +72,8 @@ class DecoderProcess:
     """
 
     def __init__(self) -> None:
+        if getattr(sys, "frozen", False):  # the executable is no interpreter
+            raise _cannot_start()
         path = [entry or str(Path.cwd()) for entry in sys.path]
         program = _PROGRAM.format(path=path, seconds=SECONDS_MOST)
         try:
