@@ -56,6 +56,8 @@ _PURPOSES = frozenset((("109101", "DCM"), ("109102", "DCM"), ("109100", "DCM")))
 _SYNTHESIZING = ("109100", "DCM")
 _SYNTHETIC = frozenset(("simulate_low_dose", "degrade", "phantom"))
 
+_OTHER_QUANTITIES = frozenset(("subtract_from_source", "local_standard_deviation"))
+
 _SCANNER = keywords(
     "StationName DeviceSerialNumber DeviceUID GantryID DateOfLastCalibration TimeOfLastCalibration "
     "SpatialResolution UDISequence"
@@ -90,6 +92,11 @@ class Told:
     def is_simulated(self) -> bool:
         """Whether a lower dose was simulated."""
         return "simulate_low_dose" in self.steps
+
+    @property
+    def is_of_another_quantity(self) -> bool:
+        """Whether the pixels are no longer the image: what was removed, or how much of it."""
+        return not _OTHER_QUANTITIES.isdisjoint(self.steps)
 
     @property
     def is_synthetic(self) -> bool:

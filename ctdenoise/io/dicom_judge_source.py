@@ -198,8 +198,10 @@ def judge_slice(pair: Matched, told: Told, objections: Objections) -> None:
     stored += [k for k in _STORAGE_TEXT if not _texts_equal(pair, k)]
     if pair.derived.padding != pair.source.padding:
         stored.append("PixelPaddingValue")
-    objections.add_each("storage", path, stored)
-    objections.add_each("window", path, (k for k in _WINDOW if not _numbers_equal(pair, k, 0.0)))
+    if not told.is_of_another_quantity:
+        windows = [k for k in _WINDOW if not _numbers_equal(pair, k, 0.0)]
+        objections.add_each("storage", path, stored)
+        objections.add_each("window", path, windows)
     other = [k for k in _ACQUISITION_NUMBERS if not _numbers_equal(pair, k, 0.0)]
     other += [k for k in _ACQUISITION_TEXT if not _texts_equal(pair, k)]
     objections.add_each("acquisition", path, other)

@@ -15,6 +15,7 @@ from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.scanner import ScannerSettings
+from ctdenoise.core.provenance import Step
 from ctdenoise.errors import OutputError, StudyError, UsageError
 from ctdenoise.io.dicom_judge import Expected, judge_series
 from ctdenoise.io.dicom_writer import DerivedWriter
@@ -187,3 +188,15 @@ def test_what_is_wrong_in_the_source_is_no_error_of_the_derived_series(tmp_path:
     (one,) = check.run(tmp_path / "out" / "dicom", source=tmp_path / "in")
     assert one.is_legal
     assert {found.rule for found in one.objections} >= {"uid-form", "value-form"}
+
+
+def test_a_series_of_removed_noise_is_not_asked_for_the_scale_of_its_source(
+    source: Path, tmp_path: Path
+) -> None:
+    volume = read_volume(source)
+    removed = volume.with_step(DENOISE).with_hu(
+        np.zeros(volume.shape, np.float32), Step("subtract_from_source")
+    )
+    write_series(removed, tmp_path / "removed")
+    (one,) = check.run(tmp_path / "removed", source=source)
+    assert {found.rule for found in one.objections} & {"hu-offset", "storage", "window"} == set()
