@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ctdenoise.core.geometry import SPACING_TOLERANCE_FRACTION, Geometry
-from ctdenoise.io.dicom_kinds import CT_IMAGE, shown_code, shown_syntax
+from ctdenoise.io.dicom_kinds import CT_CLASSES, CT_IMAGE, shown_code, shown_syntax
 from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
 from ctdenoise.io.dicom_slice import SliceHeader
 from ctdenoise.io.finding import Finding, note, warning
@@ -60,6 +60,8 @@ def _kind_problems(header: SliceHeader) -> Iterator[str]:
         yield "Modality is missing, so nothing says that it is CT"
     elif header.modality != "CT":
         yield f"Modality is {shown_code(header.modality)}, not CT"
+    if header.sop_class_uid and header.sop_class_uid not in CT_CLASSES:
+        yield "its SOP class is not that of a CT image"
     if header.rescale_type not in ("", "HU"):
         kind = shown_code(header.rescale_type)
         yield f"RescaleType is {kind}, so its values are not Hounsfield units"

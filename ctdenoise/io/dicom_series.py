@@ -42,6 +42,9 @@ _SHORT_NAME = {
     "SliceThickness": "mm thick",
     "StackID": "stack",
 }
+_PERHAPS_CT = ("unknown DICOM object", "CT object")
+"""What a slice of a CT series is taken for whose SOP class is lost or spoiled."""
+
 LEAST_SLICES_OF_A_PART = 3
 """A split of repeated positions into parts of fewer slices separates slices, not stacks."""
 
@@ -92,10 +95,19 @@ def _by_series(slices: Iterable[SliceHeader]) -> dict[tuple[str, str], list[Slic
         series = header.series or f"folder {header.path.parent}"
         groups.setdefault((series, header.what), []).append(header)
     for series, what in list(groups):
-        # A slice whose header lost its SOP class must not vanish from its series.
-        if what == "unknown DICOM object" and (series, "CT") in groups:
-            groups[series, "CT"] += groups.pop((series, what))
+        # A slice whose header lost or spoiled its SOP class must not vanish from its series.
+        if what in _PERHAPS_CT and (series, "CT") in groups:
+            others = groups.pop((series, what))
+            lost = [h for h in others if what == "unknown DICOM object" or _is_image(h)]
+            groups[series, "CT"] += lost
+            rest = [header for header in others if header not in lost]
+            if rest:
+                groups[series, what] = rest
     return groups
+
+
+def _is_image(header: SliceHeader) -> bool:
+    return header.has_pixels and is_placed(header)
 
 
 def _ct_stacks(members: list[SliceHeader], beside: Sequence[tuple[Path, str]]) -> list[Stack]:

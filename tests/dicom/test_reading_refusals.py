@@ -11,7 +11,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from ctdenoise.core.volume import CTVolume
-from tests.dicom.builders import ct_series, marked_volume, series_files
+from ctdenoise.io.read import read_volume
+from ctdenoise.io.study import find_series
+from tests.dicom.builders import ct_series, marked_volume, series_files, uid
 from tests.dicom.reading import problems_of, refusal_of, with_, without
 
 
@@ -103,6 +105,30 @@ def test_a_slice_that_lost_what_it_is_refuses_its_series(tmp_path: Path, volume:
 
     series_files(tmp_path, ct_series(volume, edit=edit), file_meta=False)
     assert "(1 of 6: 0003.dcm)" in refusal_of(tmp_path)
+
+
+def test_a_slice_whose_kind_is_spoiled_refuses_its_series(tmp_path: Path, volume: CTVolume) -> None:
+    def edit(dataset: Dataset, index: int) -> None:
+        if index == 2:
+            dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.77"
+
+    series_files(tmp_path, ct_series(volume, edit=edit))
+    assert "SOP class is not that of a CT image (1 of 6: 0003.dcm)" in refusal_of(tmp_path)
+
+
+def test_an_object_without_pixels_beside_the_images_is_listed_apart(
+    tmp_path: Path, volume: CTVolume
+) -> None:
+    def edit(dataset: Dataset, index: int) -> None:
+        dataset.SOPClassUID = "1.3.12.2.1107.5.9.1"  # raw data of a maker
+        del dataset.PixelData
+
+    series_files(tmp_path, ct_series(volume))
+    (extra, *_) = ct_series(volume, edit=edit)
+    extra.SOPInstanceUID = uid("raw")
+    series_files(tmp_path / "raw", [extra])
+    assert [found.what for found in find_series(tmp_path)] == ["CT", "CT object"]
+    assert read_volume(tmp_path).shape == volume.shape
 
 
 def test_patients_mixed_in_one_series_are_refused(tmp_path: Path, volume: CTVolume) -> None:

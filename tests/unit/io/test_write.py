@@ -14,7 +14,6 @@ from ctdenoise.errors import (
     GeometryError,
     OutputError,
     OutputExistsError,
-    StudyError,
     UsageError,
 )
 from ctdenoise.io.image_reader import read_image
@@ -159,13 +158,11 @@ def test_what_can_be_written_passes_the_check_without_history(tmp_path: Path) ->
     check_writable(water_disc())
 
 
-def test_multi_frame_objects_are_refused_in_words(tmp_path: Path) -> None:
+def test_a_multi_frame_object_becomes_one_again(tmp_path: Path) -> None:
     path = tmp_path / "multi.dcm"
     path.write_bytes(as_bytes(multi_frame(marked_volume(slices=3))))
     volume = read_volume(path)
-    with pytest.raises(StudyError, match="multi-frame"):
-        check_writable(volume)
-    with pytest.raises(StudyError, match="multi-frame"):
-        write_series(volume.with_step(IDENTITY), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    write_volume(volume.with_step(IDENTITY), tmp_path / "out", file_format="nifti")
+    check_writable(volume)
+    (written,) = write_series(volume.with_step(IDENTITY), tmp_path / "out")
+    np.testing.assert_array_equal(read_volume(written).hu, volume.hu)
+    write_volume(volume.with_step(IDENTITY), tmp_path / "nifti", file_format="nifti")
