@@ -52,8 +52,9 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
             `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
         residual: Also write what was removed, source minus result.
-        noise_map: Also write the local standard deviation of what was removed, as a DICOM
-            Parametric Map (`pm`) or a CT series that every viewer shows (`ct`).
+        noise_map: Also write the error that the network states, or the local standard deviation of
+            what was removed where it states none, as a DICOM Parametric Map (`pm`) or a CT series
+            that every viewer shows (`ct`).
     """
     from ctdenoise.cli import console
     from ctdenoise.config.inference import InferSettings
@@ -98,5 +99,6 @@ def _show(report: InferReport) -> None:
             ("time", f"{report.seconds:.1f} s ({report.seconds_per_slice:.3f} s per slice)"),
             ("written to", str(report.out)),
             *((("beside the images", ", ".join(report.objects)),) if report.objects else ()),
+            *((("noise map", report.noise_map),) if report.noise_map else ()),
         ),
     )

@@ -22,9 +22,10 @@ class ObjectSettings(Settings):
     """Also write what was removed: source minus result."""
 
     noise_map: Literal["none", "pm", "ct"] = "none"
-    """Also write the local standard deviation of what was removed, in HU. `pm`: a DICOM Parametric
-    Map. `ct`: a CT series, which every viewer shows. Any choice but `none` gives an image file for
-    other formats."""
+    """Also write a map of noise, in HU: the error that the network states for its own image, if it
+    states one (`predict_sigma`), and otherwise the local standard deviation of what was removed.
+    `pm`: a DICOM Parametric Map. `ct`: a CT series, which every viewer shows. Any choice but `none`
+    gives an image file for other formats."""
 
     window_mm: float = Field(default=9.0, ge=1.0, le=100.0)
     """Edge of the square in which the local standard deviation is taken, mm."""

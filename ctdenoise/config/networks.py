@@ -241,3 +241,8 @@ def segmentation_classes(network: NetworkSettings) -> int | None:
     """Classes that a network labels, or None if it has no segmentation head."""
     head: Any = getattr(network, "head", None)
     return None if head is None else int(head.classes)
+
+
+def states_error(network: NetworkSettings) -> bool:
+    """Whether a network has an output for the error of its image."""
+    return bool(getattr(network, "predict_sigma", False))

@@ -14,6 +14,7 @@ from ctdenoise.config.networks import (
     NetworkSettings,
     RedCnnSettings,
     segmentation_classes,
+    states_error,
 )
 
 
@@ -263,7 +264,7 @@ class TrainSettings(Settings):
             raise ValueError("the network `identity` has no weights to train")
         if not self.hu_range.high > self.hu_range.low:
             raise ValueError("hu_range.high must be above hu_range.low")
-        if self.loss.needs_sigma and not getattr(self.network, "predict_sigma", False):
+        if self.loss.needs_sigma and not states_error(self.network):
             raise ValueError(
                 "loss.terms has `heteroscedastic`, which needs network.predict_sigma=true"
             )

@@ -23,7 +23,7 @@ import torch
 
 from ctdenoise import __version__
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.networks import IdentitySettings, segmentation_classes
+from ctdenoise.config.networks import IdentitySettings, segmentation_classes, states_error
 from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.progress import SILENT, Progress
@@ -51,6 +51,22 @@ SEEN_HU = (-2048.0, 4096.0)
 """What a network is shown at most: the 12 bits of usual CT, -1024 to 3071 HU, and room for the
 noise of a low dose on both sides. Training shows values in network scale without a cut, so cutting
 closer would show a network air that it has never met."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimates:
+    """What a network says about a volume beside its image.
+
+    Args:
+        labels: Class of every voxel, uint8 [z, y, x]: 0 is background, and so is padding; None
+            unless asked for.
+        error_hu: Standard deviation of the error that the network states for its own image,
+            float32 [z, y, x], HU, 0 at padding; None unless asked for. The strength with which
+            the image was applied does not change it.
+    """
+
+    labels: LabelArray | None = None
+    error_hu: HuArray | None = None
 
 
 class Denoiser(Protocol):
@@ -83,6 +99,11 @@ class Denoiser(Protocol):
         """A name for each class that it labels, background first; empty if it labels nothing."""
         ...
 
+    @property
+    def states_error(self) -> bool:
+        """Whether it says how far its image may be off."""
+        ...
+
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
         """Denoise a volume.
 
@@ -92,20 +113,24 @@ class Denoiser(Protocol):
         """
         ...
 
-    def labelled(
-        self, volume: CTVolume, *, progress: Progress = SILENT
-    ) -> tuple[CTVolume, LabelArray]:
-        """The same volume, and the class of every voxel, computed in the same pass.
+    def with_estimates(
+        self,
+        volume: CTVolume,
+        *,
+        labels: bool = False,
+        error: bool = False,
+        progress: Progress = SILENT,
+    ) -> tuple[CTVolume, Estimates]:
+        """The same volume, and what is asked for beside it, computed in the same pass.
 
         Args:
             volume: Any stack of slices.
+            labels: Whether every voxel is to be labelled.
+            error: Whether the error of every voxel is to be stated.
             progress: Told about every slice.
 
-        Returns:
-            The result, and labels, uint8 [z, y, x]: 0 is background, and so is padding.
-
         Raises:
-            UsageError: If it labels nothing.
+            UsageError: If it labels nothing, or states no error.
         """
         ...
 
@@ -197,6 +222,11 @@ class NetworkDenoiser:
             names.append(" and ".join(own) or f"class {number}")
         return tuple(names[:classes])
 
+    @property
+    def states_error(self) -> bool:
+        """Whether the network has an output for its error."""
+        return states_error(self.checkpoint.network)
+
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
         """Denoise a volume, slice by slice.
 
@@ -208,70 +238,79 @@ class NetworkDenoiser:
             CheckpointError: If the network returns something that is not a number.
             SettingsError: If the bound on memory is too small for the network.
         """
-        return self._run(volume, None, progress)
+        return self.with_estimates(volume, progress=progress)[0]
 
-    def labelled(
-        self, volume: CTVolume, *, progress: Progress = SILENT
-    ) -> tuple[CTVolume, LabelArray]:
-        """Denoise a volume and label its voxels; see `Denoiser`.
+    def with_estimates(
+        self,
+        volume: CTVolume,
+        *,
+        labels: bool = False,
+        error: bool = False,
+        progress: Progress = SILENT,
+    ) -> tuple[CTVolume, Estimates]:
+        """Denoise a volume, label its voxels, state their error; see `Denoiser`.
 
         Args:
             volume: Any stack of slices.
+            labels: Whether every voxel is to be labelled.
+            error: Whether the error of every voxel is to be stated.
             progress: Told about every slice.
 
         Raises:
-            UsageError: If the network has no segmentation head.
+            UsageError: If the network has no segmentation head, or states no error.
             CheckpointError: If the network returns something that is not a number.
+            SettingsError: If the bound on memory is too small for the network.
         """
-        if not self.class_names:
+        if labels and not self.class_names:
             raise UsageError("this network has no segmentation head, so it labels nothing.")
-        labels: LabelArray = np.zeros(volume.shape, dtype=np.uint8)
-        return self._run(volume, labels, progress), labels
-
-    def _run(self, volume: CTVolume, labels: LabelArray | None, progress: Progress) -> CTVolume:
+        if error and not self.states_error:
+            raise UsageError("this network does not state its error.")
+        found = Estimates(
+            np.zeros(volume.shape, dtype=np.uint8) if labels else None,
+            np.zeros(volume.shape, dtype=np.float32) if error else None,
+        )
         slices, height, width = volume.shape
         plan = plan_work((height, width), self.engine, self.settings)
         step = self._step()
         with progress.stage("Denoising", slices) as advance:
-            if self.settings.strength == 0 and labels is None:
+            if self.settings.strength == 0 and not (labels or error):
                 advance(slices)
-                return volume.with_step(step)
+                return volume.with_step(step), found
             hu = np.empty_like(volume.hu)
             for first in range(0, slices, plan.batch):
                 some = slice(first, min(first + plan.batch, slices))
                 padding = None if volume.padding is None else volume.padding[some]
-                hu[some], classes = self._denoised(
-                    volume.hu[some], padding, plan, labelled=labels is not None
-                )
-                if labels is not None and classes is not None:
-                    labels[some] = classes
+                hu[some] = self._denoised(volume.hu[some], padding, plan, _some(found, some))
                 advance(some.stop - some.start)
-        return volume.with_hu(hu, step)
+        return volume.with_hu(hu, step), found
 
     def _denoised(
-        self, hu: HuArray, padding: BoolArray | None, plan: Plan, *, labelled: bool
-    ) -> tuple[HuArray, LabelArray | None]:
+        self, hu: HuArray, padding: BoolArray | None, plan: Plan, found: Estimates
+    ) -> HuArray:
+        """Slices without noise; what the network says beside is written into `found`."""
         hu_range = self.checkpoint.hu_range
         seen = np.clip(hu, min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high))
         if padding is not None:
             seen[padding] = AIR_HU
         scaled = hu_range.to_network(torch.from_numpy(seen)).unsqueeze(1)  # [batch, 1, y, x]
-        predicted = run(self.engine, scaled, plan, classes=labelled)  # [batch, 1 + class, y, x]
+        wanted = found.labels is not None or found.error_hu is not None
+        predicted = run(self.engine, scaled, plan, estimates=wanted)  # [batch, channel, y, x]
         # What is taken away, not what is added: x - (+0) is x to the bit, even for -0.
         removed = (scaled - predicted[:, :1]).squeeze(1)
         removed_hu = (removed * (self.settings.strength * hu_range.width_hu)).numpy()
-        if not np.isfinite(removed_hu).all():
-            raise CheckpointError(
-                "the network returned values that are not numbers.",
-                fix="Train again, or use precision float32 if it was bf16.",
-            )
+        _require_numbers(removed_hu)
         denoised: HuArray = np.subtract(hu, removed_hu, dtype=np.float32)
-        if not labelled:
-            return denoised, None
-        classes: LabelArray = predicted[:, 1:].argmax(dim=1).numpy().astype(np.uint8)
-        if padding is not None:
-            classes[padding] = 0
-        return denoised, classes
+        if found.error_hu is not None:
+            found.error_hu[:] = (torch.exp(predicted[:, 1]) * hu_range.width_hu).numpy()
+            _require_numbers(found.error_hu)
+            if padding is not None:
+                found.error_hu[padding] = 0
+        if found.labels is not None:
+            scores = predicted[:, 2 if self.states_error else 1 :]
+            found.labels[:] = scores.argmax(dim=1).numpy()
+            if padding is not None:
+                found.labels[padding] = 0
+        return denoised
 
     def _step(self) -> Step:
         hu_range = self.checkpoint.hu_range
@@ -286,3 +325,19 @@ class NetworkDenoiser:
             "settings_digest": digest(self.settings.deciding()),
         }
         return Step("denoise", params)
+
+
+def _some(found: Estimates, some: slice) -> Estimates:
+    """Views of some slices, to be filled."""
+    return Estimates(
+        None if found.labels is None else found.labels[some],
+        None if found.error_hu is None else found.error_hu[some],
+    )
+
+
+def _require_numbers(values: HuArray) -> None:
+    if not np.isfinite(values).all():
+        raise CheckpointError(
+            "the network returned values that are not numbers.",
+            fix="Train again, or use precision float32 if it was bf16.",
+        )

@@ -54,8 +54,12 @@ class Engine(Protocol):
         """Denoised images for a batch of slices."""
         ...
 
-    def predict_with_classes(self, scaled: Tensor) -> Tensor:
-        """The same images, followed by one channel of scores for each class of a head."""
+    def predict_with_estimates(self, scaled: Tensor) -> Tensor:
+        """The same images, followed by what the network says about them, as further channels.
+
+        These are one for the logarithm of the error that it states, if it states one, and one of
+        scores for each class of a head.
+        """
         ...
 
 
@@ -101,8 +105,8 @@ class TorchEngine:
             on_device = scaled.to(self._device, memory_format=torch.channels_last)
             return self._network(on_device).image.float().cpu()
 
-    def predict_with_classes(self, scaled: Tensor) -> Tensor:
-        """Denoised images and, as further channels, the scores of every class.
+    def predict_with_estimates(self, scaled: Tensor) -> Tensor:
+        """Denoised images and, as further channels, stated error and scores of every class.
 
         Args:
             scaled: Slices in network scale, [batch, channel, y, x], float32.
@@ -111,10 +115,8 @@ class TorchEngine:
         with torch.inference_mode(), exact:
             on_device = scaled.to(self._device, memory_format=torch.channels_last)
             predicted = self._network(on_device)
-            channels = [predicted.image.float()]
-            if predicted.logits is not None:
-                channels.append(predicted.logits.float())
-            return torch.cat(channels, dim=1).cpu()
+            channels = (predicted.image, predicted.log_sigma, predicted.logits)
+            return torch.cat([one.float() for one in channels if one is not None], dim=1).cpu()
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -198,7 +200,7 @@ def plan_work(shape: tuple[int, int], engine: Engine, settings: InferSettings) -
     return Plan(1, tiling)
 
 
-def run(engine: Engine, scaled: Tensor, plan: Plan, *, classes: bool = False) -> Tensor:
+def run(engine: Engine, scaled: Tensor, plan: Plan, *, estimates: bool = False) -> Tensor:
     """Denoised images of the slices' own size, [batch, 1, y, x].
 
     Slices that are smaller than the network accepts, or no multiple of what it asks for, are
@@ -208,19 +210,21 @@ def run(engine: Engine, scaled: Tensor, plan: Plan, *, classes: bool = False) ->
         engine: What computes.
         scaled: Slices in network scale, [batch, channel, y, x], float32, on the CPU.
         plan: How they are cut.
-        classes: Whether the scores of the classes follow as further channels; tiles of them are
-            put together like those of the image.
+        estimates: Whether stated error and scores of classes follow as further channels; tiles of
+            them are put together like those of the image.
     """
-    predict = engine.predict_with_classes if classes else engine.predict
+    predict = engine.predict_with_estimates if estimates else engine.predict
     height, width = scaled.shape[2:]
     new_height, new_width = padded_shape((height, width), engine.constraints)
     top, left = (new_height - height) // 2, (new_width - width) // 2
     if (new_height, new_width) != (height, width):
         margins = (left, new_width - width - left, top, new_height - height - top)
         scaled = F.pad(scaled, margins, mode="replicate")
-    image = (
-        predict(scaled) if plan.tiling is None else predict_in_tiles(scaled, predict, plan.tiling)
-    )
+    if plan.tiling is None:
+        image = predict(scaled)
+    else:
+        with torch.inference_mode():  # blending changes what was predicted in place
+            image = predict_in_tiles(scaled, predict, plan.tiling)
     return image[..., top : top + height, left : left + width]
 
 

@@ -56,7 +56,7 @@ _PURPOSES = frozenset((("109101", "DCM"), ("109102", "DCM"), ("109100", "DCM")))
 _SYNTHESIZING = ("109100", "DCM")
 _SYNTHETIC = frozenset(("simulate_low_dose", "degrade", "phantom"))
 
-_OTHER_QUANTITIES = frozenset(("subtract_from_source", "local_standard_deviation"))
+_OTHER_QUANTITIES = frozenset(("subtract_from_source", "local_standard_deviation", "state_error"))
 
 _SCANNER = keywords(
     "StationName DeviceSerialNumber DeviceUID GantryID DateOfLastCalibration TimeOfLastCalibration "

@@ -177,13 +177,21 @@ def segmentation_bytes(
 
 
 def parametric_map_bytes(
-    scan: Scan, stored: MapArray, *, series_number: int, settings: DicomSettings
+    scan: Scan,
+    stored: MapArray,
+    *,
+    explanation: str,
+    label: str,
+    series_number: int,
+    settings: DicomSettings,
 ) -> bytes:
-    """A DICOM Parametric Map (PS3.3 A.75) of local standard deviations over the source images.
+    """A DICOM Parametric Map (PS3.3 A.75) of standard deviations over the source images.
 
     Args:
         scan: What was read from DICOM; its history ends with the map.
         stored: The map in steps of NOISE_STEP_HU.
+        explanation: What it shows, in words.
+        label: The end of its SeriesDescription.
         series_number: Number of its series.
         settings: How the result is written; part of the identity.
 
@@ -197,7 +205,7 @@ def parametric_map_bytes(
     uid = str(series_uid(scan, settings))
     mapping = highdicom.pm.RealWorldValueMapping(
         lut_label="NOISE_SD",
-        lut_explanation="Local standard deviation of removed noise",
+        lut_explanation=explanation[:LONG_STRING],
         unit=codes.UCUM.HounsfieldUnit,
         value_range=(0, 65535),
         slope=NOISE_STEP_HU,
@@ -217,7 +225,7 @@ def parametric_map_bytes(
             **_identity(uid, series_number, derivation),
         )
         built.Laterality = ""  # 2C: unpaired unless the body part says otherwise (C.7.3.1)
-        return _finished(built, scan, derivation, uid, "NOISE SD MAP")
+        return _finished(built, scan, derivation, uid, label)
 
 
 def property_type(name: str) -> Code:

@@ -11,7 +11,6 @@ import numpy as np
 
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import write_settings
-from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
@@ -50,6 +49,7 @@ class InferReport:
         seconds_per_slice: Time of the denoiser alone.
         seconds: Time of everything, files included.
         objects: Folders, or image files, of what was written beside the images.
+        noise_map: What the noise map shows; None without one.
     """
 
     out: Path
@@ -66,6 +66,7 @@ class InferReport:
     seconds_per_slice: float
     seconds: float
     objects: tuple[str, ...] = ()
+    noise_map: str | None = None
 
 
 def run(
@@ -109,11 +110,9 @@ def run(
     wanted = wanted_objects(denoiser, settings)
     check_wanted(wanted, volume, file_format)
     read = time.perf_counter()
-    labels: LabelArray | None = None
-    if wanted.labels:
-        denoised, labels = denoiser.labelled(volume, progress=progress)
-    else:
-        denoised = denoiser(volume, progress=progress)
+    denoised, estimates = denoiser.with_estimates(
+        volume, labels=wanted.labels, error=wanted.states_error, progress=progress
+    )
     computed = time.perf_counter()
     mean_change_hu, largest_change_hu = change_hu(volume, denoised)
     with progress.stage("Measuring noise", 2) as advance:
@@ -123,8 +122,8 @@ def run(
         advance()
     measured = time.perf_counter()
     with staged_folder(out) as folder:
-        objects = ObjectWriter(wanted, volume, denoised, settings)
-        files, beside = _write(denoised, folder, file_format, settings, objects, labels)
+        objects = ObjectWriter(wanted, volume, denoised, estimates, settings)
+        files, beside = _write(denoised, folder, file_format, settings, objects)
         write_settings(folder, settings)
         results: dict[str, JsonValue] = {
             "noise_before_hu": noise_before_hu,
@@ -133,6 +132,7 @@ def run(
             "largest_change_hu": largest_change_hu,
             "files": len(files),
             "objects": list(beside),
+            "noise_map": wanted.noise_quantity,
             "label_names": {str(n): name for n, name in enumerate(wanted.names) if n},
         }
         written = time.perf_counter()
@@ -158,6 +158,7 @@ def run(
         seconds_per_slice=(computed - read) / volume.shape[0],
         seconds=time.perf_counter() - started,
         objects=beside,
+        noise_map=wanted.noise_quantity,
     )
 
 
@@ -190,17 +191,16 @@ def _write(
     file_format: FileFormat,
     settings: InferSettings,
     objects: ObjectWriter,
-    labels: LabelArray | None,
 ) -> tuple[Sequence[Path], tuple[str, ...]]:
     kind = written_kind(volume, file_format)
     if kind != "dicom":
         files = write_volume(volume, folder, file_format=kind)
         suffix = files[0].name.removeprefix("image")
-        return files, objects.write_images(folder, kind, suffix, labels)
+        return files, objects.write_images(folder, kind, suffix)
     dicom = settings.dicom
     files = write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
     judge_written(files, volume.source, dicom)
-    beside = objects.write_dicom(folder, labels)
+    beside = objects.write_dicom(folder)
     write_manifest(folder, [DICOM_FOLDER, *beside], dicom)
     return files, beside
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.core.arrays import FloatArray, LabelArray
+from ctdenoise.core.arrays import FloatArray
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.scan import Scan, ScanFacts, with_steps
 from ctdenoise.core.source import ImageKind
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
-from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.inference.denoiser import Denoiser, Estimates
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeriesWriter
 from ctdenoise.io.dicom_objects import (
     check_objects,
@@ -39,6 +39,12 @@ RESIDUAL_FOLDER = "residual"
 NOISE_FOLDER = "noise_map"
 """Folder of the noise map."""
 
+STATED_ERROR = "standard deviation of the error, as stated by the network"
+"""What a noise map shows where the network has an output for its error."""
+
+LOCAL_SD = "local standard deviation of what was removed"
+"""What a noise map shows otherwise."""
+
 _RESIDUAL_WINDOW = (0.0, 200.0)
 _NOISE_WINDOW = (20.0, 40.0)
 
@@ -51,6 +57,7 @@ class Wanted:
         labels: Whether the network labels, and the labels are written.
         residual: Whether what was removed is written.
         noise_map: "pm", "ct" or "none".
+        states_error: Whether the noise map shows the error that the network states.
         window_mm: Edge of the square of local standard deviations, mm.
         names: Name of each class, background first.
     """
@@ -58,6 +65,7 @@ class Wanted:
     labels: bool
     residual: bool
     noise_map: str
+    states_error: bool
     window_mm: float
     names: tuple[str, ...]
 
@@ -65,6 +73,13 @@ class Wanted:
     def anything(self) -> bool:
         """Whether there is anything to write."""
         return self.labels or self.residual or self.noise_map != "none"
+
+    @property
+    def noise_quantity(self) -> str | None:
+        """What the noise map shows, in words; None without one."""
+        if self.noise_map == "none":
+            return None
+        return STATED_ERROR if self.states_error else LOCAL_SD
 
 
 def wanted_objects(denoiser: Denoiser, settings: InferSettings) -> Wanted:
@@ -79,6 +94,7 @@ def wanted_objects(denoiser: Denoiser, settings: InferSettings) -> Wanted:
         labels=objects.segmentation != "none" and len(denoiser.class_names) > 1,
         residual=objects.residual,
         noise_map=objects.noise_map,
+        states_error=objects.noise_map != "none" and denoiser.states_error,
         window_mm=objects.window_mm,
         names=denoiser.class_names,
     )
@@ -119,26 +135,36 @@ class ObjectWriter:
         wanted: What.
         source: What was read.
         result: What was made of it.
+        estimates: What the network said beside it, as wanted.
         settings: Of `infer`.
     """
 
     def __init__(
-        self, wanted: Wanted, source: CTVolume, result: CTVolume, settings: InferSettings
+        self,
+        wanted: Wanted,
+        source: CTVolume,
+        result: CTVolume,
+        estimates: Estimates,
+        settings: InferSettings,
     ) -> None:
         self._wanted, self._source, self._result = wanted, source, result
+        self._estimates = estimates
         self._settings = settings.dicom
         self._label = with_steps(result, Step("label", {"classes": list(wanted.names)}))
         self._removed = with_steps(result, Step("subtract_from_source"))
-        self._map = with_steps(
-            self._removed, Step("local_standard_deviation", {"window_mm": wanted.window_mm})
+        self._map = (
+            with_steps(result, Step("state_error"))
+            if wanted.states_error
+            else with_steps(
+                self._removed, Step("local_standard_deviation", {"window_mm": wanted.window_mm})
+            )
         )
 
-    def write_dicom(self, folder: Path, labels: LabelArray | None) -> tuple[str, ...]:
+    def write_dicom(self, folder: Path) -> tuple[str, ...]:
         """Write DICOM objects, each into a folder of its own.
 
         Args:
             folder: The staged output folder.
-            labels: Classes, uint8 [z, y, x]; None where none are wanted.
 
         Returns:
             The folders.
@@ -147,6 +173,7 @@ class ObjectWriter:
         scans: list[Scan] = [self._result, self._label, self._removed, self._map]
         _, of_labels, of_residual, of_map = series_numbers(scans, self._settings)
         written = []
+        labels = self._estimates.labels
         if labels is not None:
             data = segmentation_bytes(
                 self._label,
@@ -173,22 +200,20 @@ class ObjectWriter:
             written.append(NOISE_FOLDER)
         return tuple(written)
 
-    def write_images(
-        self, folder: Path, kind: ImageKind, suffix: str, labels: LabelArray | None
-    ) -> tuple[str, ...]:
+    def write_images(self, folder: Path, kind: ImageKind, suffix: str) -> tuple[str, ...]:
         """Write image files beside the result; removed noise is not rounded.
 
         Args:
             folder: The staged output folder.
             kind: Format of the result.
             suffix: How its name ends: ".nii.gz".
-            labels: Classes, uint8 [z, y, x]; None where none are wanted.
 
         Returns:
             The files.
         """
         written: list[str] = []
         uint8, float32 = np.dtype(np.uint8), np.dtype(np.float32)
+        labels = self._estimates.labels
         if labels is not None:
             with self._image(folder, "labels", kind, suffix, uint8, written) as image:
                 image.write(labels)
@@ -234,7 +259,7 @@ class ObjectWriter:
     def _write_map(self, folder: Path, number: int) -> None:
         slices = range(self._result.shape[0])
         if self._wanted.noise_map == "ct":
-            writer = self._series(self._map, folder, number, "NOISE SD MAP", _NOISE_WINDOW)
+            writer = self._series(self._map, folder, number, self._map_label, _NOISE_WINDOW)
             for index in slices:
                 writer.write_map(index, self._noise_hu(index), self._result)
             return
@@ -243,15 +268,27 @@ class ObjectWriter:
             steps = np.rint(self._noise_hu(index).astype(np.float64) / NOISE_STEP_HU)
             stored[index] = np.clip(steps, 0, 65535)
         data = parametric_map_bytes(
-            self._map, stored, series_number=number, settings=self._settings
+            self._map,
+            stored,
+            explanation=self._wanted.noise_quantity or "",
+            label=self._map_label,
+            series_number=number,
+            settings=self._settings,
         )
         write_object(folder, data)
+
+    @property
+    def _map_label(self) -> str:
+        return "STATED ERROR MAP" if self._wanted.states_error else "NOISE SD MAP"
 
     def _residual_hu(self, index: int) -> FloatArray:
         difference: FloatArray = self._source.hu[index] - self._result.hu[index]
         return difference
 
     def _noise_hu(self, index: int) -> FloatArray:
+        if self._estimates.error_hu is not None:
+            stated: FloatArray = self._estimates.error_hu[index]
+            return stated
         padding = self._result.padding
         return local_sd_hu(
             self._residual_hu(index),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.metrics.local_noise import local_sd_hu
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
+from ctdenoise.networks.prediction import LOG_SIGMA_START
 from ctdenoise.tasks import infer
 from tests.dicom.builders import (
     PATIENT_NAME,
@@ -156,10 +158,11 @@ def test_a_segmentation_says_what_and_who(tmp_path, model):
 
 def test_labels_do_not_change_with_tiles(tmp_path, model):
     volume = marked_volume(slices=2, size=(96, 90))
-    whole, labels = infer.load_denoiser(model).labelled(volume)
-    tiled, cut = infer.load_denoiser(model, InferSettings(tile=64)).labelled(volume)
+    whole, said = infer.load_denoiser(model).with_estimates(volume, labels=True)
+    denoiser = infer.load_denoiser(model, InferSettings(tile=64))
+    tiled, cut = denoiser.with_estimates(volume, labels=True)
     np.testing.assert_allclose(tiled.hu, whole.hu, atol=0.01)
-    assert np.mean(cut != labels) < 1e-3  # two scores may be equal to rounding
+    assert np.mean(cut.labels != said.labels) < 1e-3  # two scores may be equal to rounding
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path, model):
@@ -188,6 +191,32 @@ def test_a_parametric_map_holds_the_local_standard_deviation(tmp_path, model):
             window_mm=9.0,
         )
         np.testing.assert_allclose(image.pixel_array[number] * 0.05, expected, atol=0.026)
+
+
+@pytest.mark.parametrize("kind", ["pm", "ct"])
+def test_a_network_that_states_its_error_gives_the_noise_map(tmp_path, kind):
+    """Every weight of the output for it is 0, so the error is the same everywhere: 12.3 HU."""
+    settings = RedCnnSettings(channels=4, start_as_identity=False, predict_sigma=True)
+    weights = build_network(settings, generator=torch.Generator().manual_seed(3)).state_dict()
+    weights["sigma.weight"] = torch.zeros_like(weights["sigma.weight"])
+    weights["sigma.bias"] = torch.tensor([math.log(12.3 / 4095) - LOG_SIGMA_START])
+    model = save_checkpoint(tmp_path / "m.safetensors", Checkpoint(settings, weights, HuRange()))
+    source = padded_series(tmp_path / "study")
+    report = run(tmp_path / "study", model, tmp_path / "out", noise_map=kind, residual=False)
+    assert report.noise_map == "standard deviation of the error, as stated by the network"
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["results"]["noise_map"] == report.noise_map
+    first = pydicom.dcmread(tmp_path / "out" / "noise_map" / "00001.dcm")
+    assert first.SeriesDescription.endswith("STATED ERROR MAP")
+    if kind == "pm":
+        mapping = first.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+        assert mapping.LUTExplanation == report.noise_map
+        values = first.pixel_array * mapping.RealWorldValueSlope
+    else:
+        assert "state_error" in first.DerivationDescription
+        assert "DerivationCodeSequence" not in first
+        values = read_volume(tmp_path / "out" / "noise_map").hu
+    np.testing.assert_allclose(values[~source.padding], 12.3, atol=0.026)
 
 
 def test_local_standard_deviation_is_that_of_numpy():
