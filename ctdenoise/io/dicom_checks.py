@@ -8,6 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ctdenoise.core.geometry import SPACING_TOLERANCE_FRACTION, Geometry
+from ctdenoise.io.dicom_hounsfield import (
+    ANOTHER_INTERCEPT,
+    NEGATIVE_SLOPE,
+    NO_RESCALE,
+    UNSPECIFIED,
+)
 from ctdenoise.io.dicom_kinds import CT_CLASSES, CT_IMAGE, shown_code, shown_syntax
 from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
 from ctdenoise.io.dicom_slice import SliceHeader
@@ -21,6 +27,14 @@ NOTED_DRIFT_PIXELS = 0.15
 
 GAP_TOLERANCE_FRACTION = 2 * SPACING_TOLERANCE_FRACTION
 """A distance within this of a multiple of the usual one is a gap where slices are missing."""
+
+LEAST_SPAN_HU = 100.0
+"""Stored values that reach over less hold no CT image."""
+
+WATER_HU = 0.0
+
+FIELD_OF_VIEW_MM = (5.0, 1500.0)
+"""Extents of an image outside of which its PixelSpacing may have another unit."""
 
 _NOT_HU = frozenset(
     (
@@ -62,7 +76,8 @@ def _kind_problems(header: SliceHeader) -> Iterator[str]:
         yield f"Modality is {shown_code(header.modality)}, not CT"
     if header.sop_class_uid and header.sop_class_uid not in CT_CLASSES:
         yield "its SOP class is not that of a CT image"
-    if header.rescale_type not in ("", "HU"):
+    is_doubted = header.rescale_doubt == UNSPECIFIED  # the pixels have to show it
+    if header.rescale_type not in ("", "HU") and not is_doubted:
         kind = shown_code(header.rescale_type)
         yield f"RescaleType is {kind}, so its values are not Hounsfield units"
     maps = sorted(_NOT_HU & {part.strip() for part in header.image_type})
@@ -85,9 +100,12 @@ def _place_problems(header: SliceHeader) -> list[str]:
 
 def _value_problems(header: SliceHeader) -> Iterator[str]:
     if header.rescale_slope is None or header.rescale_intercept is None:
-        yield "RescaleSlope or RescaleIntercept is missing, so its Hounsfield units are unknown"
-    elif header.rescale_slope == 0:
-        yield "RescaleSlope is zero, so its Hounsfield units are unknown"
+        yield (
+            "RescaleSlope or RescaleIntercept is missing or not one number, so its Hounsfield "
+            "units are unknown"
+        )
+    else:
+        yield from _scale_problems(header, header.rescale_slope, header.rescale_intercept)
     if header.has_modality_lut:
         yield "a Modality LUT replaces the linear rescale"
     yield from _pixel_kind_problems(header)
@@ -99,6 +117,23 @@ def _value_problems(header: SliceHeader) -> Iterator[str]:
         yield "its pixel data are shorter than its header says"
     if not can_decode(header.syntax, bits_stored=header.bits_stored):
         yield f"there is no decoder for its transfer syntax {shown_syntax(header.syntax)}"
+
+
+def _scale_problems(header: SliceHeader, slope: float, intercept: float) -> Iterator[str]:
+    if slope == 0:
+        yield "RescaleSlope is zero, so its Hounsfield units are unknown"
+    elif 0 < header.bits_stored <= 32 and abs(slope) * 2**header.bits_stored < LEAST_SPAN_HU:
+        yield (
+            f"RescaleSlope is so small that all its values lie within {LEAST_SPAN_HU:g} HU, so its "
+            "Hounsfield units are unknown"
+        )
+    elif header.padding is not None and header.padding[0] < header.padding[1]:
+        low, high = sorted(value * slope + intercept for value in header.padding)
+        if low <= WATER_HU <= high:
+            yield (
+                "PixelPaddingValue and PixelPaddingRangeLimit make padding of water (0 HU), so "
+                "nothing tells its image from its padding"
+            )
 
 
 def _pixel_kind_problems(header: SliceHeader) -> Iterator[str]:
@@ -179,15 +214,35 @@ def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Findi
     if any(not header.sop_class_uid for header in slices):
         text = f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality"
         notes.append(warning("no-sop-class", text))
-    if any(header.rescale_assumed for header in slices):
-        text = (
-            "has neither RescaleSlope nor RescaleIntercept; its signed values are taken for "
-            "Hounsfield units if every slice shows air and tissue where they must be"
-        )
-        notes.append(warning("no-rescale", text))
+    notes += _doubt_notes(slices)
     if any(header.frame is not None for header in slices):
         notes.append(note("multi-frame", "multi-frame object, read frame by frame"))
     return notes
+
+
+_DOUBTS = {
+    NO_RESCALE: (
+        "no-rescale",
+        "has neither RescaleSlope nor RescaleIntercept; its signed values are taken for",
+    ),
+    UNSPECIFIED: (
+        "unspecified-rescale",
+        "RescaleType is US (unspecified), as some anonymisers write it; its values are taken for",
+    ),
+    NEGATIVE_SLOPE: ("negative-slope", "RescaleSlope is negative; its values are taken for"),
+    ANOTHER_INTERCEPT: (
+        "another-intercept",
+        "RescaleIntercept differs between slices; the values of the fewer are taken for",
+    ),
+}
+
+
+def _doubt_notes(slices: Sequence[SliceHeader]) -> Iterator[Finding]:
+    for doubt in dict.fromkeys(header.rescale_doubt for header in slices):
+        if doubt:
+            code, text = _DOUBTS[doubt]
+            proof = "Hounsfield units if every such slice shows air and tissue where they must be"
+            yield warning(code, f"{text} {proof}")
 
 
 def _geometry_notes(geometry: Geometry) -> Iterator[Finding]:
@@ -195,6 +250,11 @@ def _geometry_notes(geometry: Geometry) -> Iterator[Finding]:
     if tilt > NOTED_TILT_DEGREES:
         text = f"gantry tilt of {tilt:.1f} degrees, from positions and orientation"
         yield note("gantry-tilt", text)
+    between_rows, between_columns = geometry.pixel_spacing_mm
+    height, width = geometry.rows * between_rows, geometry.columns * between_columns
+    if min(height, width) < FIELD_OF_VIEW_MM[0] or max(height, width) > FIELD_OF_VIEW_MM[1]:
+        text = f"an image of {height:.4g} x {width:.4g} mm; is PixelSpacing in mm?"
+        yield warning("field-of-view", text)
     if geometry.slices < 3:
         return
     spacings = geometry.spacings_mm()

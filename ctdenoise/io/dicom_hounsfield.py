@@ -1,10 +1,15 @@
-"""Whether pixels without a rescale show by themselves that they are Hounsfield units.
+"""Whether pixels show that they are Hounsfield units, where a header cannot be trusted.
 
 RescaleSlope and RescaleIntercept are required in a CT Image (PS3.3 C.8.2.1). Some exports lose them
 after applying them. Signed stored values without either are taken as they are where every slice
 shows air at -1000 HU, with nothing below it, and soft tissue near water. All other ways in which
 such a file could have been made (another slope, an offset of 1000, 1024 or 8192) move one of the
-three. It is checked on every slice as it is read, before any pixel is handed out.
+three.
+
+The same proof is asked for where the rescale of a header is doubtful: a RescaleType of US
+(unspecified, C.11.1.1.2), which some anonymisers write over Hounsfield units, a negative slope, or
+an intercept that is not that of most slices of the series. It is checked on every such slice as it
+is read, before any pixel is handed out.
 """
 
 from __future__ import annotations
@@ -31,16 +36,24 @@ MOST_BELOW_AIR_FRACTION = 0.01
 TISSUE_HU = (-200.0, 200.0)
 """Fat, water, soft tissue and blood lie between these."""
 
+NO_RESCALE = "RescaleSlope and RescaleIntercept are missing"
+UNSPECIFIED = "RescaleType is US (unspecified)"
+NEGATIVE_SLOPE = "RescaleSlope is negative"
+ANOTHER_INTERCEPT = "RescaleIntercept is not that of the other slices"
+
 LEAST_FRACTION = 0.01
 """Share of the pixels that must be air, and share that must be tissue."""
 
 
-def require_hounsfield_units(hu: HuArray, padding: BoolArray | None) -> None:
-    """Refuse a slice without a rescale whose pixels do not look like Hounsfield units.
+def require_hounsfield_units(
+    hu: HuArray, padding: BoolArray | None, *, doubt: str = NO_RESCALE
+) -> None:
+    """Refuse a slice with a doubtful rescale whose pixels do not look like Hounsfield units.
 
     Args:
-        hu: Stored values of one slice, taken for Hounsfield units.
+        hu: Values of one slice, taken for Hounsfield units.
         padding: Pixels that are padding, if any.
+        doubt: Why its header is not believed, as the first half of a sentence.
 
     Raises:
         DamagedFileError: If air, what is below it or tissue are not where they must be.
@@ -49,8 +62,7 @@ def require_hounsfield_units(hu: HuArray, padding: BoolArray | None) -> None:
     problem = _problem(values)
     if problem:
         raise DamagedFileError(
-            "RescaleSlope and RescaleIntercept are missing, and its pixels do not show that they "
-            f"are Hounsfield units: {problem}"
+            f"{doubt}, and its pixels do not show that they are Hounsfield units: {problem}"
         )
 
 

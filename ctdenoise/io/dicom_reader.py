@@ -209,8 +209,8 @@ def _rescale_into(out: HuArray, header: SliceHeader, words: StoredArray) -> Bool
             f"over {MOST_IMPOSSIBLE_FRACTION:.0%} of its pixels are above {IMPOSSIBLE_HU:.0f} HU, "
             "so its rescale or PixelRepresentation is wrong"
         )
-    if header.rescale_assumed:
-        require_hounsfield_units(out, mask)
+    if header.rescale_doubt:
+        require_hounsfield_units(out, mask, doubt=header.rescale_doubt)
     return mask
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -26,6 +27,7 @@ from ctdenoise.io.dicom_checks import (
     stack_notes,
 )
 from ctdenoise.io.dicom_file import DamagedFileError, read_instance
+from ctdenoise.io.dicom_hounsfield import ANOTHER_INTERCEPT
 from ctdenoise.io.dicom_pixels import StoredArray, stored_values
 from ctdenoise.io.dicom_slice import SORTING_KEYWORDS, SliceHeader
 from ctdenoise.io.finding import Finding, warning
@@ -123,6 +125,7 @@ def _ct_stacks(members: list[SliceHeader], beside: Sequence[tuple[Path, str]]) -
         return [Stack("CT", tuple(members), problems=tuple(shared))]
     stacks = []
     placed, notes_for_all = _with_one_frame_of_reference(placed)
+    placed = _with_doubted_intercepts(placed)
     grids = _by_grid(placed)
     for grid in grids:
         kept, copy_notes = _without_copies(_ordered(grid))
@@ -148,6 +151,20 @@ def _with_one_frame_of_reference(
     same = [replace(header, frame_of_reference_uid="") for header in slices]
     text = "every slice names another frame of reference; they were taken for one"
     return (same, [warning("frame-of-reference-differs", text)])
+
+
+def _with_doubted_intercepts(slices: list[SliceHeader]) -> list[SliceHeader]:
+    """Slices of the usual slope whose intercept is not the usual one have to prove it."""
+    scales = Counter((header.rescale_slope, header.rescale_intercept) for header in slices)
+    (slope, intercept), _ = scales.most_common(1)[0]
+    return [
+        replace(header, rescale_doubt=header.rescale_doubt or ANOTHER_INTERCEPT)
+        if header.frame is None
+        and header.rescale_slope == slope
+        and header.rescale_intercept != intercept
+        else header
+        for header in slices
+    ]
 
 
 def _damage(beside: Sequence[tuple[Path, str]]) -> tuple[str, ...]:

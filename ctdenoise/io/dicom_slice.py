@@ -9,6 +9,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from ctdenoise.io.dicom_file import DicomHeader, NativePixels, transfer_syntax
+from ctdenoise.io.dicom_hounsfield import NEGATIVE_SLOPE, NO_RESCALE, UNSPECIFIED
 from ctdenoise.io.dicom_kinds import ENHANCED_CT, LEGACY_ENHANCED_CT, what_it_is
 from ctdenoise.io.dicom_values import Floats, HeaderValues
 
@@ -36,8 +37,9 @@ class SliceHeader:
         position_mm: Centre of the first pixel, LPS.
         orientation: Row direction, then column direction.
         rescale_slope, rescale_intercept, rescale_type: To Hounsfield units.
-        rescale_assumed: Whether slope and intercept are absent and were taken as 1 and 0, to be
-            checked on the pixels as they are read (`io.dicom_hounsfield`).
+        rescale_assumed: Whether slope and intercept are absent and were taken as 1 and 0.
+        rescale_doubt: Why the rescale is not believed until the pixels show, as they are read, that
+            they are Hounsfield units (`io.dicom_hounsfield`); empty where it is.
         has_modality_lut: Whether a table replaces the linear rescale.
         padding: Smallest and largest stored value that mean "no pixel here".
         syntax: Transfer syntax UID.
@@ -76,6 +78,7 @@ class SliceHeader:
     rescale_intercept: float | None = None
     rescale_type: str = ""
     rescale_assumed: bool = False
+    rescale_doubt: str = ""
     has_modality_lut: bool = False
     padding: tuple[int, int] | None = None
     syntax: str = ""
@@ -142,6 +145,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
     samples = values.number("SamplesPerPixel")
     assumed = frame is None and bool(signed) and _has_no_rescale(header.dataset)
     slope, intercept = _rescale(values, absent=assumed)
+    rescale_type = values.text("RescaleType").upper()
     return SliceHeader(
         path=path,
         frame=frame,
@@ -170,8 +174,9 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
         orientation=values.floats("ImageOrientationPatient", 6),
         rescale_slope=slope,
         rescale_intercept=intercept,
-        rescale_type=values.text("RescaleType").upper(),
+        rescale_type=rescale_type,
         rescale_assumed=assumed,
+        rescale_doubt=_doubt(slope, rescale_type if frame is None else "", assumed=assumed),
         has_modality_lut="ModalityLUTSequence" in header.dataset,
         padding=_padding(values, signed=bool(signed)),
         syntax=syntax,
@@ -195,6 +200,14 @@ def _rescale(values: HeaderValues, *, absent: bool) -> tuple[float | None, float
     """Slope and intercept; 1 and 0 where they are known to be absent."""
     slope, intercept = values.number("RescaleSlope"), values.number("RescaleIntercept")
     return (1.0, 0.0) if absent and slope is None and intercept is None else (slope, intercept)
+
+
+def _doubt(slope: float | None, rescale_type: str, *, assumed: bool) -> str:
+    if assumed:
+        return NO_RESCALE
+    if rescale_type == "US":
+        return UNSPECIFIED
+    return NEGATIVE_SLOPE if slope is not None and slope < 0 else ""
 
 
 _LOSSY_SYNTAXES = frozenset(

@@ -18,6 +18,10 @@ ADVICE = {
     "sform-qform-disagree": "Check the orientation on a picture with --contact-sheet.",
     "scaled-values": "Turn the values back into Hounsfield units first (air is -1000).",
     "stored-values": "Apply the rescale first (air is -1000).",
+    "unspecified-rescale": "Look at a picture with --contact-sheet: air must be -1000 HU.",
+    "negative-slope": "Look at a picture with --contact-sheet: bone must be brighter than air.",
+    "another-intercept": "Compare the slices on a picture with --contact-sheet.",
+    "field-of-view": "Check PixelSpacing: distances and volumes depend on it.",
     "gantry-tilt": "DICOM keeps the tilt; NIfTI cannot hold it.",
 }
 """By the code of a finding; what is not here needs nothing done."""
