@@ -220,29 +220,30 @@ def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Findi
     return notes
 
 
+_PROOF = "Hounsfield units if every such slice shows air and tissue where they must be"
 _DOUBTS = {
-    NO_RESCALE: (
+    NO_RESCALE: warning(
         "no-rescale",
-        "has neither RescaleSlope nor RescaleIntercept; its signed values are taken for",
+        f"has neither RescaleSlope nor RescaleIntercept; its signed values are taken for {_PROOF}",
     ),
-    UNSPECIFIED: (
+    UNSPECIFIED: warning(
         "unspecified-rescale",
-        "RescaleType is US (unspecified), as some anonymisers write it; its values are taken for",
+        "RescaleType is US (unspecified), as some anonymisers write it; its values are taken for "
+        f"{_PROOF}",
     ),
-    NEGATIVE_SLOPE: ("negative-slope", "RescaleSlope is negative; its values are taken for"),
-    ANOTHER_INTERCEPT: (
+    NEGATIVE_SLOPE: warning(
+        "negative-slope", f"RescaleSlope is negative; its values are taken for {_PROOF}"
+    ),
+    ANOTHER_INTERCEPT: warning(
         "another-intercept",
-        "RescaleIntercept differs between slices; the values of the fewer are taken for",
+        f"RescaleIntercept differs between slices; the values of the fewer are taken for {_PROOF}",
     ),
 }
 
 
-def _doubt_notes(slices: Sequence[SliceHeader]) -> Iterator[Finding]:
-    for doubt in dict.fromkeys(header.rescale_doubt for header in slices):
-        if doubt:
-            code, text = _DOUBTS[doubt]
-            proof = "Hounsfield units if every such slice shows air and tissue where they must be"
-            yield warning(code, f"{text} {proof}")
+def _doubt_notes(slices: Sequence[SliceHeader]) -> list[Finding]:
+    doubts = dict.fromkeys(header.rescale_doubt for header in slices)
+    return [_DOUBTS[doubt] for doubt in doubts if doubt]
 
 
 def _geometry_notes(geometry: Geometry) -> Iterator[Finding]:
