@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from ctdenoise.core.geometry import (
     DIRECTION_TOLERANCE,
-    POSITION_TOLERANCE_MM,
     Geometry,
     same_pixel_spacing,
 )
@@ -28,27 +25,13 @@ from ctdenoise.io.dicom_checks import (
 )
 from ctdenoise.io.dicom_file import DamagedFileError, read_instance
 from ctdenoise.io.dicom_hounsfield import ANOTHER_INTERCEPT
+from ctdenoise.io.dicom_parts import along_mm, parts_of, repeats
 from ctdenoise.io.dicom_pixels import StoredArray, stored_values
-from ctdenoise.io.dicom_slice import SORTING_KEYWORDS, SliceHeader
+from ctdenoise.io.dicom_slice import SliceHeader
 from ctdenoise.io.finding import Finding, warning
 
-_SHORT_NAME = {
-    "AcquisitionNumber": "acquisition",
-    "FrameAcquisitionNumber": "acquisition",
-    "ConvolutionKernel": "kernel",
-    "ImageType": "image type",
-    "TemporalPositionIndex": "time point",
-    "TemporalPositionIdentifier": "time point",
-    "NominalPercentageOfCardiacPhase": "phase %",
-    "KVP": "kV",
-    "SliceThickness": "mm thick",
-    "StackID": "stack",
-}
 _PERHAPS_CT = ("unknown DICOM object", "CT object")
 """What a slice of a CT series is taken for whose SOP class is lost or spoiled."""
-
-LEAST_SLICES_OF_A_PART = 3
-"""A split of repeated positions into parts of fewer slices separates slices, not stacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +106,20 @@ def _ct_stacks(members: list[SliceHeader], beside: Sequence[tuple[Path, str]]) -
     placed = [header for header in members if is_placed(header)]
     if not placed:
         return [Stack("CT", tuple(members), problems=tuple(shared))]
-    stacks = []
+    stacks: list[Stack] = []
     placed, notes_for_all = _with_one_frame_of_reference(placed)
     placed = _with_doubted_intercepts(placed)
     grids = _by_grid(placed)
+    frames = list(dict.fromkeys(grid[0].frame_of_reference_uid for grid in grids))
     for grid in grids:
         kept, copy_notes = _without_copies(_ordered(grid))
         size = f"{grid[0].columns} x {grid[0].rows}" if _differ(grids, _size) else ""
         turned = f"orientation {_turned(grid[0])}" if _differ(grids, _turned) else ""
         spaced = f"pixels {_spaced(grid[0])} mm" if _differ(grids, _spaced) else ""
-        for label, part in _split_repeats(kept):
-            labels = ", ".join(text for text in (size, turned, spaced, label) if text)
+        number = frames.index(grid[0].frame_of_reference_uid) + 1
+        framed = f"frame of reference {number}" if len(frames) > 1 else ""
+        for label, part in parts_of(kept):
+            labels = ", ".join(text for text in (size, turned, spaced, framed, label) if text)
             stacks.append(_stack(part, labels, shared, [*notes_for_all, *copy_notes]))
     return stacks
 
@@ -190,11 +176,11 @@ def _stack(
     part: Sequence[SliceHeader], label: str, shared: Sequence[str], notes: Sequence[Finding]
 ) -> Stack:
     problems = [*shared, *gathered(_problem_files(part), len(part))]
-    repeats = _repeats(part)
-    if repeats:
-        names = ", ".join(path.name for path in repeats[:4])
+    repeated = repeats(part)
+    if repeated:
+        names = ", ".join(path.name for path in repeated[:4])
         problems.append(
-            f"{len(repeats)} slices lie at the position of another one, with other pixels, and "
+            f"{len(repeated)} slices lie at the position of another one, with other pixels, and "
             f"nothing in their headers tells them apart ({names})"
         )
     geometry = None
@@ -258,33 +244,17 @@ def _same_grid(a: SliceHeader, b: SliceHeader) -> bool:
     )
 
 
-def _along_mm(slices: Sequence[SliceHeader]) -> list[float]:
-    orientation = np.array(slices[0].orientation)
-    normal = np.cross(orientation[:3], orientation[3:])
-    return [float(np.dot(header.position_mm or (), normal)) for header in slices]
-
-
 def _ordered(slices: Sequence[SliceHeader]) -> list[SliceHeader]:
-    along = _along_mm(slices)
+    along = along_mm(slices)
     order = sorted(range(len(slices)), key=lambda i: (along[i], slices[i].path.name))
     return [slices[i] for i in order]
-
-
-def _repeats(ordered: Sequence[SliceHeader]) -> list[Path]:
-    """Files whose slice lies where the one before it lies."""
-    along = _along_mm(ordered)
-    return [
-        header.path
-        for header, (before, here) in zip(ordered[1:], pairwise(along), strict=True)
-        if here - before <= POSITION_TOLERANCE_MM
-    ]
 
 
 def _without_copies(
     ordered: Sequence[SliceHeader],
 ) -> tuple[list[SliceHeader], list[Finding]]:
     """Slices without those that are the same instance with the same pixels a second time."""
-    if not _repeats(ordered):
+    if not repeats(ordered):
         return (list(ordered), [])
     kept: list[SliceHeader] = []
     seen: dict[tuple[str, int | None], SliceHeader] = {}
@@ -323,37 +293,3 @@ def _stored(header: SliceHeader) -> StoredArray:
 
 def _digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
-
-
-def _split_repeats(ordered: Sequence[SliceHeader]) -> list[tuple[str, list[SliceHeader]]]:
-    """Stacks without repeated positions, told apart by what their headers say; or all in one."""
-    if not _repeats(ordered):
-        return [("", list(ordered))]
-    single = [(name,) for name in SORTING_KEYWORDS]
-    for names in (*single, *combinations(SORTING_KEYWORDS[:7], 2)):
-        groups: dict[tuple[str, ...], list[SliceHeader]] = {}
-        for header in ordered:
-            groups.setdefault(tuple(header.sorting[name] for name in names), []).append(header)
-        if _is_good_split(list(groups.values()), ordered):
-            return [
-                (", ".join(map(_labelled, names, values)), groups[values])
-                for values in sorted(groups, key=lambda values: [_natural(v) for v in values])
-            ]
-    return [("", list(ordered))]
-
-
-def _is_good_split(groups: Sequence[list[SliceHeader]], ordered: Sequence[SliceHeader]) -> bool:
-    if len(groups) < 2 or any(_repeats(group) for group in groups):
-        return False
-    positions = len(ordered) - len(_repeats(ordered))
-    fewest = -(-len(ordered) // positions)  # as many stacks as slices at one position
-    return len(groups) == fewest or len(ordered) >= LEAST_SLICES_OF_A_PART * len(groups)
-
-
-def _labelled(name: str, value: str) -> str:
-    return f"{_SHORT_NAME.get(name, 'time')} {value or '(none)'}"
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", text)
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]

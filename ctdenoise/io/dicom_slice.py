@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -185,7 +186,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
         truncated=header.truncated,
         native=header.native,
         lossy=values.text("LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES,
-        sorting={name: values.text(name) for name in SORTING_KEYWORDS},
+        sorting=_sorting(values),
         facts=_facts(values),
     )
 
@@ -230,8 +231,21 @@ SORTING_KEYWORDS = (
     "SliceThickness",
     "SeriesNumber",
     "ContentTime",
+    "TriggerTime",
+    "keV",
+    "SeriesDescription",
 )
 """What may tell stacks of one series apart where positions repeat, in the order of trying."""
+
+_KEV = re.compile(r"(?<![\d.])(\d{2,3}(?:\.\d+)?)[ _]?keV\b", re.IGNORECASE)
+
+
+def _sorting(values: HeaderValues) -> dict[str, str]:
+    """Values to sort by; `keV` is the energy of a monoenergetic image as its texts name it."""
+    sorting = {name: values.text(name) for name in SORTING_KEYWORDS if name != "keV"}
+    named = _KEV.search(sorting["SeriesDescription"]) or _KEV.search(values.text("ImageComments"))
+    return {**sorting, "keV": named[1] if named else ""}
+
 
 _FACT_NUMBERS = {
     "KVP": 1,
