@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -68,18 +68,11 @@ class EnhancedSeriesWriter:
         source = source_of(scan)
         if series_number is None:
             series_number = free_series_numbers([scan], settings)[0]
-        with quiet_pydicom():
-            first = _header_of(source.instances[0]).dataset
-            moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"), posix_s)
-        derivation, uid = derivation_of(scan.history, settings), series_uid(scan, settings)
-        series = NewSeries(derivation, uid, series_number, moment, settings)
-        self._folder, self._stack, self._series = folder, stack_key(source), series
-        files = frames_by_file(source)
-        self.names = [f"{number:05d}.dcm" for number in range(1, len(files) + 1)]
-        self._objects = {
-            path: _DerivedObject(instances, folder / name, series, self._stack)
-            for name, (path, instances) in zip(self.names, files.items(), strict=True)
-        }
+        self._folder = folder
+        self._objects = derived_objects(
+            scan, folder, series_number=series_number, settings=settings, posix_s=posix_s
+        )
+        self.names = [one.name for one in self._objects.values()]
         self._instances = source.instances
         self._done = 0
         self._checksum = hashlib.sha256()
@@ -164,7 +157,43 @@ class EnhancedSeriesWriter:
             )
 
 
-class _DerivedObject:
+def derived_objects(
+    scan: Scan,
+    folder: Path,
+    *,
+    series_number: int,
+    settings: DicomSettings,
+    posix_s: int | None = None,
+    describe: Callable[[Dataset], None] | None = None,
+) -> dict[Path, DerivedObject]:
+    """The objects of one new series by the file of their source, nothing written yet.
+
+    Args:
+        scan: What was read from multi-frame objects.
+        folder: An existing folder.
+        series_number: Number of the new series.
+        settings: How to write it.
+        posix_s: When the run began, in seconds since 1970; now by default.
+        describe: Called with each header before it is written, to change it.
+
+    Raises:
+        StudyError: If a source file changed or vanished since it was read.
+    """
+    source = source_of(scan)
+    with quiet_pydicom():
+        first = _header_of(source.instances[0]).dataset
+        moment = run_moment(text_of(first, "TimezoneOffsetFromUTC"), posix_s)
+    derivation, uid = derivation_of(scan.history, settings), series_uid(scan, settings)
+    series = NewSeries(derivation, uid, series_number, moment, settings)
+    return {
+        path: DerivedObject(
+            instances, folder / f"{number:05d}.dcm", series, stack_key(source), describe
+        )
+        for number, (path, instances) in enumerate(frames_by_file(source).items(), start=1)
+    }
+
+
+class DerivedObject:
     """One object on its way from the header of its source to a whole file.
 
     Args:
@@ -172,6 +201,7 @@ class _DerivedObject:
         path: The file to write.
         series: What its series shares.
         stack: See `stack_key`.
+        describe: Called with the header before it is written, to change it.
     """
 
     def __init__(
@@ -180,9 +210,11 @@ class _DerivedObject:
         path: Path,
         series: NewSeries,
         stack: str,
+        describe: Callable[[Dataset], None] | None = None,
     ) -> None:
         self._instances, self._path, self._series = instances, path, series
-        self._stack = stack
+        self._stack, self._describe = stack, describe
+        self.name = path.name
         self._native = NativeFrames()
         self._slices: dict[int, SliceHeader] = {}
         self._file: FrameFile | None = None
@@ -220,11 +252,18 @@ class _DerivedObject:
         self._opened()
         return self._slices[instance.frame or 0]
 
-    def source_words(self, frames: Sequence[int]) -> Iterator[Words] | None:
-        """Allocated words of frames of the source; None where it has no padding to keep."""
+    def source_words(
+        self, frames: Sequence[int], *, always: bool = False
+    ) -> Iterator[Words] | None:
+        """Allocated words of frames of the source.
+
+        Args:
+            frames: Zero-based frames.
+            always: Whether they are wanted also where there is no padding to keep; otherwise None.
+        """
         self._opened()
         first = self._instances[0]
-        if all(self._slices[frame].padding is None for frame in frames):
+        if not always and all(self._slices[frame].padding is None for frame in frames):
             return None
         try:
             native = self._native.of_file(first.path, self._slices[frames[0]], frames)
@@ -255,6 +294,8 @@ class _DerivedObject:
             # Read once more: text that was accessed before loses its bytes.
             dataset = _header_of(first).dataset
             derived = object_header(dataset, frames, self._series, uid, _loss(header, slices[0]))
+            if self._describe is not None:
+                self._describe(derived)
             storage = storage_for(self._series.settings.transfer_syntax, derived, len(frames))
             self._file = FrameFile(self._path, derived, len(frames), storage)
         except DamagedFileError as error:

@@ -26,7 +26,6 @@ from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.scan import Scan
 from ctdenoise.errors import MissingExtraError, StudyError
-from ctdenoise.io.dicom_attributes import TYPE_2
 from ctdenoise.io.dicom_copy import copied
 from ctdenoise.io.dicom_derivation import (
     LONG_STRING,
@@ -38,10 +37,10 @@ from ctdenoise.io.dicom_derivation import (
 )
 from ctdenoise.io.dicom_derived import set_moment, text_of
 from ctdenoise.io.dicom_encoding import encoded
-from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
-from ctdenoise.io.dicom_file import DamagedFileError, quiet_pydicom, read_header
+from ctdenoise.io.dicom_file import quiet_pydicom, read_header
 from ctdenoise.io.dicom_identity import series_uid, source_of
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU
+from ctdenoise.io.dicom_planes import planes_of
 from ctdenoise.io.dicom_uids import new_uid
 
 MapArray = npt.NDArray[np.uint16]
@@ -95,25 +94,16 @@ def check_objects(scan: Scan, *, over_all_slices: bool) -> None:
             of reference (C.7.6.17.2).
 
     Raises:
-        StudyError: If it is no series of single-frame DICOM images, or every slice has a frame of
-            reference of its own.
+        StudyError: If every slice has a frame of reference of its own.
     """
-    source = source_of(scan)
-    if is_multi_frame(source):
-        raise StudyError(
-            "segmentations, removed noise and noise maps are written for single-frame series only.",
-            where=source.instances[0].path,
-            fix="Use --set objects.segmentation=none, without --residual and --noise-map; or "
-            "--format nifti.",
-        )
     if not over_all_slices:
         return
-    frames = {str(one.get("FrameOfReferenceUID")) for one in _source_images(scan)}
+    frames = {str(one.get("FrameOfReferenceUID")) for one in planes_of(scan).headers}
     if len(frames) > 1:
         raise StudyError(
             f"the slices have {len(frames)} frames of reference, and a segmentation or parametric "
             "map has one.",
-            where=source.instances[0].path.parent,
+            where=source_of(scan).instances[0].path.parent,
             fix="Use --set objects.segmentation=none and --noise-map ct, or --format nifti.",
         )
 
@@ -143,7 +133,7 @@ def segmentation_bytes(
     import highdicom
 
     derivation = derivation_of(scan.history, settings)
-    images = _source_images(scan)
+    planes = planes_of(scan)
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name=f"{PRODUCT} {derivation.software[-1]}"[:LONG_STRING],
         family=codes.CID7162.ArtificialIntelligence,
@@ -165,7 +155,7 @@ def segmentation_bytes(
     ]
     with quiet_pydicom():
         built = highdicom.seg.Segmentation(
-            source_images=images,
+            source_images=planes.headers,
             pixel_array=labels,
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=segments,
@@ -173,6 +163,7 @@ def segmentation_bytes(
             content_label="SEGMENTATION",
             **_identity(uid, series_number, derivation),
         )
+        planes.refer(built)
         return _finished(built, scan, derivation, uid, "[segmentation]")
 
 
@@ -201,7 +192,7 @@ def parametric_map_bytes(
     import highdicom
 
     derivation = derivation_of(scan.history, settings)
-    images = _source_images(scan)
+    planes = planes_of(scan)
     uid = str(series_uid(scan, settings))
     mapping = highdicom.pm.RealWorldValueMapping(
         lut_label="NOISE_SD",
@@ -214,7 +205,7 @@ def parametric_map_bytes(
     )
     with quiet_pydicom():
         built = highdicom.pm.ParametricMap(
-            source_images=images,
+            source_images=planes.headers,
             pixel_array=stored,
             contains_recognizable_visual_features=False,
             real_world_value_mappings=[mapping],
@@ -225,6 +216,7 @@ def parametric_map_bytes(
             **_identity(uid, series_number, derivation),
         )
         built.Laterality = ""  # 2C: unpaired unless the body part says otherwise (C.7.3.1)
+        planes.refer(built)
         return _finished(built, scan, derivation, uid, label)
 
 
@@ -261,25 +253,6 @@ def write_object(folder: Path, data: bytes) -> Path:
     path = folder / "00001.dcm"
     path.write_bytes(data)
     return path
-
-
-def _source_images(scan: Scan) -> list[Dataset]:
-    """Headers of the source with every attribute that may be empty, which highdicom asks for."""
-    headers = []
-    for instance in source_of(scan).instances:
-        try:
-            header = read_header(instance.path).dataset
-        except (DamagedFileError, OSError) as error:
-            raise StudyError(
-                "a file of the source series cannot be read again.", where=instance.path
-            ) from error
-        if header.get("SOPInstanceUID") != instance.sop_instance_uid:
-            raise StudyError("the source file changed since it was read.", where=instance.path)
-        for keyword in TYPE_2:
-            if keyword not in header:
-                setattr(header, keyword, None)
-        headers.append(header)
-    return headers
 
 
 def _identity(uid: str, series_number: int, derivation: Derivation) -> dict[str, Any]:

@@ -12,12 +12,15 @@ import numpy as np
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.core.provenance import Step
-from ctdenoise.core.scan import Scan, ScanFacts, with_steps
+from ctdenoise.core.scan import Scan, with_steps
 from ctdenoise.core.source import ImageKind
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.inference.denoiser import Denoiser, Estimates
-from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeriesWriter
+from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
+from ctdenoise.io.dicom_enhanced_maps import MultiFrameMapWriter
+from ctdenoise.io.dicom_identity import source_of
+from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeries, MapSeriesWriter, MapWriter
 from ctdenoise.io.dicom_objects import (
     check_objects,
     parametric_map_bytes,
@@ -185,13 +188,10 @@ class ObjectWriter:
             write_object(folder / SEGMENTATION_FOLDER, data)
             written.append(SEGMENTATION_FOLDER)
         if self._wanted.residual:
-            writer = self._series(
-                self._removed,
-                folder / RESIDUAL_FOLDER,
-                of_residual,
-                "[removed noise]",
-                _RESIDUAL_WINDOW,
+            removed = MapSeries(
+                self._removed, of_residual, self._settings, "[removed noise]", _RESIDUAL_WINDOW
             )
+            writer = self._series(removed, folder / RESIDUAL_FOLDER)
             for index in range(self._result.shape[0]):
                 writer.write_difference(index, self._result)
             written.append(RESIDUAL_FOLDER)
@@ -243,23 +243,21 @@ class ObjectWriter:
             yield image
         written.append(path.name)
 
-    def _series(
-        self,
-        scan: ScanFacts,
-        folder: Path,
-        number: int,
-        label: str,
-        window: tuple[float, float],
-    ) -> MapSeriesWriter:
+    def _series(self, series: MapSeries, folder: Path) -> MapWriter:
         folder.mkdir()
-        return MapSeriesWriter(
-            scan, folder, series_number=number, settings=self._settings, label=label, window=window
-        )
+        if is_multi_frame(source_of(series.scan)):
+            return MultiFrameMapWriter(series, folder)
+        return MapSeriesWriter(series, folder)
 
     def _write_map(self, folder: Path, number: int) -> None:
         slices = range(self._result.shape[0])
         if self._wanted.noise_map == "ct":
-            writer = self._series(self._map, folder, number, self._map_label, _NOISE_WINDOW)
+            writer = self._series(
+                MapSeries(
+                    self._map, number, self._settings, self._map_label, _NOISE_WINDOW, NOISE_STEP_HU
+                ),
+                folder,
+            )
             for index in slices:
                 writer.write_map(index, self._noise_hu(index), self._result)
             return

@@ -17,7 +17,7 @@ import torch
 from scipy.ndimage import generic_filter
 
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.networks import RedCnnSettings, SegmentationHeadSettings
+from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import MissingExtraError, StudyError
@@ -30,15 +30,8 @@ from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
 from ctdenoise.networks.prediction import LOG_SIGMA_START
 from ctdenoise.tasks import infer
-from tests.dicom.builders import (
-    PATIENT_NAME,
-    ct_series,
-    marked_volume,
-    multi_frame,
-    series_files,
-)
-
-CLASSES = ("background", "liver", "kidney_left", "nowhere")
+from tests.dicom.builders import PATIENT_NAME, ct_series, marked_volume, series_files
+from tests.dicom.objects import CLASSES, expected_labels, labelling_model, run
 
 
 @pytest.fixture(autouse=True)
@@ -48,42 +41,7 @@ def _same_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that takes noise away, and says liver above 0 HU of its features: known by running.
-
-    Its last class loses everywhere, so that it is in no voxel.
-    """
-    settings = RedCnnSettings(
-        channels=4, start_as_identity=False, head=SegmentationHeadSettings(classes=len(CLASSES))
-    )
-    network = build_network(settings, generator=torch.Generator().manual_seed(3))
-    weights = network.state_dict()
-    weights["head.bias"] = torch.tensor([0.0, 0.0, 0.0, -1e6])
-    labels = {name: number for number, name in enumerate(CLASSES) if number}
-    checkpoint = Checkpoint(settings, weights, HuRange(), training={"labels": labels})
-    return save_checkpoint(tmp_path_factory.mktemp("model") / "model.safetensors", checkpoint)
-
-
-def expected_labels(model: Path, volume: CTVolume) -> np.ndarray:
-    """The classes, computed apart from the product: one whole slice at a time."""
-    checkpoint = infer.load_denoiser(model).checkpoint
-    network = checkpoint.build()
-    found = np.zeros(volume.shape, np.uint8)
-    for index, hu in enumerate(volume.hu):
-        seen = np.clip(hu, -2048, 4096)
-        if volume.padding is not None:
-            seen[volume.padding[index]] = -1000
-        with torch.no_grad():
-            scaled = checkpoint.hu_range.to_network(torch.from_numpy(seen))
-            logits = network(scaled[None, None]).logits
-        found[index] = logits[0].argmax(0).numpy()
-        if volume.padding is not None:
-            found[index][volume.padding[index]] = 0
-    return found
-
-
-def run(study: Path, model: Path | str, out: Path, **objects: object) -> infer.InferReport:
-    settings = InferSettings(objects={"residual": True, "noise_map": "ct", **objects})
-    return infer.run(study, model=model, settings=settings, out=out)
+    return labelling_model(tmp_path_factory.mktemp("model") / "model.safetensors")
 
 
 def padded_series(folder: Path) -> CTVolume:
@@ -244,12 +202,6 @@ def test_without_highdicom_a_segmentation_is_refused_before_any_work(tmp_path, m
     with pytest.raises(MissingExtraError, match=r"ctdenoise\[seg\]"):
         run(tmp_path / "study", model, tmp_path / "out")
     assert run(tmp_path / "study", model, tmp_path / "out", segmentation="none").files == 3
-
-
-def test_multi_frame_sources_are_refused_in_words(tmp_path):
-    series_files(tmp_path / "study", [multi_frame(marked_volume(slices=3))])
-    with pytest.raises(StudyError, match="single-frame"):
-        run(tmp_path / "study", "identity", tmp_path / "out")
 
 
 def test_slices_without_a_common_frame_of_reference_are_refused_for_one_object(tmp_path, model):
