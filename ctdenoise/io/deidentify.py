@@ -147,6 +147,8 @@ class StudyExport:
             return "not CT images: its pixels may show names"
         if not series.readable:
             return "it cannot be read right"
+        if any(finding.code == "repeated-identity" for finding in series.notes):
+            return "several of its images have one SOPInstanceUID"
         if burned:
             return "BurnedInAnnotation says that its pixels show words"
         return "an overlay lies in the bits of its pixels" if overlaid else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,16 @@ _NOT_HU = frozenset(
 """Values of ImageType of maps that are computed from CT and do not hold Hounsfield units."""
 
 
+_NOT_SLICES = frozenset(
+    (
+        *("MAX_IP", "MIN_IP", "VOLUME_RENDER", "SURFACE_RENDER", "CURVED_MPR"),  # C.8.16.2.1.3
+        *("MIP", "MINIP", "VRT", "SSD", "VOLUME RENDERING", "CURVED MPR", "CPR"),
+        *("SCREEN SAVE", "SCREEN_SAVE", "SCREENSAVE"),
+    )
+)
+"""Values of ImageType of pictures whose pixels are not the Hounsfield units of one place."""
+
+
 def slice_problems(header: SliceHeader) -> list[str]:
     """Every reason why a slice cannot become Hounsfield units at a known place; none if it can.
 
@@ -80,9 +91,13 @@ def _kind_problems(header: SliceHeader) -> Iterator[str]:
     if header.rescale_type not in ("", "HU") and not is_doubted:
         kind = shown_code(header.rescale_type)
         yield f"RescaleType is {kind}, so its values are not Hounsfield units"
-    maps = sorted(_NOT_HU & {part.strip() for part in header.image_type})
+    said = {part.strip() for part in header.image_type}
+    maps = sorted(_NOT_HU & said)
     if maps:
         yield f"ImageType says {maps[0]}: a computed map, not Hounsfield units"
+    pictures = sorted(_NOT_SLICES & said)
+    if pictures:
+        yield f"ImageType says {pictures[0]}: a picture made of many slices or of a screen, not CT"
 
 
 def _place_problems(header: SliceHeader) -> list[str]:
@@ -179,7 +194,7 @@ def common_problems(slices: Sequence[SliceHeader]) -> list[str]:
     """What must be one for all slices of a series, and is not."""
     problems = []
     for name, values in (
-        ("patients", {header.patient for header in slices}),
+        ("patients", {(header.patient, header.person) for header in slices}),
         ("studies", {header.study for header in slices}),
     ):
         if len(values) > 1:
@@ -189,6 +204,16 @@ def common_problems(slices: Sequence[SliceHeader]) -> list[str]:
         some = f"{len(without)} of {len(slices)} slices"
         problems.append(f"{some} lack RescaleSlope and RescaleIntercept, which the others have")
     return problems
+
+
+def repeated_identities(identities: Iterable[tuple[str, int | None]]) -> int:
+    """How many images share their identity with one before; those without any are not counted.
+
+    Args:
+        identities: SOPInstanceUID and frame of each.
+    """
+    counts = Counter(identity for identity in identities if identity[0])
+    return sum(count - 1 for count in counts.values())
 
 
 def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Finding]:
@@ -215,6 +240,10 @@ def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Findi
         text = f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality"
         notes.append(warning("no-sop-class", text))
     notes += _doubt_notes(slices)
+    repeated = repeated_identities((h.sop_instance_uid, h.frame) for h in slices)
+    if repeated:
+        text = f"{repeated} slices have the SOPInstanceUID of another one; an archive keeps one"
+        notes.append(warning("repeated-identity", text))
     if any(header.frame is not None for header in slices):
         notes.append(note("multi-frame", "multi-frame object, read frame by frame"))
     return notes

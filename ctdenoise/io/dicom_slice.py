@@ -24,6 +24,8 @@ class SliceHeader:
         frame: Zero-based frame of a multi-frame object.
         what: "CT", "scout", "segmentation", ...; only "CT" can become a volume.
         patient, study, series: Digest of the patient and UIDs, to group by.
+        person: Digest of name and birth date where there is no PatientID, for nothing but to tell
+            two patients apart; never written.
         sop_instance_uid: Identity of the instance.
         sop_class_uid: Kind of the instance.
         modality: As the header says.
@@ -54,6 +56,7 @@ class SliceHeader:
     frame: int | None
     what: str
     patient: str = ""
+    person: bytes = field(default=b"", repr=False)
     study: str = ""
     series: str = ""
     sop_instance_uid: str = ""
@@ -152,6 +155,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
         frame=frame,
         what=what_it_is(sop_class, modality, image_type),
         patient=patient_key(values.text("PatientID"), values.text("IssuerOfPatientID")),
+        person=_person(values),
         study=values.text("StudyInstanceUID"),
         series=values.text("SeriesInstanceUID"),
         sop_instance_uid=values.text("SOPInstanceUID") or meta.text("MediaStorageSOPInstanceUID"),
@@ -299,6 +303,13 @@ def _padding(values: HeaderValues, *, signed: bool) -> tuple[int, int] | None:
 def _as_word(value: int, bits: int, *, signed: bool) -> int:
     value &= (1 << bits) - 1
     return value - (1 << bits) if signed and value >= 1 << (bits - 1) else value
+
+
+def _person(values: HeaderValues) -> bytes:
+    if values.text("PatientID"):
+        return b""
+    named = "\x1f".join((values.text("PatientName"), values.text("PatientBirthDate")))
+    return hashlib.sha256(named.encode()).digest()
 
 
 def patient_key(patient_id: str, issuer: str = "") -> str:

@@ -14,7 +14,7 @@ from ctdenoise.core.scan import Scan
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.errors import StudyError, listed
 from ctdenoise.io.dicom_attributes import TYPE_1
-from ctdenoise.io.dicom_checks import gathered, slice_problems
+from ctdenoise.io.dicom_checks import gathered, repeated_identities, slice_problems
 from ctdenoise.io.dicom_derivation import derivation_of, run_moment
 from ctdenoise.io.dicom_derived import (
     LossyStorage,
@@ -69,6 +69,9 @@ def check_derivable(scan: Scan, *, by_trial: bool = True) -> None:
     found = list(gathered(problems, len(source.instances)))
     if len(source.instances) != scan.shape[0]:
         found.append(f"{scan.shape[0]} slices came from {len(source.instances)} instances")
+    repeated = repeated_identities((one.sop_instance_uid, one.frame) for one in source.instances)
+    if repeated:
+        found.append(f"{repeated} slices have the SOPInstanceUID of another one")
     if found:
         raise StudyError(
             f"no legal DICOM series can be derived from this series:\n{listed(found)}",

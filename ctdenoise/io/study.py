@@ -33,6 +33,7 @@ from ctdenoise.io.image_header import ImageHeader
 _log = logging.getLogger(__name__)
 
 _DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".ima"))
+_BLANK_BYTES = 4096  # a copy that broke off may leave a file of zeros
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,16 +155,30 @@ def _look_at(path: Path, found: _Files) -> None:
         found.images.append((path, *ct_header(path)))
         return
     try:
-        if path.stat().st_size == 0 and path.suffix.lower() in _DICOM_SUFFIXES:
-            found.damaged.append((path, "it is empty"))
-        elif looks_like_dicom(path):
+        if looks_like_dicom(path):
             found.slices += _slices(path)
+            return
+        why = _what_befell(path)
+        if why:
+            found.damaged.append((path, why))
         else:
             found.others[path.suffix.lower() or "(no extension)"] += 1
     except DamagedFileError as error:
         found.damaged.append((path, str(error)))
     except OSError as error:
         found.damaged.append((path, f"it cannot be opened: {error.strerror}"))
+
+
+def _what_befell(path: Path) -> str:
+    """Why a file that should be DICOM is none; empty if nothing says that it should be."""
+    is_named = path.suffix.lower() in _DICOM_SUFFIXES
+    if path.stat().st_size == 0:
+        return "it is empty" if is_named else ""
+    with path.open("rb") as file:
+        head = file.read(_BLANK_BYTES)
+    if len(head) == _BLANK_BYTES and not any(head):
+        return "it is blank: all zeros where it should begin"
+    return "it does not begin like DICOM" if is_named else ""
 
 
 def _slices(path: Path) -> list[SliceHeader]:

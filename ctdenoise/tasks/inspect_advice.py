@@ -22,6 +22,7 @@ ADVICE = {
     "negative-slope": "Look at a picture with --contact-sheet: bone must be brighter than air.",
     "another-intercept": "Compare the slices on a picture with --contact-sheet.",
     "field-of-view": "Check PixelSpacing: distances and volumes depend on it.",
+    "repeated-identity": "Have the series exported again; no DICOM can be derived from this one.",
     "gantry-tilt": "DICOM keeps the tilt; NIfTI cannot hold it.",
 }
 """By the code of a finding; what is not here needs nothing done."""
@@ -29,6 +30,7 @@ ADVICE = {
 _PROBLEMS = (
     ("Modality is missing", "Give the folder of the original export, or set Modality to CT in it."),
     ("RescaleType is", "Choose the series of CT images; this one holds a computed map."),
+    ("a picture made of", "Choose the series of CT images; this one holds finished pictures."),
     ("a computed map", "Choose the series of CT images; this one holds a computed map."),
     ("ImagePositionPatient", "Export the original axial images; screenshots have no positions."),
     ("ImageOrientationPatient", "Export the original axial images."),

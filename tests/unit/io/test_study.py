@@ -175,7 +175,7 @@ def test_an_unclear_choice_lists_what_can_be_chosen(two_series: Path, wanted: st
 
 def spoil(dataset: Dataset, index: int) -> None:
     del dataset.ImageOrientationPatient
-    dataset.RescaleType = "US"
+    dataset.RescaleType = "HU_MOD"
 
 
 def test_choosing_what_cannot_be_read_says_every_reason(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_choosing_what_cannot_be_read_says_every_reason(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as caught:
         choose_series(found, "2", where=tmp_path)
     assert "ImageOrientationPatient" in str(caught.value)
-    assert "RescaleType is US" in str(caught.value)
+    assert "RescaleType is HU_MOD" in str(caught.value)
 
 
 def test_the_only_readable_series_is_chosen_and_the_others_are_mentioned(
