@@ -122,7 +122,18 @@ def judge_written(
     if source is None or source.kind != "dicom":
         return
     slices = [(one.path, one.frame or 0) for one in source.instances]
-    found = judge_series(paths, slices, Expected("ours", settings))
+    refuse(judge_series(paths, slices, Expected("ours", settings)))
+
+
+def refuse(found: Sequence[Objection]) -> None:
+    """Refuse what was just written, if there is an error among what was found.
+
+    Args:
+        found: Everything that is wrong with it; warnings are no reason.
+
+    Raises:
+        OutputError: With every error; that is a mistake of this program, and says so.
+    """
     for one in found:
         if one.rule in _OF_THE_MODEL:
             _log.warning("%s", one)

@@ -126,5 +126,9 @@ RULES: dict[str, Rule] = {
     "hu-offset": _both("the mean of the body moved by more than 100 HU", ""),
     "unchanged": Rule("warning", "warning", "no pixel of the series was changed"),
     "swapped": _both("the pixels are those of a neighbouring slice", ""),
+    # What lies beside a series
+    "removed-noise": _promise("removed noise and result do not add up to the source"),
+    "map-scale": _promise("a map is not on its scale of HU from 0 on"),
+    "labels": _promise("a segment has other voxels than were labelled"),
 }
 """Every rule by its name, which is stable between versions."""

@@ -201,6 +201,7 @@ def _write(
     files = write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
     judge_written(files, volume.source, dicom)
     beside = objects.write_dicom(folder)
+    objects.judge_dicom(folder, files)
     write_manifest(folder, [DICOM_FOLDER, *beside], dicom)
     return files, beside
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from ctdenoise.inference.denoiser import Denoiser, Estimates
 from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
 from ctdenoise.io.dicom_enhanced_maps import MultiFrameMapWriter
 from ctdenoise.io.dicom_identity import source_of
+from ctdenoise.io.dicom_judge_objects import ObjectJudge
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeries, MapSeriesWriter, MapWriter
 from ctdenoise.io.dicom_objects import (
     check_objects,
@@ -199,6 +200,30 @@ class ObjectWriter:
             self._write_map(folder / NOISE_FOLDER, of_map)
             written.append(NOISE_FOLDER)
         return tuple(written)
+
+    def judge_dicom(self, folder: Path, result: Sequence[Path]) -> None:
+        """Refuse DICOM objects that are not what they must be.
+
+        Args:
+            folder: Where they were written.
+            result: Files of the denoised series.
+
+        Raises:
+            OutputError: With every error.
+        """
+        if not self._wanted.anything:
+            return
+        judge = ObjectJudge(source_of(self._result), self._settings)
+        if self._estimates.labels is not None:
+            (path,) = (folder / SEGMENTATION_FOLDER).iterdir()
+            judge.judge_segmentation(path, self._estimates.labels)
+        if self._wanted.residual:
+            judge.judge_removed(sorted((folder / RESIDUAL_FOLDER).iterdir()), result)
+        maps = sorted((folder / NOISE_FOLDER).iterdir()) if self._wanted.noise_quantity else []
+        if self._wanted.noise_map == "ct":
+            judge.judge_map(maps)
+        elif maps:
+            judge.judge_parametric_map(maps[0])
 
     def write_images(self, folder: Path, kind: ImageKind, suffix: str) -> tuple[str, ...]:
         """Write image files beside the result; removed noise is not rounded.
