@@ -47,7 +47,8 @@ def train(
     settings = load_settings(TrainSettings, settings_file, overrides)
     with console.progress() as progress:
         report = task.run(pairs, settings, out=out, resume=resume, seed=seed, progress=progress)
-    _show(report)
+    if report.rank == 0:
+        _show(report)
     return STOPPED if report.stopped == "interrupted" else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.losses import LossSettings
@@ -16,6 +16,13 @@ from ctdenoise.config.networks import (
     segmentation_classes,
     states_error,
 )
+from ctdenoise.config.optimizers import (
+    AdamSettings,
+    EmaSettings,
+    ExponentialScheduleSettings,
+    ScheduleSettings,
+)
+from ctdenoise.config.validation import EarlyStoppingSettings, ValidationSettings
 
 
 class PatchSettings(Settings):
@@ -92,103 +99,24 @@ class DataSettings(Settings):
         return value
 
 
-class AdamSettings(Settings):
-    """Adam (Kingma and Ba 2015); with weight decay, AdamW."""
+class InitSettings(Settings):
+    """What to start from instead of fresh weights."""
 
-    name: Literal["adam"] = "adam"
-    """The kind of optimizer."""
+    model_config = ConfigDict(serialize_by_alias=True)
 
-    learning_rate: float = Field(default=1e-4, gt=0)
-    """Step size at the start; the schedule lowers it."""
+    checkpoint: Path = Field(alias="from")
+    """`model.safetensors` of an earlier run, or its folder. Head, stated error and noise input may
+    be new, or left out; all else must be the same network."""
 
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the running means of the gradient and of its square."""
+    parts: Literal["all", "encoder"] = "all"
+    """`encoder`: only the layers before the decoder are taken, the others are drawn afresh."""
 
-    epsilon: float = Field(default=1e-8, gt=0)
-    """Added to the root of the mean squared gradient."""
+    allow_seen_patients: bool = False
+    """Judge on patients that the earlier run has trained on; the figures then flatter."""
 
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled decay of the weights."""
-
-    @field_validator("betas")
-    @classmethod
-    def _below_one(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not all(0 <= beta < 1 for beta in value):
-            raise ValueError("both must be at least 0 and below 1")
-        return value
-
-
-class ConstantScheduleSettings(Settings):
-    """The learning rate stays as it is."""
-
-    name: Literal["constant"] = "constant"
-    """The kind of schedule."""
-
-    warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the rate first rises from zero in a straight line."""
-
-
-class CosineScheduleSettings(Settings):
-    """The learning rate falls along half a cosine and reaches its end at the last step."""
-
-    name: Literal["cosine"] = "cosine"
-    """The kind of schedule."""
-
-    warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the rate first rises from zero in a straight line."""
-
-    final_learning_rate: float = Field(default=0.0, ge=0)
-    """Learning rate at the last step."""
-
-
-class ExponentialScheduleSettings(Settings):
-    """The learning rate falls by the same factor every step and reaches its end at the last."""
-
-    name: Literal["exponential"] = "exponential"
-    """The kind of schedule."""
-
-    warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the rate first rises from zero in a straight line."""
-
-    final_learning_rate: float = Field(default=1e-5, gt=0)
-    """Learning rate at the last step; 1e-5 in the RED-CNN paper."""
-
-
-ScheduleSettings = Annotated[
-    ConstantScheduleSettings | CosineScheduleSettings | ExponentialScheduleSettings,
-    Field(discriminator="name"),
-]
-"""Any schedule; told apart by `name`."""
-
-
-class ValidationSettings(Settings):
-    """How the network is judged while it learns, on slices that it never trains on."""
-
-    every: int = Field(default=500, ge=1)
-    """Steps between two measurements; the last step is always measured."""
-
-    share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the patients to hold out, at least one. A single patient keeps this share of
-    slices, at its end, out of training."""
-
-    patients: tuple[str, ...] = ()
-    """Keys of the patients to hold out, as in pair.json; empty lets the seed choose."""
-
-    slices: int = Field(default=8, ge=1)
-    """Slices that are measured, spread evenly over the held-out ones."""
-
-    crop: int | None = Field(default=256, ge=16)
-    """Edge of the centre that is measured, pixels; null for whole slices."""
-
-
-class EarlyStoppingSettings(Settings):
-    """When to stop before the last step."""
-
-    patience: int = Field(default=20, ge=1)
-    """Measurements in a row that may pass without a gain."""
-
-    least_gain_hu: float = Field(default=0.01, ge=0)
-    """A smaller fall of the validation RMSE is no gain, HU."""
+    @field_serializer("checkpoint")
+    def _checkpoint_as_text(self, value: Path) -> str:
+        return str(value)
 
 
 class TrainSettings(Settings):
@@ -213,10 +141,14 @@ class TrainSettings(Settings):
     """Where the noise of the low-dose patches comes from."""
 
     batch_size: int = Field(default=16, ge=1, le=65536)
-    """Patches in one step."""
+    """Patches in one step, over all processes."""
+
+    accumulate: int = Field(default=1, ge=1)
+    """Pieces that the patches of a step are computed in, one after the other, where a GPU cannot
+    hold them all; their gradients are added before the weights move."""
 
     steps: int = Field(default=20_000, ge=1)
-    """Steps in all; the only setting that may change when a run is resumed."""
+    """Steps in all; may change when a run is resumed."""
 
     optimizer: AdamSettings = AdamSettings()
     """How weights follow the gradient."""
@@ -226,6 +158,9 @@ class TrainSettings(Settings):
 
     clip_norm: float | None = Field(default=None, gt=0)
     """Longest gradient vector; a longer one is shortened to this. Null: never."""
+
+    ema: EmaSettings | None = None
+    """Running mean of the weights (EMA), to be judged and kept; null: the weights themselves."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the layers: bfloat16 is faster where the processor has it. auto takes it on
@@ -250,12 +185,20 @@ class TrainSettings(Settings):
     checkpoint_every: int = Field(default=500, ge=1)
     """Steps between two saved states to resume from."""
 
-    init_from: Path | None = None
-    """Checkpoint to start from instead of fresh weights; a segmentation head may be new."""
+    init: InitSettings | None = None
+    """What to start from instead of fresh weights: `init.from=model`."""
 
-    @field_serializer("init_from")
-    def _init_from_as_text(self, value: Path | None) -> str | None:
-        return None if value is None else str(value)
+    compile: bool = False
+    """Let torch.compile turn the network into one program before the first step: a minute or more
+    at the start, faster steps on a GPU. Needs a C++ compiler, on a GPU also Triton."""
+
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of the arithmetic on a CPU. Null: one for each processor that this process may use,
+    within OMP_NUM_THREADS. Where other programs are busy on the same processors, fewer are faster:
+    threads wait for the slowest. Results equal each other bit for bit only with equal threads."""
+
+    peer_timeout_s: float = Field(default=600.0, gt=0)
+    """With several processes: seconds to wait for another one before it counts as lost."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -276,6 +219,12 @@ class TrainSettings(Settings):
             raise ValueError(
                 "the network has a segmentation head that no loss term trains; "
                 "add cross_entropy or dice to loss.terms, or remove network.head"
+            )
+        if self.validation.metric == "dice" and classes is None:
+            raise ValueError("validation.metric=dice needs network.head.classes")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size={self.batch_size} is no multiple of accumulate={self.accumulate}"
             )
         highest = max((self.data.labels or {}).values(), default=0)
         if classes is not None and highest >= classes:

@@ -19,8 +19,11 @@ from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.runfile import RUN_FILE, Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.networks.checkpoint import MODEL_FILE
+from ctdenoise.tasks.train_readme import README_FILE, write_readme
+from ctdenoise.training.distributed import Peers, peers_of_this_process
+from ctdenoise.training.figures import columns
 from ctdenoise.training.job import TrainingJob, device_name, prepare_job
-from ctdenoise.training.loop import Outcome, Stopped, columns, train
+from ctdenoise.training.loop import Outcome, Stopped, train
 from ctdenoise.training.records import MetricsTable, TensorBoardEvents
 from ctdenoise.training.state import (
     Progressed,
@@ -30,6 +33,8 @@ from ctdenoise.training.state import (
     restore_state,
     save_state,
 )
+from ctdenoise.training.step import has_gpu
+from ctdenoise.training.threads import arithmetic_threads
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +43,13 @@ SETTINGS_FILE = "settings.yaml"
 LEAST_CHANGE = 0.999
 """A validation RMSE above this share of the low-dose images' own is no improvement."""
 
-MAY_CHANGE = frozenset({"steps"})
-"""Settings that a resumed run may change."""
+MAY_CHANGE = frozenset(
+    {"steps", "optimizer.learning_rate", "clip_norm", "precision", "threads", "peer_timeout_s"}
+)
+"""Settings that a resumed run may change: to go on longer, or after it diverged."""
+
+UNTOLD = frozenset({"threads", "peer_timeout_s"})
+"""Those of them that do not enter the result's history: the record of the machine has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class TrainReport:
         patches_per_second: Mean speed of the training steps of this part.
         stopped: "finished", "early" (nothing gained any more) or "interrupted" (resume it).
         model: The kept network, if there is one yet.
+        rank: Number of this process, from 0; only the first one has anything to tell.
     """
 
     out: Path
@@ -67,6 +78,7 @@ class TrainReport:
     patches_per_second: float
     stopped: Stopped
     model: Path | None
+    rank: int = 0
 
 
 def run(
@@ -80,14 +92,15 @@ def run(
 ) -> TrainReport:
     """Train a network on every pair at or below some folders.
 
-    Ctrl-C or SIGTERM ends the run after the present step, ready to be resumed; a killed run can be
-    resumed from its last saved state.
+    Started by `torchrun`, the processes train together: each calls this with the same arguments,
+    and the first one writes. Ctrl-C or SIGTERM ends the run after the present step, ready to be
+    resumed; a killed run can be resumed from its last saved state.
 
     Args:
         pairs: Folders with pairs.
         settings: Network, loss, data, how and how long.
         out: Folder for `model.safetensors`, `last/`, `metrics.csv`, TensorBoard events,
-            `settings.yaml` and `run.json`.
+            `settings.yaml`, `run.json` and a `README.md` that explains them.
         resume: Go on with the run in `out`; the result is the same as without the stop.
         seed: Same pairs, settings and seed: same network.
         progress: Who is told.
@@ -96,26 +109,59 @@ def run(
         UsageError: If settings do not fit, `out` is taken, or a resumed run was made with others.
         InputError: If pairs or checkpoints cannot be used.
         OutputError: If something cannot be written.
+        PeerError: If another process was lost.
     """
     started = time.perf_counter()
+    changes = _changes(settings, out) if resume else []
+    uses_cuda = settings.device != "cpu" and has_gpu()
+    with (
+        peers_of_this_process(timeout_s=settings.peer_timeout_s, cuda=uses_cuda) as peers,
+        arithmetic_threads(settings.threads, peers) as threads,
+    ):
+        if not resume and peers.is_first:
+            require_free_folder(out)
+        job = prepare_job(find_pairs(pairs), settings, seed=seed, peers=peers)
+        progressed = _resumed(job, out, changes) if resume else Progressed()
+        # Nobody writes before everybody has read.
+        peers.wait()
+        if peers.is_first:
+            _open_folder(job, progressed, out, resume=resume)
+        outcome = _train(job, progressed, out, progress)
+        if peers.is_first:
+            _warn_if_useless(outcome)
+            _write_run(out, job, outcome, time.perf_counter() - started, threads=threads)
+        peers.wait()
+    return _report(out, outcome, time.perf_counter() - started, peers)
+
+
+def _open_folder(job: TrainingJob, progressed: Progressed, out: Path, *, resume: bool) -> None:
+    """Make the folder of the run, or bring its settings up to date.
+
+    It appears with a state in it, so a run that is killed at once can be resumed.
+    """
     if resume:
-        settings = _same_settings(settings, out)
-    else:
-        require_free_folder(out)
-    job = prepare_job(find_pairs(pairs), settings, seed=seed)
-    if resume:
-        progressed = _resumed(job, out)
-    else:
-        progressed = Progressed()
-        # The folder appears with a state in it, so a run that is killed at once can be resumed.
-        with staged_folder(out) as stage:
-            write_settings(stage, settings)
-            save_state(stage, progressed, job.identity, job.network, job.optimizer)
+        with _replacing(out) as stage:
+            write_settings(stage, job.settings).replace(out / SETTINGS_FILE)
+            write_readme(stage, job).replace(out / README_FILE)
+        return
+    with staged_folder(out) as stage:
+        write_settings(stage, job.settings)
+        write_readme(stage, job)
+        save_state(stage, progressed, job.identity, job.network, job.optimizer, job.average)
+
+
+def _train(job: TrainingJob, progressed: Progressed, out: Path, progress: Progress) -> Outcome:
+    """Train; the first process keeps the figures and shows the progress."""
+    if not job.peers.is_first:
+        return train(job, progressed, out=out)
     with ExitStack() as records:
-        table = MetricsTable(out, columns(settings), after=progressed.step)
+        table = MetricsTable(out, columns(job.settings), after=progressed.step)
         events = TensorBoardEvents(out, after=progressed.step)
         records.callback(events.close)
-        outcome = train(job, progressed, out=out, recorders=(table, events), progress=progress)
+        return train(job, progressed, out=out, recorders=(table, events), progress=progress)
+
+
+def _warn_if_useless(outcome: Outcome) -> None:
     best = outcome.progressed.best
     if best is not None and best.rmse_hu > LEAST_CHANGE * best.baseline_rmse_hu:
         _log.warning(
@@ -123,13 +169,10 @@ def run(
             "smaller optimizer.learning_rate and a longer schedule.warmup_steps.",
             best.baseline_rmse_hu,
         )
-    seconds = time.perf_counter() - started
-    _write_run(out, job, outcome, seconds)
-    return _report(out, outcome, seconds)
 
 
-def _same_settings(settings: TrainSettings, out: Path) -> TrainSettings:
-    """The settings of a run to resume: those of the folder, with as many steps as now asked for."""
+def _changes(settings: TrainSettings, out: Path) -> list[str]:
+    """What a resumed run changes, for its record; refuses what it must not change."""
     if not has_state(out):
         raise CheckpointError(
             "there is no run here to resume.",
@@ -138,21 +181,22 @@ def _same_settings(settings: TrainSettings, out: Path) -> TrainSettings:
         )
     before = load_settings(TrainSettings, out / SETTINGS_FILE)
     old, new = _flat(before.as_json()), _flat(settings.as_json())
-    changed = [
-        f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
+    changed = {
+        key: f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in MAY_CHANGE
-    ]
-    if changed:
+        if old.get(key) != new.get(key)
+    }
+    refused = [text for key, text in changed.items() if key not in MAY_CHANGE]
+    if refused:
         raise UsageError(
-            f"a resumed run keeps its settings, but:\n{listed(changed)}",
+            f"a resumed run keeps its settings, but:\n{listed(refused)}",
             where=out,
             fix=f"Resume with --config {out / SETTINGS_FILE}, or start anew in another --out.",
         )
-    return settings
+    return [text for key, text in changed.items() if key not in UNTOLD]
 
 
-def _resumed(job: TrainingJob, out: Path) -> Progressed:
+def _resumed(job: TrainingJob, out: Path, changes: Sequence[str]) -> Progressed:
     _, before = read_progress(out)
     if before.arithmetic != job.identity.arithmetic:
         _log.warning(
@@ -167,15 +211,14 @@ def _resumed(job: TrainingJob, out: Path) -> Progressed:
             where=out,
             fix="Give the seed and the pairs that the run was started with.",
         )
-    progressed = restore_state(out, job.network, job.optimizer)
+    progressed = restore_state(out, job.network, job.optimizer, job.average)
+    progressed.changes += [f"after step {progressed.step}: {change}" for change in changes]
     if progressed.best is not None and not (out / MODEL_FILE).is_file():
         raise CheckpointError(
             f"{MODEL_FILE} is missing, the best network so far.",
             where=out,
             fix="Put it back, or start anew in another --out.",
         )
-    with _replacing(out) as stage:
-        write_settings(stage, job.settings).replace(out / SETTINGS_FILE)
     return progressed
 
 
@@ -198,7 +241,9 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _write_run(out: Path, job: TrainingJob, outcome: Outcome, seconds: float) -> None:
+def _write_run(
+    out: Path, job: TrainingJob, outcome: Outcome, seconds: float, *, threads: int
+) -> None:
     best = outcome.progressed.best
     record = Run(
         command="train",
@@ -209,7 +254,12 @@ def _write_run(out: Path, job: TrainingJob, outcome: Outcome, seconds: float) ->
         results={
             "steps": outcome.progressed.step,
             "stopped": outcome.stopped,
+            "changes": list(outcome.progressed.changes),
             "precision": job.precision,
+            "processes": job.peers.world,
+            "threads": threads,
+            "started_from": len(job.start.taken),
+            "started_fresh": list(job.start.fresh) if job.settings.init else [],
             "best_step": None if best is None else best.step,
             "val_rmse_hu": None if best is None else best.rmse_hu,
             "val_baseline_rmse_hu": None if best is None else best.baseline_rmse_hu,
@@ -228,7 +278,7 @@ def _replacing(out: Path) -> Iterator[Path]:
         yield Path(stage)
 
 
-def _report(out: Path, outcome: Outcome, seconds: float) -> TrainReport:
+def _report(out: Path, outcome: Outcome, seconds: float, peers: Peers) -> TrainReport:
     best = outcome.progressed.best
     model = out / MODEL_FILE
     return TrainReport(
@@ -241,4 +291,5 @@ def _report(out: Path, outcome: Outcome, seconds: float) -> TrainReport:
         patches_per_second=outcome.patches_per_second,
         stopped=outcome.stopped,
         model=model if model.is_file() else None,
+        rank=peers.rank,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ctdenoise.config.losses import LossSettings, PerceptualSettings
 from ctdenoise.config.networks import segmentation_classes
@@ -27,18 +27,20 @@ from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.recorded import recorded_scan
+from ctdenoise.training.averages import WeightAverage
+from ctdenoise.training.compiled import compiled
+from ctdenoise.training.distributed import ALONE, Peers
+from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
-from ctdenoise.training.patches import BatchPlans, PatchBatches, PatchSource
+from ctdenoise.training.patches import BatchPlans, PatchBatch, PatchBatches, PatchSource
 from ctdenoise.training.split import SliceRange, Split, split_pairs
+from ctdenoise.training.start import Start, patients_seen, require_unseen, start_from
 from ctdenoise.training.state import RunIdentity
 from ctdenoise.training.step import Precision, choose_device, choose_precision
 from ctdenoise.training.validation import Validator, choose_slices
 
 _log = logging.getLogger(__name__)
-
-_NEW_PARTS = ("head.", "sigma.")
-"""Parts of a network that may be new when the rest starts from a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,47 +51,77 @@ class TrainingJob:
         settings: What was asked for.
         identity: Seed, data and arithmetic.
         network: On its device, in training mode.
+        model: The same weights as a step calls them: compiled, shared with other processes.
+        average: The running mean of the weights, if there is one.
         optimizer: Over the network's parameters.
         loss: What is made small.
-        batches: One for every step.
+        plans: Where the patches of every step come from, over all processes.
+        batches: One for every step, of this process.
+        parts: Which slices each source of the plans is.
         validator: Measures the network.
+        guard: Looks for numbers that are not finite.
         hu_range: The network's scale.
         device: Where it runs.
         precision: Number format of the layers.
+        peers: The processes that train together.
         trained_on: What the training data were, plain JSON, for the checkpoint.
+        patients: Digests of all patients that the weights learn from; None where unknown.
+        start: Which weights came from a checkpoint.
     """
 
     settings: TrainSettings
     identity: RunIdentity
     network: DenoisingNetwork
+    model: nn.Module
+    average: WeightAverage | None
     optimizer: torch.optim.Optimizer
     loss: Loss
+    plans: BatchPlans
     batches: PatchBatches
+    parts: tuple[SliceRange, ...]
     validator: Validator
+    guard: Guard
     hu_range: HuRange
     device: torch.device
     precision: Precision
+    peers: Peers
     trained_on: dict[str, JsonValue]
+    patients: list[str] | None
+    start: Start
+
+    @property
+    def judged(self) -> DenoisingNetwork:
+        """The network that is measured and kept."""
+        return self.network if self.average is None else self.average.network
+
+    def whole_batch(self, step: int) -> PatchBatch:
+        """The patches of a step of all processes."""
+        return PatchBatches(self.plans, self.hu_range, self.device)[step]
 
 
-def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: int) -> TrainingJob:
+def prepare_job(
+    pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: int, peers: Peers = ALONE
+) -> TrainingJob:
     """Check settings against the network, split the data, build everything.
 
     Args:
         pairs: As found by `find_pairs`.
         settings: What is asked for.
         seed: Decides the first weights, the split and every patch.
+        peers: The processes that train together; each prepares its own job.
 
     Raises:
         SettingsError: If settings, network and data do not fit each other.
         PairsError: If the pairs cannot be used for this.
-        CheckpointError: If `init_from` does not fit.
+        CheckpointError: If the checkpoint to start from does not fit.
     """
-    device = choose_device(settings)
+    device = choose_device(settings, peers)
     precision = choose_precision(settings, device)
     hu_range = HuRange(settings.hu_range.low, settings.hu_range.high)
-    network = _first_network(settings, hu_range, seed)
-    _require_fitting(settings, network.constraints)
+    generator = torch.Generator().manual_seed(draw_seed(stream(seed, "weights")))
+    network = build_network(settings.network, generator=generator)
+    start = start_from(settings, network, hu_range)
+    _require_fitting(settings, network.constraints, peers)
     network = network.to(device)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it alone
@@ -98,6 +130,7 @@ def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: in
     if classes is not None:
         require_labels(pairs)
     split = split_pairs(pairs, settings.validation, seed=seed)
+    require_unseen(split, start, settings)
     tables = _tables(split, settings, classes)
     plans = BatchPlans(
         [_source(part, tables, settings.noise) for part in split.train],
@@ -113,19 +146,41 @@ def prepare_job(pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: in
         tables=tables,
         multiple_of=network.constraints.multiple_of,
     )
+    loss = build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss))
+    guard, optimizer = Guard(device, peers), build_optimizer(settings.optimizer, network)
+    guard.protect(optimizer)
     return TrainingJob(
         settings=settings,
-        identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision)),
+        identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision, peers)),
         network=network,
-        optimizer=build_optimizer(settings.optimizer, network),
-        loss=build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss)),
-        batches=PatchBatches(plans, hu_range, device),
-        validator=Validator(slices, hu_range, device),
+        model=_model(network, settings, device, peers),
+        average=None if settings.ema is None else WeightAverage(settings.ema, network),
+        optimizer=optimizer,
+        loss=loss,
+        plans=plans,
+        batches=PatchBatches(plans, hu_range, device, share=(peers.rank, peers.world)),
+        parts=split.train,
+        validator=Validator(slices, hu_range, device, loss, settings.validation, peers),
+        guard=guard,
         hu_range=hu_range,
         device=device,
         precision=precision,
+        peers=peers,
         trained_on=_trained_on(split, settings.noise),
+        patients=patients_seen(split, start),
+        start=start,
     )
+
+
+def _model(
+    network: DenoisingNetwork, settings: TrainSettings, device: torch.device, peers: Peers
+) -> nn.Module:
+    """What a training step calls in place of the network."""
+    model = compiled(network, device) if settings.compile else network
+    states_unused_error = (
+        getattr(settings.network, "predict_sigma", False) and not settings.loss.needs_sigma
+    )
+    return peers.shared(model, device, has_unused=states_unused_error)
 
 
 def data_digest(pairs: Sequence[PairFiles]) -> str:
@@ -144,57 +199,15 @@ def data_digest(pairs: Sequence[PairFiles]) -> str:
     )
 
 
-def _arithmetic(device: torch.device, precision: Precision) -> str:
+def _arithmetic(device: torch.device, precision: Precision, peers: Peers) -> str:
     """What the last bits of a result depend on: sums are cut differently for each."""
     where = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"cpu with {torch.get_num_threads()} threads"
     )
-    return f"{where}, {precision}"
-
-
-def _first_network(settings: TrainSettings, hu_range: HuRange, seed: int) -> DenoisingNetwork:
-    generator = torch.Generator().manual_seed(draw_seed(stream(seed, "weights")))
-    network = build_network(settings.network, generator=generator)
-    if settings.init_from is not None:
-        _start_from(settings.init_from, network, hu_range)
-    return network
-
-
-def _start_from(path: Path, network: DenoisingNetwork, hu_range: HuRange) -> None:
-    checkpoint = load_checkpoint(path)
-    if checkpoint.hu_range != hu_range:
-        found = checkpoint.hu_range
-        raise SettingsError(
-            f"the checkpoint to start from was trained for {found.low:g} to {found.high:g} HU, "
-            f"not {hu_range.low:g} to {hu_range.high:g} HU.",
-            where="init_from",
-            fix=f"Set hu_range.low={found.low:g} and hu_range.high={found.high:g}.",
-        )
-    fresh = network.state_dict()
-    problems = [
-        f"{name} is {tuple(checkpoint.weights[name].shape)}, not {tuple(tensor.shape)}"
-        if name in checkpoint.weights
-        else f"{name} is missing"
-        for name, tensor in fresh.items()
-        if (name not in checkpoint.weights and not name.startswith(_NEW_PARTS))
-        or (name in checkpoint.weights and checkpoint.weights[name].shape != tensor.shape)
-    ]
-    if problems:
-        raise CheckpointError(
-            f"these weights do not fit the network to be trained:\n{listed(problems)}",
-            where=path,
-            fix="Use the checkpoint's own network settings under `network`.",
-        )
-    taken = {name: checkpoint.weights[name] for name in fresh if name in checkpoint.weights}
-    network.load_state_dict({**fresh, **taken})
-    new = [name for name in fresh if name not in taken]
-    _log.info("Start from checkpoint %s; new: %s.", checkpoint.digest, ", ".join(new) or "nothing")
-    _log.warning(
-        "Validation holds out patients of this run; the checkpoint to start from may have learnt "
-        "from them. Judge the result on patients that neither run has seen."
-    )
+    processes = "" if peers.world == 1 else f"{peers.world} processes, "
+    return f"{processes}{where}, {precision}"
 
 
 def _encoder(loss: LossSettings) -> FrozenEncoder | None:
@@ -214,7 +227,7 @@ def _encoder(loss: LossSettings) -> FrozenEncoder | None:
     return None
 
 
-def _require_fitting(settings: TrainSettings, constraints: Constraints) -> None:
+def _require_fitting(settings: TrainSettings, constraints: Constraints, peers: Peers) -> None:
     """Refuse sizes that the network cannot take, before any data is read."""
     problems = []
     sizes = {"patches.size": settings.patches.size}
@@ -225,9 +238,15 @@ def _require_fitting(settings: TrainSettings, constraints: Constraints) -> None:
             problems.append(
                 f"{key} is {size}, but the network needs at least {constraints.smallest_input}"
             )
-    smallest = settings.loss.smallest_patch
-    if settings.patches.size < smallest:
-        problems.append(f"patches.size must be at least {smallest} for the loss `ms_ssim`")
+        if size < settings.loss.smallest_patch:
+            smallest = settings.loss.smallest_patch
+            problems.append(f"{key} must be at least {smallest} for the loss `ms_ssim`")
+    pieces = settings.accumulate * peers.world
+    if settings.batch_size % pieces:
+        problems.append(
+            f"batch_size is {settings.batch_size}, which {peers.world} processes with "
+            f"accumulate={settings.accumulate} cannot share out evenly"
+        )
     if settings.patches.size % constraints.multiple_of:
         problems.append(f"patches.size must be a multiple of {constraints.multiple_of}")
     if constraints.input_channels != 1:

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
 
-from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.randomness import draw_seed, stream
 from ctdenoise.errors import UsageError
 from ctdenoise.losses.build import LossTerms
 from ctdenoise.networks.checkpoint import MODEL_FILE, Checkpoint, save_checkpoint
+from ctdenoise.training.best import take_note
+from ctdenoise.training.figures import LossSums, row_of
+from ctdenoise.training.finiteness import FIX, failure
 from ctdenoise.training.job import TrainingJob
 from ctdenoise.training.optimizers import learning_rate_at
-from ctdenoise.training.records import TIMINGS, Recorder
-from ctdenoise.training.state import Best, Progressed, save_state
+from ctdenoise.training.records import Recorder
+from ctdenoise.training.state import Progressed, save_state
 from ctdenoise.training.step import training_step
 from ctdenoise.training.stopping import stop_at_step_boundary
 from ctdenoise.training.validation import Measured
@@ -69,12 +70,13 @@ def train(
         progress: Who is told about each step.
 
     Raises:
-        UsageError: If the loss or a weight is no longer a finite number; the last state is kept.
+        UsageError: If a loss, a gradient or a weight is no longer a finite number; the last state
+            is kept, and the batch that caused it is written beside it.
+        PeerError: If another process was lost; the last state is kept.
         OutputError: If a file cannot be written; the last state is kept.
     """
-    settings = job.settings
-    stopped = _why_stop(job, progressed, interrupted=False)
-    sums = _Sums(progressed, job.device)
+    settings, peers = job.settings, job.peers
+    sums = LossSums(progressed, job.device, peers)
     first_step, seconds_before = progressed.step, progressed.seconds
     with (
         stop_at_step_boundary() as request,
@@ -82,127 +84,106 @@ def train(
         _repeatable_convolutions(),
         progress.stage("Training", settings.steps, done=first_step) as advance,
     ):
+        stopped = _why_stop(job, progressed, interrupted=False)
         while stopped is None:
             started = time.perf_counter()
-            terms = _step(job, progressed.step)
-            sums.add(terms)
+            sums.add(_step(job, progressed.step))
             progressed.step += 1
-            due = _due(progressed.step, settings)
-            losses = sums.means(progressed.step) if due.record else {}
+            due = _due(progressed.step, job)
+            if due.check:
+                _require_finite(job, first_step, out)
+            losses = sums.means() if due.record else {}
             progressed.seconds += time.perf_counter() - started
 
             measured = _measure_and_keep_best(job, progressed, out) if due.measure else None
             if due.record:
-                row = _row(job, progressed, losses, measured)
+                row = row_of(job, progressed, losses, measured)
                 for recorder in recorders:
                     recorder.record(row)
+                    recorder.show(progressed.step, () if measured is None else measured.panels)
 
-            stopped = _why_stop(job, progressed, interrupted=request.made)
+            stopped = _why_stop(job, progressed, interrupted=peers.any(request.made))
             if due.save or stopped is not None:
+                _require_finite(job, first_step, out)
                 sums.store(progressed)
-                _require_finite_weights(job, progressed.step)
-                save_state(out, progressed, job.identity, job.network, job.optimizer)
-            advance(note=_note(progressed))
+                _save(job, progressed, out)
+            advance(note=_note(progressed, settings.validation.metric))
     spent = progressed.seconds - seconds_before
     patches = (progressed.step - first_step) * settings.batch_size
     return Outcome(progressed, stopped, patches / spent if spent > 0 else 0.0)
 
 
-def columns(settings: TrainSettings) -> tuple[str, ...]:
-    """The columns of the table that `train` records, "step" first."""
-    terms = [f"loss_{term.name}" for term in settings.loss.terms]
-    measured = ["val_rmse_hu", "val_baseline_rmse_hu"]
-    if settings.loss.needs_labels:
-        measured.append("val_dice")
-    return ("step", "learning_rate", "loss", *terms, *measured, *TIMINGS)
-
-
 class _Due(NamedTuple):
+    check: bool
     record: bool
     measure: bool
     save: bool
 
 
-def _due(step: int, settings: TrainSettings) -> _Due:
+def _due(step: int, job: TrainingJob) -> _Due:
     """What is to be done after a step; `step` counts from 1."""
+    settings = job.settings
     last = step >= settings.steps
     measure = last or step % settings.validation.every == 0
     record = measure or step % settings.record_every == 0
-    return _Due(record, measure, save=last or step % settings.checkpoint_every == 0)
+    # A look at the guard waits for a GPU, so there it is taken with the figures.
+    check = record or job.device.type == "cpu"
+    return _Due(check, record, measure, save=last or step % settings.checkpoint_every == 0)
 
 
 def _step(job: TrainingJob, step: int) -> LossTerms:
     settings = job.settings
-    for group in job.optimizer.param_groups:
-        group["lr"] = _learning_rate(settings, step)
-    # Layers that draw (dropout) draw the same on a resumed run.
-    torch.manual_seed(draw_seed(stream(job.identity.seed, "step", step)))
-    return training_step(
-        job.network,
-        job.optimizer,
-        job.loss,
-        job.batches[step],
-        precision=job.precision,
-        clip_norm=settings.clip_norm,
-    )
-
-
-def _learning_rate(settings: TrainSettings, step: int) -> float:
-    return learning_rate_at(
+    rate = learning_rate_at(
         step,
         first=settings.optimizer.learning_rate,
         schedule=settings.schedule,
         steps=settings.steps,
     )
+    for group in job.optimizer.param_groups:
+        group["lr"] = rate
+    # Layers that draw (dropout) draw the same on a resumed run, and something else in each process.
+    names = (step,) if job.peers.is_first else (step, job.peers.rank)
+    torch.manual_seed(draw_seed(stream(job.identity.seed, "step", *names)))
+    terms = training_step(
+        job.model,
+        job.optimizer,
+        job.loss,
+        job.batches[step],
+        settings=settings,
+        precision=job.precision,
+        watch=job.guard,
+    )
+    if job.average is not None:
+        job.average.follow(job.network, step=step + 1)
+    return terms
 
 
-class _Sums:
-    """Sums of the losses since the last recorded line, kept on the device: no waiting for it."""
-
-    def __init__(self, progressed: Progressed, device: torch.device) -> None:
-        self._device = device
-        self._steps = progressed.summed
-        self._sums = {name: self._double(value) for name, value in progressed.sums.items()}
-
-    def add(self, terms: LossTerms) -> None:
-        named = {"loss": terms.total, **{f"loss_{k}": v for k, v in terms.terms.items()}}
-        for name, value in named.items():
-            self._sums[name] = self._sums.get(name, self._double(0.0)) + value.double()
-        self._steps += 1
-
-    def means(self, step: int) -> dict[str, float]:
-        """Mean of each loss, and a new start."""
-        means = {name: float(value) / self._steps for name, value in self._sums.items()}
-        if not all(math.isfinite(mean) for mean in means.values()):
-            raise _diverged(step)
-        self._sums, self._steps = {}, 0
-        return means
-
-    def store(self, progressed: Progressed) -> None:
-        """Put the sums into the state to be saved."""
-        progressed.sums = {name: float(value) for name, value in self._sums.items()}
-        progressed.summed = self._steps
-        if not all(math.isfinite(value) for value in progressed.sums.values()):
-            raise _diverged(progressed.step)
-
-    def _double(self, value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=self._device)
+def _require_finite(job: TrainingJob, first_step: int, out: Path) -> None:
+    """End the run if a step since `first_step` was not finite; the first process says where."""
+    if not bool(job.guard.tripped):
+        return
+    step = first_step + job.guard.good_steps
+    error = failure(job, step, out) if job.peers.is_first else _diverged(step + 1)
+    job.peers.wait()
+    raise error
 
 
 def _measure_and_keep_best(job: TrainingJob, progressed: Progressed, out: Path) -> Measured:
     """Measure the network; if it is the best so far, it becomes `model.safetensors`."""
-    measured = job.validator.measure(job.network)
-    if not math.isfinite(measured.rmse_hu):
+    measured = job.validator.measure(job.judged)
+    if not math.isfinite(measured.rmse_hu) or not math.isfinite(measured.loss):
         raise _diverged(progressed.step)
-    best, stopping = progressed.best, job.settings.early_stopping
-    gain_hu = math.inf if best is None else best.rmse_hu - measured.rmse_hu
-    # Every gain makes a new best network; only one that is large enough resets the patience.
-    enough = gain_hu > (0.0 if stopping is None else stopping.least_gain_hu)
-    progressed.checks_without_gain = 0 if enough else progressed.checks_without_gain + 1
-    if gain_hu > 0:
-        progressed.best = Best(progressed.step, measured.rmse_hu, measured.baseline_rmse_hu)
+    if take_note(progressed, measured, job.settings) and job.peers.is_first:
         save_checkpoint(out / MODEL_FILE, _checkpoint(job, progressed.step, measured))
     return measured
+
+
+def _save(job: TrainingJob, progressed: Progressed, out: Path) -> None:
+    weights = [*job.network.parameters(), *job.judged.parameters()]
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+        raise _diverged(progressed.step)
+    if job.peers.is_first:
+        save_state(out, progressed, job.identity, job.network, job.optimizer, job.average)
 
 
 def _checkpoint(job: TrainingJob, step: int, measured: Measured) -> Checkpoint:
@@ -213,38 +194,21 @@ def _checkpoint(job: TrainingJob, step: int, measured: Measured) -> Checkpoint:
         "arithmetic": job.identity.arithmetic,
         "val_rmse_hu": measured.rmse_hu,
         "val_baseline_rmse_hu": measured.baseline_rmse_hu,
+        "val_psnr_db": measured.psnr_db,
+        "val_loss": measured.loss,
         "val_dice": measured.dice,
+        "metric": job.settings.validation.metric,
+        "ema": None if job.settings.ema is None else job.settings.ema.as_json(),
         "labels": job.settings.data.labels,
         "trained_on": job.trained_on,
+        "trained_patients": None if job.patients is None else list(job.patients),
     }
     return Checkpoint(
         network=job.settings.network,
-        weights=job.network.state_dict(),
+        weights=job.judged.state_dict(),
         hu_range=job.hu_range,
         training=summary,
     )
-
-
-def _row(
-    job: TrainingJob,
-    progressed: Progressed,
-    losses: dict[str, float],
-    measured: Measured | None,
-) -> dict[str, float | int | None]:
-    patches = progressed.step * job.settings.batch_size
-    row: dict[str, float | int | None] = {
-        "step": progressed.step,
-        "learning_rate": _learning_rate(job.settings, progressed.step - 1),
-        **losses,
-        "patches_per_second": round(patches / max(progressed.seconds, 1e-9), 2),
-        "seconds": round(progressed.seconds, 3),
-    }
-    if measured is not None:
-        row["val_rmse_hu"] = measured.rmse_hu
-        row["val_baseline_rmse_hu"] = measured.baseline_rmse_hu
-        if job.settings.loss.needs_labels:
-            row["val_dice"] = measured.dice
-    return row
 
 
 def _why_stop(job: TrainingJob, progressed: Progressed, *, interrupted: bool) -> Stopped | None:
@@ -256,24 +220,19 @@ def _why_stop(job: TrainingJob, progressed: Progressed, *, interrupted: bool) ->
     return "interrupted" if interrupted else None
 
 
-def _note(progressed: Progressed) -> str:
+def _note(progressed: Progressed, metric: str) -> str:
     best = progressed.best
     if best is None:
         return ""
-    return f"best {best.rmse_hu:.1f} HU, low dose {best.baseline_rmse_hu:.1f} HU"
-
-
-def _require_finite_weights(job: TrainingJob, step: int) -> None:
-    if not all(bool(torch.isfinite(weight).all()) for weight in job.network.parameters()):
-        raise _diverged(step)
+    deciding = "" if metric == "rmse_hu" else f", {metric} {best.value:.4g}"
+    return f"best {best.rmse_hu:.1f} HU, low dose {best.baseline_rmse_hu:.1f} HU{deciding}"
 
 
 def _diverged(step: int) -> UsageError:
     return UsageError(
-        f"the training diverged before step {step}: the loss is no longer a finite number.",
+        f"the training diverged before step {step} was done: a figure is no finite number.",
         where="optimizer.learning_rate",
-        fix="Start again in a new folder with a smaller learning rate, a warm-up "
-        "(schedule.warmup_steps) or clip_norm.",
+        fix=FIX,
     )
 
 

@@ -8,17 +8,20 @@ from typing import assert_never
 import torch
 from torch import nn
 
-from ctdenoise.config.training import (
+from ctdenoise.config.optimizers import (
     AdamSettings,
     ConstantScheduleSettings,
     CosineScheduleSettings,
     ExponentialScheduleSettings,
     ScheduleSettings,
+    StepScheduleSettings,
 )
 
 
 def build_optimizer(settings: AdamSettings, network: nn.Module) -> torch.optim.AdamW:
     """The optimizer a settings file asks for; AdamW without weight decay is Adam.
+
+    It is the fused one, which can be told on the device to leave the weights alone.
 
     Args:
         settings: Betas, epsilon, weight decay. The learning rate is set anew before every step.
@@ -30,6 +33,7 @@ def build_optimizer(settings: AdamSettings, network: nn.Module) -> torch.optim.A
         betas=settings.betas,
         eps=settings.epsilon,
         weight_decay=settings.weight_decay,
+        fused=True,
     )
 
 
@@ -39,7 +43,7 @@ def learning_rate_at(step: int, *, first: float, schedule: ScheduleSettings, ste
     Args:
         step: From 0.
         first: The optimizer's learning rate, reached after the warm-up.
-        schedule: How the rate falls to `final_learning_rate` at step `steps - 1`.
+        schedule: How the rate falls; to a `final_learning_rate` at step `steps - 1`.
         steps: Steps in all.
     """
     warmup = schedule.warmup_steps
@@ -53,5 +57,7 @@ def learning_rate_at(step: int, *, first: float, schedule: ScheduleSettings, ste
             return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * done))
         case ExponentialScheduleSettings(final_learning_rate=last):
             return float(first * (last / first) ** done)
+        case StepScheduleSettings(every=every, factor=factor):
+            return float(first * factor ** ((step - warmup) // every))
         case _:
             assert_never(schedule)

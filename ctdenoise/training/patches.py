@@ -32,6 +32,7 @@ from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, Stored
 from ctdenoise.losses.build import Target
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.training.labels import ClassTable
+from ctdenoise.training.shares import ShareOfPlans
 
 SYMMETRIES = 8
 """Symmetries of a square. Of the number 0 to 7, bit 0 mirrors rows, bit 1 mirrors columns and
@@ -305,7 +306,7 @@ class ToNetworkScale:
 
     def __call__(self, batch: StoredBatch) -> PatchBatch:
         """The batch as tensors."""
-        labels = None if batch.labels is None else self._moved(batch.labels).long()
+        labels = None if batch.labels is None else self.moved(batch.labels).long()
         low = self.scaled(batch.low)
         return PatchBatch(low, Target(self.scaled(batch.full), labels, low))
 
@@ -315,11 +316,12 @@ class ToNetworkScale:
         Args:
             stored: int16 HU [batch, y, x].
         """
-        values = self._moved(stored)
+        values = self.moved(stored)
         hu = values.float().masked_fill_(values == PADDING_HU, AIR_HU)
         return self.hu_range.to_network(hu)[:, None]
 
-    def _moved(self, array: npt.NDArray[np.generic]) -> Tensor:
+    def moved(self, array: npt.NDArray[np.generic]) -> Tensor:
+        """An array as a tensor on the device."""
         tensor = torch.from_numpy(array)
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
@@ -331,6 +333,7 @@ class PatchBatches(Sequence[PatchBatch]):
 
     Args:
         plans: What to cut in each step.
+        share: Number of this process and processes in all: each cuts its part of every plan.
         hu_range: The network's scale.
         device: Where the tensors go.
         transforms: Further transforms of a `PatchBatch`, MONAI's or others, applied in order.
@@ -342,10 +345,13 @@ class PatchBatches(Sequence[PatchBatch]):
         hu_range: HuRange,
         device: torch.device,
         transforms: Sequence[Callable[[PatchBatch], PatchBatch]] = (),
+        *,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         gather = GatherPatches(plans.sources, plans.settings.size)
         steps = Compose([gather, ToNetworkScale(hu_range, device), *transforms])
-        self.dataset = Dataset(plans, steps)
+        rank, world = share
+        self.dataset = Dataset(ShareOfPlans(plans, rank=rank, world=world), steps)
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
 from ctdenoise.errors import OutputError
 from ctdenoise.io.staging import staged_file
+from ctdenoise.training.pictures import Gray, png
 
 METRICS_FILE = "metrics.csv"
 """Name of the table."""
@@ -39,6 +41,10 @@ class Recorder(Protocol):
 
     def record(self, row: Row) -> None:
         """Keep one line; raises OutputError if that fails."""
+        ...
+
+    def show(self, step: int, panels: Sequence[Gray]) -> None:
+        """Keep pictures, if it can; raises OutputError if that fails."""
         ...
 
     def close(self) -> None:
@@ -76,6 +82,9 @@ class MetricsTable:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
             writer.writerow({key: "" if value is None else value for key, value in row.items()})
 
+    def show(self, step: int, panels: Sequence[Gray]) -> None:
+        """A table holds no pictures."""
+
     def close(self) -> None:
         """Nothing to do: every line is on disk."""
 
@@ -108,6 +117,18 @@ class TensorBoardEvents:
                     self._write(
                         Event(wall_time=time.time(), step=step, summary=scalar(name, value))
                     )
+            self._file.flush()
+
+    def show(self, step: int, panels: Sequence[Gray]) -> None:
+        """Add each picture under its number: low dose, denoised, full dose, difference."""
+        with _told_as_output_error(self.path):
+            for number, picture in enumerate(panels):
+                rows, columns = picture.shape
+                image = Summary.Image(
+                    height=rows, width=columns, colorspace=1, encoded_image_string=png(picture)
+                )
+                value = Summary.Value(tag=f"low_denoised_full_difference/{number}", image=image)
+                self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
             self._file.flush()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ctdenoise.config.training import ValidationSettings
+from ctdenoise.config.validation import ValidationSettings
 from ctdenoise.core.randomness import stream
 from ctdenoise.errors import PairsError, SettingsError
 from ctdenoise.io.pairs import PairFiles

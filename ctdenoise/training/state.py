@@ -24,6 +24,7 @@ from torch import Tensor
 from ctdenoise.errors import CheckpointError
 from ctdenoise.io.staging import staged_file
 from ctdenoise.networks.prediction import DenoisingNetwork
+from ctdenoise.training.averages import WeightAverage
 
 STATE_FOLDER = "last"
 """Folder of the state inside the output folder of a run."""
@@ -31,10 +32,11 @@ STATE_FOLDER = "last"
 STATE_FILE = "state.json"
 """The file inside it that is replaced last."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the files change."""
 
 _WEIGHTS = "weights."
+_MEAN = "mean."
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -44,11 +46,13 @@ class Best:
 
     Args:
         step: After which step.
+        value: Of the metric that decides.
         rmse_hu: Validation RMSE of the network, HU.
         baseline_rmse_hu: RMSE of the low-dose images themselves, HU.
     """
 
     step: int
+    value: float
     rmse_hu: float
     baseline_rmse_hu: float
 
@@ -60,18 +64,22 @@ class Progressed:
     Args:
         step: Steps done.
         best: Best measurement, if there was one.
+        counted: The last value of the metric that was a gain by `early_stopping`.
         checks_without_gain: Measurements since then.
         sums: Sum of each loss since the last line of the table.
         summed: Steps in these sums.
         seconds: Time spent in steps, over all parts of the run.
+        changes: Settings that were changed when the run was resumed, for people, oldest first.
     """
 
     step: int = 0
     best: Best | None = None
+    counted: float | None = None
     checks_without_gain: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     summed: int = 0
     seconds: float = 0.0
+    changes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ def save_state(
     identity: RunIdentity,
     network: DenoisingNetwork,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
 ) -> None:
     """Write the state of a run, replacing the one before in one step.
 
@@ -109,13 +118,14 @@ def save_state(
         identity: Seed and data.
         network: Its weights are saved.
         optimizer: Its moments are saved.
+        average: The running mean of the weights, if there is one.
 
     Raises:
         OutputError: If the disk is full; the state before is kept.
     """
     folder = out / STATE_FOLDER
     folder.mkdir(exist_ok=True)
-    content = bytes_from_tensors(_tensors(network, optimizer))
+    content = bytes_from_tensors(_tensors(network, optimizer, average))
     name = f"step_{progressed.step:09d}.safetensors"
     record = {
         "format_version": FORMAT_VERSION,
@@ -147,7 +157,10 @@ def read_progress(out: Path) -> tuple[Progressed, RunIdentity]:
 
 
 def restore_state(
-    out: Path, network: DenoisingNetwork, optimizer: torch.optim.Optimizer
+    out: Path,
+    network: DenoisingNetwork,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
 ) -> Progressed:
     """Bring a network and its optimizer to the saved state.
 
@@ -155,6 +168,7 @@ def restore_state(
         out: Output folder of the run.
         network: Of the same settings; on its device, in its memory format.
         optimizer: Over its parameters, fresh.
+        average: The running mean of its weights, if the run has one.
 
     Raises:
         CheckpointError: If there is no state, or it is damaged or of another network.
@@ -162,13 +176,10 @@ def restore_state(
     record = _read_record(out)
     progressed = _progressed(record, out)
     tensors = _read_tensors(out, record)
-    weights = {
-        name.removeprefix(_WEIGHTS): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(_WEIGHTS)
-    }
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(_below(_WEIGHTS, tensors))
+        if average is not None:
+            average.network.load_state_dict(_below(_MEAN, tensors))
         if progressed.step:
             _restore_moments(network, optimizer, tensors, step=progressed.step)
     except (RuntimeError, KeyError) as error:
@@ -178,8 +189,21 @@ def restore_state(
     return progressed
 
 
-def _tensors(network: DenoisingNetwork, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _tensors(
+    network: DenoisingNetwork, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> dict[str, Tensor]:
     tensors = {f"{_WEIGHTS}{name}": tensor for name, tensor in network.state_dict().items()}
+    if average is not None:
+        tensors |= {f"{_MEAN}{key}": tensor for key, tensor in average.network.state_dict().items()}
     for name, parameter in network.named_parameters():
         state = optimizer.state.get(parameter, {})
         tensors.update({f"{key}.{name}": state[key] for key in _MOMENTS if key in state})
@@ -203,7 +227,10 @@ def _restore_moments(
         state: dict[str, Tensor] = {key: torch.empty_like(parameter) for key in _MOMENTS}
         for key, moment in state.items():
             moment.copy_(tensors[f"{key}.{name}"])
-        optimizer.state[parameter] = {"step": torch.tensor(float(step)), **state}
+        optimizer.state[parameter] = {
+            "step": torch.tensor(float(step), device=parameter.device),
+            **state,
+        }
 
 
 def _read_record(out: Path) -> dict[str, Any]:
@@ -255,5 +282,5 @@ def _damaged(out: Path, why: str) -> CheckpointError:
         f"the saved state is damaged: {why}.",
         where=out / STATE_FOLDER,
         fix="model.safetensors, the best network so far, can still be used; train again in a new "
-        "folder, for instance with init_from.",
+        "folder, for instance with init.from.",
     )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ctdenoise.config.training import ValidationSettings
+from ctdenoise.config.validation import ValidationSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
+from ctdenoise.losses.build import Loss, Target
 from ctdenoise.networks.prediction import DenoisingNetwork
+from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.patches import ToNetworkScale
+from ctdenoise.training.pictures import Gray, panel
 from ctdenoise.training.split import SliceRange
 
 
@@ -40,32 +45,53 @@ class Measured:
     Args:
         rmse_hu: Root mean squared difference of the denoised from the full-dose slices, HU.
         baseline_rmse_hu: That of the low-dose slices: what doing nothing gives.
+        psnr_db: Peak signal-to-noise ratio of images that are clipped to the window of the
+            settings, whose width is the data range: 10 log10(width^2 / mean squared difference).
+        loss: The loss that is trained, a mean over the slices.
         dice: Mean over the classes (without background) that the reference shows; None without
             labels, or if it shows none.
+        panels: Pictures of the first slices of this process; see `pictures.panel`.
     """
 
     rmse_hu: float
     baseline_rmse_hu: float
+    psnr_db: float
+    loss: float
     dice: float | None = None
+    panels: tuple[Gray, ...] = field(default=(), compare=False, repr=False)
 
 
 class Validator:
     """Measures a network on the same few slices every time.
 
-    Padding does not count. Layers run in float32, so that the figure is about the weights.
+    Padding does not count. Layers run in float32, so that the figure is about the weights. Several
+    processes share the slices out and sum up what they find.
 
     Args:
         slices: At least one.
         hu_range: The network's scale.
         device: Where the network is.
+        loss: The loss that is trained.
+        settings: Window and pictures.
+        peers: The processes that measure together.
     """
 
     def __init__(
-        self, slices: Sequence[ValidationSlice], hu_range: HuRange, device: torch.device
+        self,
+        slices: Sequence[ValidationSlice],
+        hu_range: HuRange,
+        device: torch.device,
+        loss: Loss,
+        settings: ValidationSettings,
+        peers: Peers = ALONE,
     ) -> None:
         self.slices = tuple(slices)
         self.hu_range = hu_range
         self.scale = ToNetworkScale(hu_range, device)
+        self.loss = loss
+        self.window_hu = (settings.window_low_hu, settings.window_high_hu)
+        self.pictures = settings.pictures
+        self.peers = peers
         differences = [
             np.subtract(item.low, item.full, dtype=np.float64)[item.full != PADDING_HU]
             for item in self.slices
@@ -76,20 +102,62 @@ class Validator:
 
     @torch.no_grad()
     def measure(self, network: DenoisingNetwork) -> Measured:
-        """Denoise every slice and compare; the network comes back in training mode."""
+        """Denoise every slice and compare; the network comes back in training mode.
+
+        Every process must measure, with equal weights.
+        """
         network.eval()
-        squared = 0.0
+        sums = torch.zeros(3, dtype=torch.float64)  # of squares, of those in the window, of losses
         overlaps: list[Tensor] = []
-        for item in self.slices:
+        panels: list[Gray] = []
+        for item in self.slices[self.peers.rank :: self.peers.world]:
+            target = self._target(item)
             prediction = network(self.scale.scaled(item.low[None]))
             hu = self.hu_range.to_hu(prediction.image[0, 0]).cpu().numpy()
-            difference = (hu - item.full.astype(np.float64))[item.full != PADDING_HU]
-            squared += float(np.square(difference).sum())
+            inside = item.full != PADDING_HU
+            pair = hu[inside].astype(np.float64), item.full[inside].astype(np.float64)
+            clipped = [np.clip(image, *self.window_hu) for image in pair]
+            loss = float(self.loss(prediction, target).total)
+            sums += torch.tensor([_squares(*pair), _squares(*clipped), loss], dtype=torch.float64)
             if prediction.logits is not None and item.labels is not None:
                 overlaps.append(_overlap(prediction.logits[0], torch.from_numpy(item.labels)))
+            if len(panels) < self.pictures.slices:
+                panels.append(self._panel(item, hu))
         network.train()
-        rmse_hu = float(np.sqrt(squared / max(1, self.pixels)))
-        return Measured(rmse_hu, self.baseline_rmse_hu, _mean_dice(overlaps))
+        squared, in_window, losses = self.peers.summed(sums).tolist()
+        pixels, width_hu = max(1, self.pixels), self.window_hu[1] - self.window_hu[0]
+        return Measured(
+            rmse_hu=math.sqrt(squared / pixels),
+            baseline_rmse_hu=self.baseline_rmse_hu,
+            psnr_db=_decibels(width_hu**2 * pixels, in_window),
+            loss=losses / len(self.slices),
+            dice=self._dice(overlaps),
+            panels=tuple(panels),
+        )
+
+    def _target(self, item: ValidationSlice) -> Target:
+        labels = item.labels
+        return Target(
+            self.scale.scaled(item.full[None]),
+            None if labels is None else self.scale.moved(labels[None]).long(),
+            self.scale.scaled(item.low[None]),
+        )
+
+    def _panel(self, item: ValidationSlice, hu: npt.NDArray[np.float32]) -> Gray:
+        difference_hu = self.pictures.difference_hu
+        return panel(item.low, hu, item.full, window_hu=self.window_hu, difference_hu=difference_hu)
+
+    def _dice(self, overlaps: Sequence[Tensor]) -> float | None:
+        """Over the slices of all processes; whether there are labels is the same in each."""
+        tables = [item.labels for item in self.slices if item.labels is not None]
+        if not tables:
+            return None
+        # A process without a slice does not know how many classes there are.
+        classes = self.peers.largest(len(overlaps[0]) if overlaps else 0)
+        total = torch.zeros(classes, 3, dtype=torch.int64)
+        for overlap in overlaps:
+            total += overlap
+        return _mean_dice(self.peers.summed(total))
 
 
 def choose_slices(
@@ -158,11 +226,20 @@ def _overlap(logits: Tensor, labels: Tensor) -> Tensor:
     )
 
 
-def _mean_dice(overlaps: Sequence[Tensor]) -> float | None:
-    if not overlaps:
-        return None
-    both, predicted, reference = torch.stack(list(overlaps)).sum(dim=0)[1:].double().unbind(dim=1)
+def _mean_dice(overlap: Tensor) -> float | None:
+    both, predicted, reference = overlap[1:].double().unbind(dim=1)
     shown = reference > 0
     if not bool(shown.any()):
         return None
     return float((2 * both / (predicted + reference))[shown].mean())
+
+
+def _squares(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    return float(np.square(one - other).sum())
+
+
+def _decibels(signal: float, error: float) -> float:
+    """Ratio in decibels; not a number where the error is none, infinite where there is no error."""
+    if not math.isfinite(error):
+        return math.nan
+    return 10.0 * math.log10(signal / error) if error > 0 else math.inf

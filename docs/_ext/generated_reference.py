@@ -104,7 +104,7 @@ def groups_of(kind: type[Settings]) -> list[tuple[str, type[Settings]]]:
             for inner in settings_in(field.annotation):
                 if inner not in found:
                     mark = "[]" if is_list(field.annotation) else ""
-                    found[inner] = f"{found[current]}{name}{mark}."
+                    found[inner] = f"{found[current]}{field.alias or name}{mark}."
                     waiting.append(inner)
     return [(key, group) for group, key in found.items()]
 
@@ -116,7 +116,8 @@ def table_of(group: type[Settings], key: str) -> str:
     tag = f" with `name: {kind.default}`" if kind is not None and kind.default else ""
     title = f"**`{key.rstrip('.') or group.__name__}`**{tag}: {sentence}"
     rows = [
-        f"| `{key}{name}` | {type_text(field)} | {default_text(field)} | {meaning(field)} |"
+        f"| `{key}{field.alias or name}` | {type_text(field)} | {default_text(field)} "
+        f"| {meaning(field)} |"
         for name, field in group.model_fields.items()
         if name != "name" or not tag
     ]

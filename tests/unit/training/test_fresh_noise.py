@@ -98,7 +98,7 @@ def test_every_step_has_noise_of_its_own_and_the_same_each_time(simulated, fresh
 
 def test_gathered_noise_is_turned_with_its_patch(simulated, fresh):
     job = prepare_job([simulated], fresh, seed=2)
-    plans = job.batches.dataset.data
+    plans = job.plans
     gather = GatherPatches(plans.sources, 24)
     seen = set()
     for step in range(8):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctdenoise.config.training import (
+from ctdenoise.config.optimizers import (
     ConstantScheduleSettings,
     CosineScheduleSettings,
     ExponentialScheduleSettings,

@@ -108,7 +108,7 @@ def test_a_run_killed_between_two_states_loses_its_later_lines(pairs, tiny, tmp_
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_note", lambda progressed: progressed.step == 5 and die())
+        patch.setattr(loop, "_note", lambda progressed, _: progressed.step == 5 and die())
         with pytest.raises(MemoryError):
             task.run(pairs, tiny, out=out)
     assert [row["step"] for row in read_metrics(out)] == ["2", "3", "4"]
@@ -210,7 +210,7 @@ def test_denoising_and_segmentation_are_learnt_together(make_pair, tiny, tmp_pat
 def test_a_run_starts_from_a_checkpoint_and_a_head_may_be_new(make_pair, tiny, tmp_path):
     pair = make_pair(labelled=True).folder
     first = task.run([pair], tiny, out=tmp_path / "first")
-    still = {"optimizer": {"learning_rate": 1e-12}, "init_from": first.model}
+    still = {"optimizer": {"learning_rate": 1e-12}, "init": {"from": first.model}}
     second = task.run([pair], tiny.replaced(**SEG, **still), out=tmp_path / "second")
     old, new = load_checkpoint(first.model).weights, load_checkpoint(second.model).weights
     assert set(new) - set(old) == {"head.weight", "head.bias"}
@@ -220,7 +220,7 @@ def test_a_run_starts_from_a_checkpoint_and_a_head_may_be_new(make_pair, tiny, t
 
 def test_a_start_in_another_hu_range_or_size_is_refused(pairs, tiny, tmp_path):
     first = task.run(pairs, tiny, out=tmp_path / "first")
-    start = {"init_from": first.model}
+    start = {"init": {"from": first.model}}
     other_range = tiny.replaced(**start, hu_range={"low": -1000, "high": 2000})
     with pytest.raises(UsageError, match="trained for 0 to 1000 HU, not -1000 to 2000 HU"):
         task.run(pairs, other_range, out=tmp_path / "second")

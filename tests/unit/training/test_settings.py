@@ -82,7 +82,9 @@ def test_pairs_with_and_without_labels_mix_when_the_loss_does_not_need_them(make
 
 def test_a_missing_start_is_refused(make_pair, tiny, tmp_path):
     with pytest.raises(CheckpointError):
-        prepare_job([make_pair()], tiny.replaced(init_from=tmp_path / "no.safetensors"), seed=0)
+        prepare_job(
+            [make_pair()], tiny.replaced(init={"from": tmp_path / "no.safetensors"}), seed=0
+        )
 
 
 def test_the_data_digest_ignores_the_place_and_sees_the_content(make_pair, tiny):

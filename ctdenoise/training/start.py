@@ -1,0 +1,199 @@
+"""Starting from the weights of an earlier run: which are taken, and whom that run has seen."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ctdenoise.config.training import InitSettings, TrainSettings
+from ctdenoise.core.intensity import HuRange
+from ctdenoise.errors import CheckpointError, SettingsError, listed
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+from ctdenoise.networks.prediction import DenoisingNetwork
+from ctdenoise.training.split import Split
+
+_log = logging.getLogger(__name__)
+
+_OPTIONAL_PARTS = ("head.", "sigma.")
+"""Parts of a network that may be new, or left out, when the rest starts from a checkpoint."""
+
+_ENCODERS: Mapping[str, tuple[str, ...]] = {
+    "redcnn": ("conv",),
+    "rednet": ("down.",),
+    "dsc": ("down.",),
+    "unet": ("trunk.conv_0.", "trunk.down_"),
+}
+"""How the names of the weights before the decoder begin, by network."""
+
+_PATIENTS = "trained_patients"
+"""Where the training summary of a checkpoint holds digests of the patients it has seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run starts.
+
+    Args:
+        seen: Digests of the patients that earlier runs have trained on.
+        is_known: Whether that is all of them: an old checkpoint does not say.
+        taken: Names of the weights that came from the checkpoint.
+        fresh: Names of those that are new.
+    """
+
+    seen: frozenset[str] = frozenset()
+    is_known: bool = True
+    taken: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+
+
+def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuRange) -> Start:
+    """Bring the weights of a checkpoint into a fresh network.
+
+    A first convolution that takes more maps than the checkpoint's (a noise level beside the image)
+    keeps its weights for the image; those of what is new begin at zero, so that the network gives
+    what it gave before.
+
+    Args:
+        settings: What to start from.
+        network: With fresh weights; changed.
+        hu_range: The run's scale.
+
+    Raises:
+        SettingsError: If the scale is another, or the network has no encoder to take.
+        CheckpointError: If the weights do not fit.
+    """
+    if settings.init is None:
+        return Start()
+    checkpoint = load_checkpoint(settings.init.checkpoint)
+    _require_same_scale(checkpoint, hu_range)
+    fresh, wanted = network.state_dict(), _wanted(settings.init, checkpoint, settings.network.name)
+    found = {name: tensor for name, tensor in checkpoint.weights.items() if wanted(name)}
+    taken, problems = _fitted(fresh, found)
+    problems += [
+        f"{name} is missing"
+        for name in fresh
+        if wanted(name) and name not in found and not name.startswith(_OPTIONAL_PARTS)
+    ]
+    left = [name for name in found if name not in fresh and not name.startswith(_OPTIONAL_PARTS)]
+    problems += [f"{name} is no part of the network to be trained" for name in left]
+    if problems:
+        raise CheckpointError(
+            f"these weights do not fit the network to be trained:\n{listed(problems)}",
+            where=settings.init.checkpoint,
+            fix="Use the checkpoint's own network settings under `network`, or init.parts=encoder.",
+        )
+    network.load_state_dict({**fresh, **taken})
+    new = tuple(name for name in fresh if name not in taken)
+    unused = [name for name in checkpoint.weights if name not in taken]
+    _log.info(
+        "Start from checkpoint %s: %d weights taken (%s); new: %s; left out: %s.",
+        checkpoint.digest,
+        len(taken),
+        _short(taken),
+        _short(new),
+        _short(unused),
+    )
+    seen = checkpoint.training.get(_PATIENTS)
+    known = seen if isinstance(seen, list) else []
+    return Start(frozenset(map(str, known)), isinstance(seen, list), tuple(taken), new)
+
+
+def patients_seen(split: Split, start: Start) -> list[str] | None:
+    """Digests of all patients that the weights will have learnt from; None where unknown."""
+    keys = {part.files.patient_key for part in split.train}
+    if "" in keys or not start.is_known:
+        return None
+    return sorted({digest_of(key) for key in keys} | start.seen)
+
+
+def require_unseen(split: Split, start: Start, settings: TrainSettings) -> None:
+    """Refuse to judge on patients that the checkpoint to start from has learnt from.
+
+    Raises:
+        SettingsError: If there are some, and the settings do not allow it.
+    """
+    if settings.init is None:
+        return
+    keys = {part.files.patient_key for part in split.validation}
+    leaked = sorted(key for key in keys if key and digest_of(key) in start.seen)
+    if leaked and not settings.init.allow_seen_patients:
+        others = {part.files.patient_key for part in split.train} - {""}
+        unseen = sorted(key for key in others if digest_of(key) not in start.seen)
+        raise SettingsError(
+            f"the checkpoint to start from has trained on {len(leaked)} of the patients that would "
+            f"judge this run ({', '.join(leaked)}): the figures would flatter.",
+            where="validation.patients",
+            fix=(
+                f"Hold out patients it has not seen, for instance {', '.join(unseen[:6])}."
+                if unseen
+                else "Give pairs of patients it has not seen."
+            )
+            + " Or allow it with init.allow_seen_patients=true.",
+        )
+    if leaked or not start.is_known or "" in keys:
+        _log.warning(
+            "Validation may hold patients that the checkpoint to start from has trained on. Judge "
+            "the result on patients that neither run has seen."
+        )
+
+
+def digest_of(patient_key: str) -> str:
+    """12 hexadecimal digits for a patient key."""
+    return hashlib.sha256(f"ctdenoise patient {patient_key}".encode()).hexdigest()[:12]
+
+
+def _require_same_scale(checkpoint: Checkpoint, hu_range: HuRange) -> None:
+    if checkpoint.hu_range != hu_range:
+        found = checkpoint.hu_range
+        raise SettingsError(
+            f"the checkpoint to start from was trained for {found.low:g} to {found.high:g} HU, "
+            f"not {hu_range.low:g} to {hu_range.high:g} HU.",
+            where="init.from",
+            fix=f"Set hu_range.low={found.low:g} and hu_range.high={found.high:g}.",
+        )
+
+
+def _wanted(init: InitSettings, checkpoint: Checkpoint, name: str) -> Callable[[str], bool]:
+    """Whether a weight of some name is to be taken."""
+    if init.parts == "all":
+        return lambda _: True
+    if name not in _ENCODERS or checkpoint.network.name != name:
+        raise SettingsError(
+            f"the encoder of `{checkpoint.network.name}` cannot start `{name}`.",
+            where="init.parts",
+            fix=f"Both must be the same one of {', '.join(_ENCODERS)}.",
+        )
+    return lambda weight: weight.startswith(_ENCODERS[name])
+
+
+def _fitted(
+    fresh: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights in the shapes of the network, and what does not fit."""
+    taken, problems = {}, []
+    for name in (name for name in fresh if name in found):
+        old, new = found[name], fresh[name]
+        if old.shape == new.shape:
+            taken[name] = old
+        elif _has_new_input(old, new):
+            taken[name] = torch.zeros_like(new)
+            taken[name][:, : old.shape[1]] = old
+        else:
+            problems.append(f"{name} is {tuple(old.shape)}, not {tuple(new.shape)}")
+    return taken, problems
+
+
+def _has_new_input(old: Tensor, new: Tensor) -> bool:
+    """Whether a convolution of the image alone meets one of the image and more."""
+    others_equal = (old.shape[0], *old.shape[2:]) == (new.shape[0], *new.shape[2:])
+    return old.ndim == new.ndim == 4 and others_equal and old.shape[1] == 1 < new.shape[1] <= 3
+
+
+def _short(names: Iterable[str]) -> str:
+    """Names of layers, each once."""
+    return ", ".join(dict.fromkeys(name.rpartition(".")[0] or name for name in names)) or "nothing"
