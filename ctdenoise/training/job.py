@@ -34,6 +34,7 @@ from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
 from ctdenoise.training.patches import BatchPlans, PatchBatch, PatchBatches, PatchSource
+from ctdenoise.training.shares import ShareOfPlans
 from ctdenoise.training.split import SliceRange, Split, split_pairs
 from ctdenoise.training.start import Start, patients_seen, require_unseen, start_from
 from ctdenoise.training.state import RunIdentity
@@ -147,6 +148,7 @@ def prepare_job(
         multiple_of=network.constraints.multiple_of,
     )
     loss = build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss))
+    share = ShareOfPlans(plans, rank=peers.rank, world=peers.world)
     guard, optimizer = Guard(device, peers), build_optimizer(settings.optimizer, network)
     guard.protect(optimizer)
     return TrainingJob(
@@ -158,7 +160,7 @@ def prepare_job(
         optimizer=optimizer,
         loss=loss,
         plans=plans,
-        batches=PatchBatches(plans, hu_range, device, share=(peers.rank, peers.world)),
+        batches=PatchBatches(share, hu_range, device),
         parts=split.train,
         validator=Validator(slices, hu_range, device, loss, settings.validation, peers),
         guard=guard,

@@ -79,7 +79,7 @@ def train(
     sums = LossSums(progressed, job.device, peers)
     first_step, seconds_before = progressed.step, progressed.seconds
     with (
-        stop_at_step_boundary() as request,
+        stop_at_step_boundary(patient=peers.world > 1) as request,
         _torch_randomness_restored(job.device),
         _repeatable_convolutions(),
         progress.stage("Training", settings.steps, done=first_step) as advance,

@@ -333,7 +333,6 @@ class PatchBatches(Sequence[PatchBatch]):
 
     Args:
         plans: What to cut in each step.
-        share: Number of this process and processes in all: each cuts its part of every plan.
         hu_range: The network's scale.
         device: Where the tensors go.
         transforms: Further transforms of a `PatchBatch`, MONAI's or others, applied in order.
@@ -341,17 +340,14 @@ class PatchBatches(Sequence[PatchBatch]):
 
     def __init__(
         self,
-        plans: BatchPlans,
+        plans: BatchPlans | ShareOfPlans,
         hu_range: HuRange,
         device: torch.device,
         transforms: Sequence[Callable[[PatchBatch], PatchBatch]] = (),
-        *,
-        share: tuple[int, int] = (0, 1),
     ) -> None:
         gather = GatherPatches(plans.sources, plans.settings.size)
         steps = Compose([gather, ToNetworkScale(hu_range, device), *transforms])
-        rank, world = share
-        self.dataset = Dataset(ShareOfPlans(plans, rank=rank, world=world), steps)
+        self.dataset = Dataset(plans, steps)
 
     def __len__(self) -> int:
         return len(self.dataset)

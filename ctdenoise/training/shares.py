@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from ctdenoise.training.patches import BatchPlan, BatchPlans
+
 T = TypeVar("T")
 
 
-class ShareOfPlans(Sequence[T], Generic[T]):
+class ShareOfPlans(Sequence["BatchPlan"]):
     """The plans of all steps, of each only the rows that belong to one process.
 
     Args:
-        plans: Dataclasses of arrays [batch].
+        plans: Of all processes.
         rank: Number of the process, from 0.
         world: Processes in all; divides the batch.
     """
 
-    def __init__(self, plans: Sequence[T], *, rank: int, world: int) -> None:
+    def __init__(self, plans: BatchPlans, *, rank: int, world: int) -> None:
         self.plans = plans
         self.rank = rank
         self.world = world
+        self.sources = plans.sources
+        self.settings = plans.settings
 
     def __len__(self) -> int:
         return len(self.plans)
 
-    def __getitem__(self, step: int) -> T:  # type: ignore[override]  # no slices of plans
+    def __getitem__(self, step: int) -> BatchPlan:  # type: ignore[override]  # no slices of plans
         return piece_of(self.plans[step], self.rank, self.world)
 
 

@@ -19,11 +19,15 @@ class StopRequest:
 
 
 @contextmanager
-def stop_at_step_boundary() -> Iterator[StopRequest]:
+def stop_at_step_boundary(*, patient: bool = False) -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or SIGTERM into a request, so that no step is left half-done.
 
     A second one goes to whoever handled the signal before, at once. Outside the main thread,
     where Python delivers no signals, the block changes nothing.
+
+    Args:
+        patient: Take a second one like the first: `torchrun` hands a Ctrl-C on to processes that
+            the terminal has sent it to already, and kills them by itself if they take too long.
 
     Yields:
         The request, to be looked at after every step.
@@ -41,7 +45,8 @@ def stop_at_step_boundary() -> Iterator[StopRequest]:
     def note(number: int, frame: FrameType | None) -> None:
         del number, frame
         request.made = True
-        restore()
+        if not patient:
+            restore()
 
     for number in _SIGNALS:
         signal.signal(number, note)
