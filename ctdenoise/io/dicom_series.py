@@ -178,7 +178,7 @@ def _stack(
     problems = [*shared, *gathered(_problem_files(part), len(part))]
     repeated = repeats(part)
     if repeated:
-        names = ", ".join(path.name for path in repeated[:4])
+        names = ", ".join(list(dict.fromkeys(path.name for path in repeated))[:4])
         problems.append(
             f"{len(repeated)} slices lie at the position of another one, with other pixels, and "
             f"nothing in their headers tells them apart ({names})"

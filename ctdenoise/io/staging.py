@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,24 +16,39 @@ _MARK = ".ctdenoise-partial-"
 
 
 def require_free_folder(out: Path) -> None:
-    """Refuse an output folder that already holds something, before any work is done.
+    """Refuse an output folder that holds something or cannot be made, before any work is done.
 
     Args:
         out: The folder to be made; absent or empty is fine.
 
     Raises:
         OutputExistsError: If it exists and is not an empty folder.
+        OutputError: If it cannot be made where it is to lie.
     """
-    if out.is_dir():
-        taken = any(entry for entry in out.iterdir())
-    else:
-        taken = out.exists() or out.is_symlink()
+    with _as_output_error(out, _NO_PLACE):
+        if out.is_dir():
+            taken = any(entry for entry in out.iterdir())
+        else:
+            taken = out.exists() or out.is_symlink()
     if taken:
         raise OutputExistsError(
             "the output folder exists already.",
             where=out,
             fix="Give another --out, or remove this folder first; nothing is ever overwritten.",
         )
+    with _as_output_error(out, _NO_PLACE):
+        _require_writable(out.absolute().parent)
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise what making something in a folder, existing or not, would raise sooner or later."""
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        read_only = os.statvfs(nearest).f_flag & os.ST_RDONLY
+        number = errno.EROFS if read_only else errno.EACCES
+        raise OSError(number, os.strerror(number))
 
 
 def stage_of_killed_run(out: Path) -> Path | None:
@@ -65,16 +80,18 @@ def staged_folder(out: Path, *, adopted: Path | None = None) -> Iterator[Path]:
         OutputError: If the disk is full or the place cannot be written.
     """
     require_free_folder(out)
-    with _as_output_error(out):
-        out = out.absolute()
+    out = out.absolute()
+    with _as_output_error(out, _NO_PLACE):
         made = _make_parents(out.parent)
+    with _as_output_error(out):
         stage = out.parent / f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{out.name}"
         if adopted is not None:
             adopted.rename(stage)
         for leftover in _leftovers(out):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
-            stage.mkdir(exist_ok=adopted is not None)
+            with _as_output_error(out, _NO_PLACE):
+                stage.mkdir(exist_ok=adopted is not None)
             yield stage
             _sync(stage)
             with suppress(FileNotFoundError):
@@ -100,8 +117,9 @@ def staged_file(path: Path) -> Iterator[Path]:
         OutputError: If the disk is full or the place cannot be written.
     """
     stage = path.with_name(f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
-    with _as_output_error(path):
+    with _as_output_error(path, _NO_PLACE):
         made = _make_parents(path.parent)
+    with _as_output_error(path):
         try:
             yield stage
             with stage.open("rb+") as file:
@@ -114,14 +132,16 @@ def staged_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _as_output_error(where: Path) -> Iterator[None]:
+def _as_output_error(where: Path, reasons: Mapping[int, str] | None = None) -> Iterator[None]:
+    reasons = _REASONS if reasons is None else reasons
     try:
         yield
     except OSError as error:
-        if isinstance(error, OutputError | OutputExistsError) or error.errno not in _REASONS:
+        reason = reasons.get(error.errno or 0)
+        if isinstance(error, OutputError | OutputExistsError) or reason is None:
             raise
         raise OutputError(
-            f"{_REASONS[error.errno]}; nothing was left half-written.",
+            f"{reason}; nothing was left half-written.",
             where=where,
             fix="Free some space or choose another --out, then run the command again.",
         ) from error
@@ -136,6 +156,15 @@ _REASONS = {
     errno.EFBIG: "a file grew larger than the file system allows",
     errno.EIO: "the disk reported an error",
 }
+
+_NO_PLACE = {
+    **_REASONS,
+    errno.ENOENT: "no folder can be made here",
+    errno.ENOTDIR: "a file lies where a folder is to be made",
+    errno.EEXIST: "a file lies where a folder is to be made",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+"""What may go wrong besides while the place of an output is made."""
 
 
 def _make_parents(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,7 +110,11 @@ def find_series(path: Path | str) -> tuple[FoundSeries, ...]:
         _refuse(path, found)
     listed = merged(found.directories)
     drafts = [_draft_of_stack(stack, listed) for stack in stacks]
-    drafts += [_draft_of_image(*image) for image in found.images]
+    names = Counter(file.name for file, *_ in found.images)
+    drafts += [
+        _draft_of_image(file, header, what, _told_apart(file, path, names))
+        for file, header, what in found.images
+    ]
     numbered = [_numbered(number, draft) for number, draft in enumerate(_sorted(drafts), start=1)]
     return tuple(numbered)
 
@@ -191,7 +195,10 @@ def _slices(path: Path) -> list[SliceHeader]:
 
 
 def _refuse(path: Path, found: _Files) -> None:
-    there = [f"{count} files {suffix}" for suffix, count in found.others.most_common()]
+    there = [
+        f"{count} {'file' if count == 1 else 'files'} {suffix}"
+        for suffix, count in found.others.most_common()
+    ]
     there += [f"{file.name}: damaged, {why}" for file, why in found.damaged]
     raise StudyError(
         "holds no DICOM, NIfTI, MetaImage or NRRD image"
@@ -234,7 +241,12 @@ def _draft_of_stack(stack: Stack, listed: Listed) -> _Draft:
     return _Draft((0, 2**31 if number is None else number, first.series, ""), series)
 
 
-def _draft_of_image(path: Path, header: ImageHeader, what: str) -> _Draft:
+def _told_apart(file: Path, folder: Path, names: Mapping[str, int]) -> str:
+    """Name of a file, with the folders above it where others have the same."""
+    return file.name if names[file.name] == 1 else file.relative_to(folder).as_posix()
+
+
+def _draft_of_image(path: Path, header: ImageHeader, what: str, name: str) -> _Draft:
     geometry = header.geometry
     slices = geometry.slices if geometry else 0
     instances = tuple(SourceInstance(path, frame=index) for index in range(max(1, slices)))
@@ -242,7 +254,7 @@ def _draft_of_image(path: Path, header: ImageHeader, what: str) -> _Draft:
         number=0,
         kind=header.kind,
         what=what,
-        description=path.name,
+        description=name,
         slices=slices,
         geometry=geometry,
         acquisition=Acquisition(),
@@ -356,4 +368,5 @@ def _ask_again(
 
 def _titled(series: FoundSeries) -> str:
     name = f" {series.description!r}" if series.description else ""
-    return f"{series.number}{name} ({series.what}, {series.slices} slices)"
+    slices = "1 slice" if series.slices == 1 else f"{series.slices} slices"
+    return f"{series.number}{name} ({series.what}, {slices})"

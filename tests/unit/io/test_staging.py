@@ -6,7 +6,7 @@ import os
 import pytest
 
 from ctdenoise.errors import OutputError, OutputExistsError
-from ctdenoise.io.staging import staged_file, staged_folder
+from ctdenoise.io.staging import require_free_folder, staged_file, staged_folder
 
 
 def names(folder):
@@ -119,4 +119,27 @@ def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path, monkeypatch):
         pytest.raises(OutputError, match="read-only"),
         staged_file(tmp_path / "new" / "table.csv"),
     ):
+        pass
+
+
+def test_a_place_below_a_file_or_with_too_long_a_name_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="a file lies where a folder is to be made"):
+        require_free_folder(tmp_path / "file" / "deep" / "out")
+    with pytest.raises(OutputError, match="the name is too long"):
+        require_free_folder(tmp_path / ("n" * 300))
+
+
+def test_a_folder_without_permission_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(OutputError, match="no permission"):
+        require_free_folder(tmp_path / "new" / "out")
+
+
+def test_a_place_where_no_folder_can_be_made_is_told_in_words(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(OutputError, match="no folder can be made"), staged_folder(tmp_path / "out"):
         pass

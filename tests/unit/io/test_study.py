@@ -41,7 +41,7 @@ def test_a_folder_of_other_files_says_what_is_there(tmp_path: Path) -> None:
         find_series(tmp_path)
     said = str(caught.value)
     assert "2 files .txt" in said
-    assert "1 files .pdf" in said
+    assert "1 file .pdf" in said
     assert "(no extension)" in said
 
 
@@ -66,6 +66,16 @@ def test_dicom_and_nifti_are_listed_together_and_numbered(two_series: Path) -> N
         (2, "dicom", "Series 2"),
         (3, "nifti", "disc.nii.gz"),
     ]
+
+
+def test_image_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for case in ("a", "b"):
+        (tmp_path / case).mkdir()
+        write_nifti(water_disc(slices=2, size=16), tmp_path / case / "ct.nii")
+    found = find_series(tmp_path)
+    assert [series.description for series in found] == ["a/ct.nii", "b/ct.nii"]
+    assert choose_series(found, "b/ct", where=tmp_path).number == 2
+    assert find_series(tmp_path / "a")[0].description == "ct.nii"
 
 
 def test_the_list_is_the_same_every_time(two_series: Path) -> None:
