@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,20 @@ class _Lines:
         yield advance
 
 
+def _once() -> Callable[[logging.LogRecord], bool]:
+    """A filter that lets every message through once, however often a file is opened."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if text in said:
+            return False
+        said.add(text)
+        return True
+
+    return is_new
+
+
 @contextmanager
 def _warnings_shown() -> Iterator[None]:
     logger = logging.getLogger("ctdenoise")
@@ -99,6 +113,7 @@ def _warnings_shown() -> Iterator[None]:
         console=STDERR, show_time=False, show_path=False, markup=False, rich_tracebacks=False
     )
     handler.setLevel(logging.WARNING)
+    handler.addFilter(_once())
     logger.addHandler(handler)
     try:
         yield
@@ -123,16 +138,19 @@ def show_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
     STDOUT.print(table)
 
 
-def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, figures: Collection[str] = ()
+) -> None:
     """Print rows of words on stdout.
 
     Args:
         heads: Name of each column.
         rows: A word for each column.
+        figures: Heads of the columns that hold figures, which stand to the right.
     """
     table = Table(box=TABLE_BOX, pad_edge=False, show_edge=False)
     for head in heads:
-        table.add_column(head)
+        table.add_column(head, justify="right" if head in figures else "left")
     for row in rows:
         table.add_row(*row)
     print_wide(table)
@@ -149,7 +167,7 @@ def share(after: float | None, before: float | None) -> str:
     """How much a figure changed, as " (-38 %)"; empty where one of them is unknown."""
     if after is None or not before:
         return ""
-    return f" ({100 * (after / before - 1):+.0f} %)"
+    return f" ({round(100 * (after / before - 1)):+d} %)"
 
 
 def print_wide(table: RenderableType) -> None:

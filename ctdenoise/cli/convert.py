@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ctdenoise.cli.options import Config, Out, Overrides, Series
+from ctdenoise.cli.options import (
+    Config,
+    Out,
+    Overrides,
+    Series,
+    TransferSyntax,
+    transfer_syntax_changes,
+)
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.convert import ConvertReport
@@ -30,6 +37,7 @@ def convert(  # noqa: PLR0913 - each argument is an option of the command
     compress: Annotated[bool, Parameter(name="--compress", negative=())] = False,
     resample: Annotated[bool, Parameter(name="--resample", negative=())] = False,
     spacing: Annotated[float | None, Parameter(name="--spacing")] = None,
+    transfer_syntax: TransferSyntax = None,
     labels: Annotated[bool, Parameter(name="--labels", negative=())] = False,
     config: Config = None,
     overrides: Overrides = (),
@@ -47,6 +55,8 @@ def convert(  # noqa: PLR0913 - each argument is an option of the command
         compress: Compress the voxels; NIfTI also by its name, .nii.gz.
         resample: Interpolate a tilted or unevenly spaced stack onto an orthogonal, even grid.
         spacing: Distance between slices after resampling, in mm.
+        transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
+            `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
         labels: The study is a label map: whole numbers stay what they are.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
@@ -61,6 +71,7 @@ def convert(  # noqa: PLR0913 - each argument is an option of the command
     changes += ["compress=true"] if compress else []
     changes += ["resample=true"] if resample else []
     changes += [] if spacing is None else [f"spacing_mm={spacing}"]
+    changes += transfer_syntax_changes(transfer_syntax, file_format or "same")
     settings_file = find_settings_file("convert", config or "default")
     settings = load_settings(ConvertSettings, settings_file, changes)
     with console.progress() as progress:

@@ -36,13 +36,24 @@ def show_table(reports: Sequence[SeriesReport]) -> None:
         if console.STDOUT.is_terminal and _width(heads, rows) > console.STDOUT.width:
             heads.remove(head)
     console.print_wide(_table(heads, rows))
+    for remarks, about in _alike(reports).items():
+        console.STDOUT.print()
+        numbers = ", ".join(str(report.number) for report in about)
+        title = f"series {numbers}" + (
+            f" {about[0].description}".rstrip() if len(about) == 1 else ""
+        )
+        console.STDOUT.print(title, style="bold", markup=False)
+        show_remarks(remarks)
+
+
+def _alike(reports: Sequence[SeriesReport]) -> dict[tuple[Remark, ...], list[SeriesReport]]:
+    """The series of which the same is to be said, by what is to be said."""
+    alike: dict[tuple[Remark, ...], list[SeriesReport]] = {}
     for report in reports:
-        remarks = [remark for remark in report.remarks if remark.code != "not-ct"]
+        remarks = tuple(remark for remark in report.remarks if remark.code != "not-ct")
         if remarks:
-            console.STDOUT.print()
-            title = f"series {report.number}" + f" {report.description}".rstrip()
-            console.STDOUT.print(title, style="bold", markup=False)
-            show_remarks(remarks)
+            alike.setdefault(remarks, []).append(report)
+    return alike
 
 
 def _width(heads: Sequence[str], rows: Sequence[dict[str, str]]) -> int:
@@ -141,11 +152,9 @@ def show_in_depth(report: SeriesReport) -> None:
         console.show_facts("\nEncoding", _encoding(report))
     if report.noise is not None:
         console.show_facts("\nNoise in soft tissue", _noise(report))
-    for use in report.uses or ():
-        if use is (report.uses or ())[0]:
-            console.STDOUT.print("\nWhat can be done with it", style="bold")
-        said = "yes" if use.possible else f"no: {use.reason}"
-        console.print_line(f"{use.what:<18} {said}")
+    if report.uses:
+        said = [(use.what, "yes" if use.possible else f"no: {use.reason}") for use in report.uses]
+        console.show_facts("\nWhat can be done with it", said)
     if report.remarks:
         console.STDOUT.print("\nRemarks", style="bold")
         show_remarks(report.remarks)

@@ -17,8 +17,9 @@ def networks() -> None:
     from ctdenoise.cli import console
     from ctdenoise.tasks import networks as task
 
-    heads = ("network", "parameters", "operations", "receptive field", "source")
-    console.show_table(heads, [_row(facts) for facts in task.run()])
+    figures = ("parameters", "operations\nper slice", "receptive\nfield")
+    heads = ("network", *figures, "source")
+    console.show_table(heads, [_row(facts) for facts in task.run()], figures=figures)
 
 
 def _row(facts: NetworkFacts) -> tuple[str, ...]:

@@ -44,8 +44,10 @@ def derived_series(folder: Path, *, besides: frozenset[Path] = frozenset()) -> l
         The series; files that cannot be read are counted to the first.
 
     Raises:
-        StudyError: If there is no CT image.
+        StudyError: If there is no such folder, or no CT image in it.
     """
+    if not folder.exists():
+        raise StudyError("there is no such file or folder.", where=folder)
     views: dict[str, list[View]] = {}
     unreadable = []
     files = sorted(folder.rglob("*")) if folder.is_dir() else [folder]

@@ -139,6 +139,23 @@ def write_volume(
     return _staged(out, lambda stage: (write_image(volume, stage / name, packed=packed),))
 
 
+def check_transfer_syntax(settings: DicomSettings, kind: SourceKind) -> None:
+    """Refuse a transfer syntax for a result that is no DICOM.
+
+    Args:
+        settings: How DICOM is to be written.
+        kind: What is written.
+
+    Raises:
+        UsageError: If a transfer syntax was chosen and no DICOM is written.
+    """
+    if kind != "dicom" and settings.transfer_syntax != DicomSettings().transfer_syntax:
+        raise UsageError(
+            "--transfer-syntax says how DICOM is stored, and none is written.",
+            fix="Give --format dicom, or leave --transfer-syntax out.",
+        )
+
+
 def written_kind(scan: Scan, file_format: FileFormat) -> SourceKind:
     """What a volume is written as.
 

@@ -23,7 +23,7 @@ from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.resample import StraightGrid, StraightReader
 from ctdenoise.io.staging import require_free_folder, staged_file, staged_folder
 from ctdenoise.io.study import FoundSeries, choose_series, find_series
-from ctdenoise.io.write import IMAGE_FILES
+from ctdenoise.io.write import IMAGE_FILES, check_transfer_syntax
 
 _GZ = ".gz"
 
@@ -145,6 +145,7 @@ def run(
         return _label_map(study, out, settings, file_format, started)
     found = choose_series(find_series(study), series, where=study)
     target = _target(out, file_format, found.kind, compress=settings.compress)
+    check_transfer_syntax(settings.dicom, target.kind)
     _require_free(target)
     with ExitStack() as opened:
         reader, grid = _opened(found, settings, target)

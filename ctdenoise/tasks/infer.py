@@ -22,7 +22,13 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.io.study import choose_series, find_series
-from ctdenoise.io.write import FileFormat, check_writable, write_volume, written_kind
+from ctdenoise.io.write import (
+    FileFormat,
+    check_transfer_syntax,
+    check_writable,
+    write_volume,
+    written_kind,
+)
 from ctdenoise.tasks.infer_objects import ObjectWriter, check_wanted, wanted_objects
 
 DICOM_FOLDER = "dicom"
@@ -106,6 +112,7 @@ def run(
     require_free_folder(out)
     denoiser = load_denoiser(model, settings)
     volume = read_volume(choose_series(find_series(study), series, where=study))
+    check_transfer_syntax(settings.dicom, written_kind(volume, file_format))
     check_writable(volume, file_format)
     wanted = wanted_objects(denoiser, settings)
     check_wanted(wanted, volume, file_format)

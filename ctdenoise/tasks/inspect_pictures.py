@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ctdenoise.core.progress import SILENT, Progress
-from ctdenoise.errors import CTDenoiseError, OutputExistsError
+from ctdenoise.errors import CTDenoiseError, OutputExistsError, UsageError
 from ctdenoise.io.read import open_series
 from ctdenoise.io.staging import staged_file
 from ctdenoise.io.study import FoundSeries
@@ -40,11 +40,18 @@ def write(
         progress: Told about every series.
 
     Raises:
+        UsageError: If its name does not end with .png.
         OutputExistsError: If the file exists.
         MissingExtraError: If matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
     require_report_extra("Everything else of `inspect` works without them.")
+    if path.suffix.lower() != ".png":
+        raise UsageError(
+            "a contact sheet is a PNG file.",
+            where=path,
+            fix="Give --contact-sheet a name that ends with .png.",
+        )
     if path.exists():
         raise OutputExistsError(
             "exists already and is not replaced.", where=path, fix="Choose another --contact-sheet."
@@ -61,7 +68,7 @@ def write(
 
 
 def _row(series: FoundSeries, most: int, display: Display) -> SheetRow:
-    title = f"{series.number}  {series.description}".rstrip()
+    title = f"{series.number}  {series.description or series.what}"
     if not series.readable:
         why = "; ".join(series.problems) if series.what == "CT" else "no CT images"
         slices = f"{series.slices} slice{'' if series.slices == 1 else 's'}"

@@ -184,3 +184,16 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(study, pair, small_di
     }
     assert_refused(ctdenoise(*words[command]), 3, "disk is full")
     assert files_below(small_disk) == ["ballast"]
+
+
+def test_a_path_that_does_not_exist_is_no_series_to_check(tmp_path):
+    outcome = ctdenoise("check", tmp_path / "absent")
+    assert_refused(outcome, 3, "no such file or folder")
+
+
+def test_an_output_below_a_file_is_refused_before_any_work(study, tmp_path):
+    (tmp_path / "file").write_text("x")
+    outcome = ctdenoise("infer", study, "--model", "identity", "--out", tmp_path / "file" / "out")
+    assert outcome.code not in {0, 1}
+    assert "a file lies where a folder is to be made" in outcome.stderr
+    assert "Denoising" not in outcome.stderr

@@ -302,3 +302,11 @@ def test_nothing_of_the_patient_is_in_the_image(study: Path, tmp_path: Path) -> 
         data = report.out.read_bytes()
         assert b"Marker" not in data
         assert b"4711" not in data[:1000]
+
+
+def test_a_transfer_syntax_is_refused_where_no_dicom_is_written(
+    study: Path, tmp_path: Path
+) -> None:
+    settings = ConvertSettings(dicom=DicomSettings(transfer_syntax="rle"))
+    with pytest.raises(UsageError, match="none is written"):
+        convert.run(study, out=tmp_path / "out.nii", settings=settings)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
@@ -230,3 +231,10 @@ def test_a_run_that_fails_while_writing_leaves_nothing(reason, study, model, tmp
     with pytest.raises(type(reason)):
         run(study, model, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_transfer_syntax_is_refused_where_no_dicom_is_written(volume, tmp_path):
+    write_nifti(volume, tmp_path / "ct.nii")
+    settings = InferSettings(dicom=DicomSettings(transfer_syntax="rle"))
+    with pytest.raises(UsageError, match="none is written"):
+        infer.run(tmp_path / "ct.nii", model="identity", settings=settings, out=tmp_path / "out")

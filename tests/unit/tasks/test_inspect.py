@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ctdenoise.errors import OutputExistsError
+from ctdenoise.errors import OutputExistsError, UsageError
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.study import find_series
 from ctdenoise.tasks import inspect, inspect_pictures, inspect_uses
@@ -152,3 +152,5 @@ def test_a_contact_sheet_is_a_picture_that_is_not_written_over(tmp_path):
         assert picture.size[0] > 1000
     with pytest.raises(OutputExistsError, match="not replaced"):
         inspect_pictures.write(find_series(tmp_path), tmp_path / "sheet.png")
+    with pytest.raises(UsageError, match="is a PNG file"):
+        inspect_pictures.write(find_series(tmp_path), tmp_path / "sheet.jpg")
