@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
+
+
+def _name_or_code(text: str) -> str:
+    is_code = re.fullmatch(r"[^^\\]{1,16}\^[^^\\]{1,16}\^[^^\\]{1,64}", text)
+    if not is_code and not re.fullmatch(r"[A-Za-z][A-Za-z _-]*", text):
+        raise ValueError("must be a name, or a code as value^scheme^meaning")
+    return text
+
+
+class SegmentSettings(Settings):
+    """What a label is, in the coded words of DICOM. What is left out follows from its name."""
+
+    category: Literal["anatomy", "tissue", "abnormality"] | None = None
+    """Anatomical Structure, Tissue or Morphologically Abnormal Structure."""
+
+    type: Annotated[str, AfterValidator(_name_or_code)] | None = None
+    """What it is: an English name that the standard has, such as `liver`, or a code as
+    `value^scheme^meaning`, such as `10200004^SCT^Liver`."""
+
+    laterality: Literal["left", "right", "bilateral", "none"] | None = None
+    """Which one of a pair."""
 
 
 class ObjectSettings(Settings):
@@ -17,6 +39,10 @@ class ObjectSettings(Settings):
     """Labels of a network with a segmentation head. `binary`: a DICOM Segmentation of type BINARY,
     which readers of any age know, or a label image for other formats. `none`: do not write
     them."""
+
+    segments: dict[str, SegmentSettings] = Field(default={})
+    """What labels are in coded words, by name, where their names alone do not say it:
+    `segments: {spot: {type: nodule, laterality: left}}`."""
 
     residual: bool = False
     """Also write what was removed: source minus result."""

@@ -10,7 +10,7 @@ replaced, so that the same work gives the same object.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.config.inference import SegmentSettings
 from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.scan import Scan
 from ctdenoise.errors import MissingExtraError, StudyError
+from ctdenoise.io.dicom_codes import code_item
 from ctdenoise.io.dicom_copy import copied
 from ctdenoise.io.dicom_derivation import (
     LONG_STRING,
@@ -41,6 +43,7 @@ from ctdenoise.io.dicom_file import quiet_pydicom, read_header
 from ctdenoise.io.dicom_identity import series_uid, source_of
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU
 from ctdenoise.io.dicom_planes import planes_of
+from ctdenoise.io.dicom_segments import SegmentCodes, segment_codes
 from ctdenoise.io.dicom_uids import new_uid
 
 MapArray = npt.NDArray[np.uint16]
@@ -57,6 +60,13 @@ _STUDY = frozenset(
         "StudyDescription",
         "PatientName",
         "PatientID",
+        "IssuerOfPatientID",
+        "OtherPatientIDs",
+        "OtherPatientIDsSequence",
+        "PatientIdentityRemoved",
+        "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence",
+        "LongitudinalTemporalInformationModified",
         "PatientBirthDate",
         "PatientSex",
         "PatientAge",
@@ -66,9 +76,6 @@ _STUDY = frozenset(
     )
 )
 """Patient and study: copied as the bytes they are, whatever their character set."""
-
-_ANATOMY = ("CID7192", "CID7154", "CID7155", "CID7153", "CID7152")
-"""Context groups of anatomical structures that may be segmented."""
 
 
 def require_seg_extra() -> None:
@@ -113,6 +120,7 @@ def segmentation_bytes(
     labels: LabelArray,
     names: Sequence[str],
     *,
+    segments: Mapping[str, SegmentSettings],
     series_number: int,
     settings: DicomSettings,
 ) -> bytes:
@@ -124,10 +132,12 @@ def segmentation_bytes(
         scan: What was read from DICOM; its history ends with the labelling.
         labels: Classes, uint8 [z, y, x], 0 is background.
         names: Name of each class, background first.
+        segments: What names mean that the standard does not know.
         series_number: Number of its series.
         settings: How the result is written; part of the identity.
 
     Raises:
+        SettingsError: If `segments` names a type that the standard does not know.
         StudyError: If a source file changed or vanished since it was read.
     """
     import highdicom
@@ -140,17 +150,8 @@ def segmentation_bytes(
         version=derivation.software[0],
     )
     uid = str(series_uid(scan, settings))
-    segments = [
-        highdicom.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=ascii_text(name)[:LONG_STRING],
-            segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=property_type(name),
-            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=algorithm,
-            tracking_uid=new_uid("segment", uid, str(number)),
-            tracking_id=f"{PRODUCT} segment {number}",
-        )
+    described = [
+        _segment(number, name, segment_codes(name, segments), algorithm, uid)
         for number, name in enumerate(names[1:], 1)
     ]
     with quiet_pydicom():
@@ -158,7 +159,7 @@ def segmentation_bytes(
             source_images=planes.headers,
             pixel_array=labels,
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=segments,
+            segment_descriptions=described,
             omit_empty_frames=bool(labels.any()),
             content_label="SEGMENTATION",
             **_identity(uid, series_number, derivation),
@@ -201,8 +202,10 @@ def parametric_map_bytes(
         value_range=(0, 65535),
         slope=NOISE_STEP_HU,
         intercept=0,
-        quantity_definition=codes.SCT.StandardDeviation,
+        quantity_definition=codes.CID7180.XRayAttenuation,
     )
+    derived = highdicom.sr.CodeContentItem(codes.DCM.Derivation, codes.SCT.StandardDeviation)
+    mapping.QuantityDefinitionSequence.append(derived)  # CID 9000: the standard deviation of it
     with quiet_pydicom():
         built = highdicom.pm.ParametricMap(
             source_images=planes.headers,
@@ -220,26 +223,24 @@ def parametric_map_bytes(
         return _finished(built, scan, derivation, uid, label)
 
 
-def property_type(name: str) -> Code:
-    """The code of a structure of the body, by its English name.
+def _segment(number: int, name: str, meant: SegmentCodes, algorithm: Any, uid: str) -> Dataset:
+    import highdicom
 
-    Args:
-        name: Such as "liver" or "lung_left"; sides are left out, since they are no structure.
-
-    Returns:
-        The code of the standard's context groups of anatomical structures; "Anatomical Structure"
-        where they have none of that name.
-    """
-    words = [w for w in name.lower().replace("_", " ").split() if w not in ("left", "right")]
-    wanted = {"".join(words), "".join(words).removesuffix("s")}
-    for group in _ANATOMY:
-        concepts = getattr(codes, group)
-        for keyword in concepts.dir():
-            if keyword.lower() in wanted:
-                code: Code = getattr(concepts, keyword)
-                return code
-    general: Code = codes.SCT.AnatomicalStructure
-    return general
+    segment: Dataset = highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=ascii_text(name)[:LONG_STRING],
+        segmented_property_category=meant.category,
+        segmented_property_type=meant.type,
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+        tracking_uid=new_uid("segment", uid, str(number)),
+        tracking_id=f"{PRODUCT} segment {number}",
+        anatomic_regions=None if meant.region is None else [meant.region],
+    )
+    if meant.side is not None:  # CID 244, as a modifier of the type (C.8.20.4)
+        item = segment.SegmentedPropertyTypeCodeSequence[0]
+        item.SegmentedPropertyTypeModifierCodeSequence = DicomSequence([code_item(meant.side)])
+    return segment
 
 
 def write_object(folder: Path, data: bytes) -> Path:

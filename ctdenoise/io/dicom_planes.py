@@ -22,10 +22,11 @@ from ctdenoise.core.source import SourceInstance
 from ctdenoise.errors import StudyError
 from ctdenoise.io.dicom_attributes import TYPE_2
 from ctdenoise.io.dicom_enhanced_checks import frames_by_file
-from ctdenoise.io.dicom_file import DamagedFileError, read_header
+from ctdenoise.io.dicom_file import DamagedFileError, read_header, transfer_syntax
 from ctdenoise.io.dicom_identity import source_of
 from ctdenoise.io.dicom_uids import new_uid
 from ctdenoise.io.dicom_values import HeaderValues
+from ctdenoise.io.dicom_writer import LOSSY_METHODS
 
 _ONE_FOR_ALL = (
     *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
@@ -138,6 +139,13 @@ def _plane(dataset: Dataset, instance: SourceInstance) -> tuple[Dataset, Dataset
         if keyword in dataset:
             setattr(out, keyword, dataset[keyword].value)
     values = HeaderValues(dataset, list(_groups(dataset, instance.frame)))
+    method = LOSSY_METHODS.get(transfer_syntax(dataset))
+    if method is not None and out.get("LossyImageCompression") != "01":  # the header did not know
+        bits = int(dataset.BitsAllocated) * int(dataset.get("NumberOfFrames") or 1)
+        size = int(dataset.Rows) * int(dataset.Columns) * bits / 8
+        out.LossyImageCompression, out.LossyImageCompressionMethod = "01", method
+        ratio = round(size / instance.path.stat().st_size, 2)
+        out.LossyImageCompressionRatio = format_number_as_ds(ratio)
     for keyword, count in _GEOMETRY.items():
         numbers = values.floats(keyword, count)
         if numbers is not None:

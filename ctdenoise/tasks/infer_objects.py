@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.inference import InferSettings, SegmentSettings
 from ctdenoise.core.arrays import FloatArray
-from ctdenoise.core.provenance import Step
+from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.scan import Scan, with_steps
 from ctdenoise.core.source import ImageKind
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import UsageError
+from ctdenoise.errors import SettingsError, UsageError
 from ctdenoise.inference.denoiser import Denoiser, Estimates
 from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
 from ctdenoise.io.dicom_enhanced_maps import MultiFrameMapWriter
@@ -29,6 +29,7 @@ from ctdenoise.io.dicom_objects import (
     segmentation_bytes,
     write_object,
 )
+from ctdenoise.io.dicom_segments import segment_codes
 from ctdenoise.io.image_writer import ImageWriter
 from ctdenoise.io.series_writer import series_numbers
 from ctdenoise.io.write import FileFormat, written_kind
@@ -64,6 +65,7 @@ class Wanted:
         states_error: Whether the noise map shows the error that the network states.
         window_mm: Edge of the square of local standard deviations, mm.
         names: Name of each class, background first.
+        segments: What names mean in coded words, where they do not say it themselves.
     """
 
     labels: bool
@@ -72,6 +74,7 @@ class Wanted:
     states_error: bool
     window_mm: float
     names: tuple[str, ...]
+    segments: Mapping[str, SegmentSettings]
 
     @property
     def anything(self) -> bool:
@@ -101,6 +104,7 @@ def wanted_objects(denoiser: Denoiser, settings: InferSettings) -> Wanted:
         states_error=objects.noise_map != "none" and denoiser.states_error,
         window_mm=objects.window_mm,
         names=denoiser.class_names,
+        segments=objects.segments,
     )
 
 
@@ -114,9 +118,18 @@ def check_wanted(wanted: Wanted, volume: CTVolume, file_format: FileFormat) -> N
 
     Raises:
         UsageError: If DICOM objects are wanted of a study that is no DICOM.
+        SettingsError: If a label is given a type that the standard has no name for, or there is no
+            label of a name in the settings.
         MissingExtraError: If highdicom is needed and not installed.
         StudyError: If the source cannot carry them; see `check_objects`.
     """
+    unknown = sorted(set(wanted.segments) - set(wanted.names[1:]))
+    if wanted.labels and unknown:
+        raise SettingsError(
+            f"the network has no label named {', '.join(unknown)}.",
+            where="objects.segments",
+            fix=f"It has: {', '.join(wanted.names[1:])}.",
+        )
     if not wanted.anything or written_kind(volume, file_format) != "dicom":
         return
     if volume.source is None or volume.source.kind != "dicom":
@@ -126,6 +139,9 @@ def check_wanted(wanted: Wanted, volume: CTVolume, file_format: FileFormat) -> N
             fix="Leave --format out, or use --set objects.segmentation=none without --residual and "
             "--noise-map.",
         )
+    if wanted.labels:
+        for name in wanted.names[1:]:
+            segment_codes(name, wanted.segments)
     over_all_slices = wanted.labels or wanted.noise_map == "pm"
     if over_all_slices:
         require_seg_extra()
@@ -154,7 +170,10 @@ class ObjectWriter:
         self._wanted, self._source, self._result = wanted, source, result
         self._estimates = estimates
         self._settings = settings.dicom
-        self._label = with_steps(result, Step("label", {"classes": list(wanted.names)}))
+        labelled: dict[str, JsonValue] = {"classes": list(wanted.names)}
+        if wanted.segments:  # they change what the object says, so it is another object
+            labelled["segments"] = {n: one.as_json() for n, one in wanted.segments.items()}
+        self._label = with_steps(result, Step("label", labelled))
         self._removed = with_steps(result, Step("subtract_from_source"))
         self._map = (
             with_steps(result, Step("state_error"))
@@ -183,6 +202,7 @@ class ObjectWriter:
                 self._label,
                 labels,
                 self._wanted.names,
+                segments=self._wanted.segments,
                 series_number=of_labels,
                 settings=self._settings,
             )

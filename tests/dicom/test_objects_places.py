@@ -82,7 +82,21 @@ def without_thickness(folder: Path) -> None:
     series_files(folder, ct_series(small_volume(), edit=edit))
 
 
-STUDIES = (enhanced, legacy, two_objects, compressed, tilted, turned_a_little, without_thickness)
+def stored_with_loss(folder: Path) -> None:
+    """Compressed with loss, of which the headers say nothing."""
+    object_file(folder, multi_frame_ct(small_volume()), syntax=pydicom.uid.JPEGLSNearLossless)
+
+
+STUDIES = (
+    enhanced,
+    legacy,
+    two_objects,
+    compressed,
+    tilted,
+    turned_a_little,
+    without_thickness,
+    stored_with_loss,
+)
 MULTI_FRAME = STUDIES[:4]
 
 
