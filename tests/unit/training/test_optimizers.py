@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from ctdenoise.config.optimizers import (
     ConstantScheduleSettings,
     CosineScheduleSettings,
     ExponentialScheduleSettings,
+    StepScheduleSettings,
 )
 from ctdenoise.training.optimizers import learning_rate_at
 
@@ -39,6 +42,20 @@ def test_a_warm_up_rises_in_a_straight_line_and_then_the_schedule_starts():
     assert rates[:5] == pytest.approx([2e-5, 4e-5, 6e-5, 8e-5, 1e-4])
     assert rates[-1] == pytest.approx(0.0)
     assert rates[5] < rates[4]
+
+
+def test_the_step_rate_falls_by_its_factor_at_its_places():
+    rates = _rates(StepScheduleSettings(every=30, factor=0.1, warmup_steps=1))
+    assert rates[:2] == [5e-5, 1e-4]
+    assert (rates[30], rates[31], rates[61]) == pytest.approx((1e-4, 1e-5, 1e-6))
+    assert rates[-1] == pytest.approx(1e-4 * 0.1**3)
+
+
+def test_the_cosine_rate_after_a_warm_up_is_that_of_the_formula():
+    rates = _rates(CosineScheduleSettings(warmup_steps=20, final_learning_rate=1e-6))
+    for step in (20, 37, 99):
+        half = 0.5 * (1 + math.cos(math.pi * (step - 20) / 80))
+        assert rates[step] == pytest.approx(1e-6 + (1e-4 - 1e-6) * half)
 
 
 @pytest.mark.parametrize("steps", [1, 2])

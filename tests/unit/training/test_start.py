@@ -1,0 +1,119 @@
+"""Starting from the weights of an earlier run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from ctdenoise.errors import CheckpointError, SettingsError
+from ctdenoise.networks.checkpoint import load_checkpoint
+from ctdenoise.tasks import train as task
+from ctdenoise.training.job import prepare_job
+from ctdenoise.training.start import digest_of
+
+STILL = {"optimizer": {"learning_rate": 1e-12}}
+
+
+def _pairs(make_pair, *patients):
+    return [make_pair(name, patient=name, seed=ord(name)).folder for name in patients]
+
+
+def _held_out(patient, **more):
+    return {"every": 3, "slices": 2, "crop": 32, "patients": [patient], **more}
+
+
+def test_a_run_is_not_judged_on_patients_that_its_start_has_seen(make_pair, tiny, tmp_path):
+    pairs = _pairs(make_pair, "a", "b", "c")
+    first = task.run(pairs, tiny.replaced(validation=_held_out("c")), out=tmp_path / "first")
+    seen = load_checkpoint(first.model).training["trained_patients"]
+    assert seen == sorted([digest_of("a"), digest_of("b")])
+    start = {"from": first.model}
+    other = tiny.replaced(init=start, validation=_held_out("a"))
+    with pytest.raises(
+        SettingsError, match=r"1 of the patients that would judge this run \(a\)"
+    ) as caught:
+        task.run(pairs, other, out=tmp_path / "second")
+    assert "for instance c." in str(caught.value)
+    assert not (tmp_path / "second").exists()
+    allowed = tiny.replaced(init={**start, "allow_seen_patients": True}, validation=_held_out("a"))
+    assert task.run(pairs, allowed, out=tmp_path / "second").model.is_file()
+    same = tiny.replaced(init=start, validation=_held_out("c"))
+    assert task.run(pairs, same, out=tmp_path / "third").model.is_file()
+
+
+def test_what_was_seen_is_handed_down(make_pair, tiny, tmp_path):
+    first = task.run(
+        _pairs(make_pair, "a", "b"), tiny.replaced(validation=_held_out("b")), out=tmp_path / "1"
+    )
+    second = task.run(
+        _pairs(make_pair, "c", "d"),
+        tiny.replaced(init={"from": first.model}, validation=_held_out("d")),
+        out=tmp_path / "2",
+    )
+    seen = load_checkpoint(second.model).training["trained_patients"]
+    assert seen == sorted([digest_of("a"), digest_of("c")])
+
+
+def test_patients_without_a_key_are_warned_about(make_pair, tiny, tmp_path, caplog):
+    pair = [make_pair().folder]
+    first = task.run(pair, tiny, out=tmp_path / "first")
+    assert load_checkpoint(first.model).training["trained_patients"] is None
+    task.run(pair, tiny.replaced(init={"from": first.model}), out=tmp_path / "second")
+    assert "neither run has seen" in caplog.text
+
+
+def test_the_encoder_alone_starts_a_network_and_the_rest_is_fresh(make_pair, tiny, tmp_path):
+    pair = make_pair(labelled=True)
+    first = task.run([pair.folder], tiny, out=tmp_path / "first")
+    head = {
+        "network": {"name": "redcnn", "channels": 4, "head": {"classes": 3}},
+        "loss": {"terms": [{"name": "mse"}, {"name": "dice"}]},
+        "data": {"labels": {"1": 1, "3": 2}},
+    }
+    settings = tiny.replaced(**head, init={"from": first.model, "parts": "encoder"})
+    job = prepare_job([pair], settings, seed=5)
+    fresh = prepare_job([pair], tiny.replaced(**head), seed=5).network.state_dict()
+    old = load_checkpoint(first.model).weights
+    for name, weight in job.network.state_dict().items():
+        expected = old[name] if name.startswith("conv") else fresh[name]
+        assert torch.equal(weight, expected), name
+    assert set(job.start.fresh) == {name for name in fresh if not name.startswith("conv")}
+
+
+def test_the_run_lists_what_is_new(make_pair, tiny, tmp_path, caplog):
+    caplog.set_level("INFO", logger="ctdenoise")
+    pair = [make_pair(labelled=True).folder]
+    first = task.run(pair, tiny, out=tmp_path / "first")
+    with_sigma = tiny.replaced(
+        network={"name": "redcnn", "channels": 4, "predict_sigma": True},
+        loss={"terms": [{"name": "heteroscedastic"}]},
+        init={"from": first.model},
+    )
+    task.run(pair, with_sigma, out=tmp_path / "second")
+    results = json.loads((tmp_path / "second" / "run.json").read_text())["results"]
+    assert (results["started_from"], results["started_fresh"]) == (
+        20,
+        ["sigma.weight", "sigma.bias"],
+    )
+    assert "20 weights taken" in caplog.text
+    # And the other way round: what the checkpoint has more may be left out.
+    back = tiny.replaced(init={"from": tmp_path / "second"})
+    assert len(prepare_job(task.find_pairs(pair), back, seed=0).start.taken) == 20
+
+
+def test_an_encoder_of_another_network_is_refused(make_pair, tiny, tmp_path):
+    pair = [make_pair().folder]
+    first = task.run(pair, tiny, out=tmp_path / "first")
+    other = tiny.replaced(network={"name": "cnn4"}, init={"from": first.model, "parts": "encoder"})
+    with pytest.raises(SettingsError, match="cannot start `cnn4`"):
+        task.run(pair, other, out=tmp_path / "second")
+
+
+def test_another_network_is_refused(make_pair, tiny, tmp_path):
+    pair = [make_pair().folder]
+    first = task.run(pair, tiny, out=tmp_path / "first")
+    other = tiny.replaced(network={"name": "cnn4"}, init={"from": first.model})
+    with pytest.raises(CheckpointError, match=r"conv1.* is no part of the network"):
+        task.run(pair, other, out=tmp_path / "second")
