@@ -17,7 +17,7 @@ from ctdenoise.io.dicom_hounsfield import (
 )
 from ctdenoise.io.dicom_kinds import CT_CLASSES, CT_IMAGE, shown_code, shown_syntax
 from ctdenoise.io.dicom_pixels import MOST_FRAMES, MOST_PIXELS, can_decode
-from ctdenoise.io.dicom_slice import SliceHeader
+from ctdenoise.io.dicom_slice import NO_IMAGE_STEPS, SliceHeader
 from ctdenoise.io.finding import Finding, note, warning
 
 NOTED_TILT_DEGREES = 0.5
@@ -206,6 +206,16 @@ def common_problems(slices: Sequence[SliceHeader]) -> list[str]:
     return problems
 
 
+def _making_notes(slices: Sequence[SliceHeader]) -> Iterator[Finding]:
+    steps = {step for header in slices for step in header.steps}
+    if not NO_IMAGE_STEPS.isdisjoint(steps):
+        yield warning("no-image", "holds what ctdenoise removed, or a map of it: not the patient")
+    elif "denoise" in steps:
+        yield warning("already-denoised", "was denoised by ctdenoise before")
+    if any(header.facts.get("SyntheticData") == "YES" for header in slices):
+        yield warning("synthetic", "SyntheticData is YES: made or changed by a simulation")
+
+
 def repeated_identities(identities: Iterable[tuple[str, int | None]]) -> int:
     """How many images share their identity with one before; those without any are not counted.
 
@@ -240,6 +250,7 @@ def stack_notes(slices: Sequence[SliceHeader], geometry: Geometry) -> list[Findi
         text = f"has no SOPClassUID; taken for CT ({CT_IMAGE}) by its Modality"
         notes.append(warning("no-sop-class", text))
     notes += _doubt_notes(slices)
+    notes += _making_notes(slices)
     repeated = repeated_identities((h.sop_instance_uid, h.frame) for h in slices)
     if repeated:
         text = f"{repeated} slices have the SOPInstanceUID of another one; an archive keeps one"

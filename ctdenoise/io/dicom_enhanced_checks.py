@@ -17,7 +17,7 @@ from ctdenoise.io.dicom_enhanced_attributes import MULTI_FRAME_TYPE_1
 from ctdenoise.io.dicom_enhanced_file import encoded_header
 from ctdenoise.io.dicom_file import DamagedFileError, DicomHeader, quiet_pydicom, read_header
 from ctdenoise.io.dicom_kinds import ENHANCED_CT, LEGACY_ENHANCED_CT
-from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.dicom_slice import NO_IMAGE_STEPS, SliceHeader, slices_of
 from ctdenoise.io.dicom_uids import is_uid, new_uid
 
 MOST_OBJECT_BYTES = 4_000_000_000
@@ -124,6 +124,8 @@ def _problems(
         problems.append("its SOP class is not Enhanced CT or Legacy Converted Enhanced CT")
     reasons = [reason for one in instances for reason in slice_problems(slices[one.frame or 0])]
     problems += dict.fromkeys(reasons)
+    if any(not NO_IMAGE_STEPS.isdisjoint(slices[one.frame or 0].steps) for one in instances):
+        problems.append("it holds what ctdenoise removed, or a map of it, not the patient")
     if any(slices[one.frame or 0].rescale_assumed for one in instances):
         problems.append("RescaleSlope or RescaleIntercept is missing")
     if object_bytes(slices[0], len(instances)) > MOST_OBJECT_BYTES:

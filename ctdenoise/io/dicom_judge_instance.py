@@ -14,6 +14,7 @@ from ctdenoise.io.dicom_judge_view import (
     keywords,
     text_value,
 )
+from ctdenoise.io.dicom_slice import NO_IMAGE_STEPS
 
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _PRODUCT = "ctdenoise"
@@ -56,8 +57,6 @@ _PURPOSES = frozenset((("109101", "DCM"), ("109102", "DCM"), ("109100", "DCM")))
 _SYNTHESIZING = ("109100", "DCM")
 _SYNTHETIC = frozenset(("simulate_low_dose", "degrade", "phantom"))
 
-_OTHER_QUANTITIES = frozenset(("subtract_from_source", "local_standard_deviation", "state_error"))
-
 _SCANNER = keywords(
     "StationName DeviceSerialNumber DeviceUID GantryID DateOfLastCalibration TimeOfLastCalibration "
     "SpatialResolution UDISequence"
@@ -96,7 +95,7 @@ class Told:
     @property
     def is_of_another_quantity(self) -> bool:
         """Whether the pixels are no longer the image: what was removed, or how much of it."""
-        return not _OTHER_QUANTITIES.isdisjoint(self.steps)
+        return not NO_IMAGE_STEPS.isdisjoint(self.steps)
 
     @property
     def is_synthetic(self) -> bool:

@@ -50,6 +50,7 @@ class SliceHeader:
         lossy: Whether the image was ever compressed with loss.
         sorting: Values that may tell repeated positions apart, by name.
         facts: What `Acquisition` wants, by keyword.
+        steps: What this program did to it before, as DerivationDescription tells.
     """
 
     path: Path
@@ -92,6 +93,7 @@ class SliceHeader:
     lossy: bool = False
     sorting: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Floats | str] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
     native: NativePixels | None = field(default=None, compare=False)
 
 
@@ -192,6 +194,7 @@ def _slice(path: Path, header: DicomHeader, frame: int | None, values: HeaderVal
         lossy=values.text("LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES,
         sorting=_sorting(values),
         facts=_facts(values),
+        steps=_own_steps(values.text("DerivationDescription")),
     )
 
 
@@ -269,7 +272,11 @@ _FACT_NUMBERS = {
 _FACT_TEXTS = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "BodyPartExamined"),
     *("PatientPosition", "FilterType", "ExposureModulationType", "ContrastBolusAgent"),
+    "SyntheticData",
 )
+
+NO_IMAGE_STEPS = frozenset(("subtract_from_source", "local_standard_deviation", "state_error"))
+"""Steps after which pixels are no image of the patient: what was removed, or a map of it."""
 
 
 def _facts(values: HeaderValues) -> dict[str, Floats | str]:
@@ -283,6 +290,13 @@ def _facts(values: HeaderValues) -> dict[str, Floats | str]:
         if text:
             facts[keyword] = text
     return facts
+
+
+def _own_steps(description: str) -> tuple[str, ...]:
+    """Names of the steps in a DerivationDescription of `io.dicom_derivation`."""
+    if not description.startswith("ctdenoise "):
+        return ()
+    return tuple(part.split(":", 1)[0] for part in description.split("; ")[1:])
 
 
 def _padding(values: HeaderValues, *, signed: bool) -> tuple[int, int] | None:

@@ -40,6 +40,12 @@ class StoredScale:
         return np.dtype(f"<{kind}{self.bits_allocated // 8}")
 
     @property
+    def is_finer_than_float32(self) -> bool:
+        """Whether different stored values may have the same Hounsfield unit in float32."""
+        largest = max(abs(value * self.slope + self.intercept) for value in self.limits)
+        return abs(self.slope) < 2 * float(np.spacing(np.float32(largest)))
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest value that BitsStored can hold."""
         if self.signed:
@@ -57,8 +63,10 @@ def stored_from_hu(
 ) -> Words:
     """Stored values of a slice: `clip(rint((HU - intercept) / slope))`, padding as it was.
 
-    No image pixel lands on the padding value or in its range (PS3.3 C.7.5.1.1.2): it moves to the
-    nearest value outside, unless the source had an image pixel on that value there.
+    A pixel whose Hounsfield unit did not change keeps its stored value, even where that says more
+    than float32 can hold. No image pixel lands on the padding value or in its range (PS3.3
+    C.7.5.1.1.2): it moves to the nearest value outside, unless the source had an image pixel on
+    that value there.
 
     Args:
         hu: Hounsfield units [y, x].
@@ -71,6 +79,9 @@ def stored_from_hu(
     if scale.slope != 1.0:
         exact /= scale.slope
     stored = np.rint(exact)
+    if source is not None and scale.is_finer_than_float32:
+        same = hu == (source.astype(np.float64) * scale.slope + scale.intercept).astype(np.float32)
+        stored[same] = source[same]
     np.clip(stored, *scale.limits, out=stored)
     if scale.padding is not None:
         first, last = scale.padding

@@ -24,6 +24,7 @@ _FIELD_GROUPS = {
     "FrameAcquisitionDateTime": "FrameContentSequence",
     "TemporalPositionIndex": "FrameContentSequence",
     "StackID": "FrameContentSequence",
+    "DerivationDescription": "DerivationImageSequence",
     "FrameType": "CTImageFrameTypeSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
     "ReconstructionDiameter": "CTReconstructionSequence",

@@ -35,7 +35,7 @@ from ctdenoise.io.dicom_file import (
 from ctdenoise.io.dicom_identity import free_series_numbers, series_uid, source_of, stack_key
 from ctdenoise.io.dicom_kinds import CT_IMAGE
 from ctdenoise.io.dicom_pixels import NATIVE_SYNTAXES, stored_values, without_unused_bits
-from ctdenoise.io.dicom_slice import SliceHeader, slices_of
+from ctdenoise.io.dicom_slice import NO_IMAGE_STEPS, SliceHeader, slices_of
 from ctdenoise.io.dicom_stored import StoredScale, Words, stored_from_hu
 from ctdenoise.io.dicom_uids import is_uid, new_uid
 
@@ -204,6 +204,8 @@ def _problems(header: DicomHeader, instance: SourceInstance, source: SourceSerie
     ]
     if one.sop_class_uid not in ("", CT_IMAGE):
         problems.append("its SOP class is not CT Image Storage")
+    if not NO_IMAGE_STEPS.isdisjoint(one.steps):
+        problems.append("it holds what ctdenoise removed, or a map of it, not the patient")
     problems += [
         f"{keyword} is not a UID"
         for keyword in TYPE_1

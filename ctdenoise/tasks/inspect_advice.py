@@ -23,6 +23,8 @@ ADVICE = {
     "another-intercept": "Compare the slices on a picture with --contact-sheet.",
     "field-of-view": "Check PixelSpacing: distances and volumes depend on it.",
     "repeated-identity": "Have the series exported again; no DICOM can be derived from this one.",
+    "no-image": "Choose the series it was made from; this one shows what was done to that.",
+    "already-denoised": "Give the series that it was made from, or denoise twice knowingly.",
     "gantry-tilt": "DICOM keeps the tilt; NIfTI cannot hold it.",
 }
 """By the code of a finding; what is not here needs nothing done."""
