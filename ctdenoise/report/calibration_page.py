@@ -10,7 +10,7 @@ from typing import Any
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.report.charts import Chart, Theme, legend, series_style, write_chart
+from ctdenoise.report.charts import Chart, Theme, from_zero, legend, series_style, write_chart
 from ctdenoise.report.rendering import rendered
 from ctdenoise.report.requirements import require_report_extra
 
@@ -137,7 +137,7 @@ def _draw(axes: Any, theme: Theme, chart: CurveChart) -> None:
     if chart.reference is not None:
         axes.axhline(chart.reference, color=theme.ink, linewidth=0.6)
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    from_zero(axes)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
     legend(axes, _columns(chart.curves))

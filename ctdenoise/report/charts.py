@@ -113,6 +113,13 @@ def series_style(theme: Theme, index: int) -> tuple[str, str, str]:
     return theme.colours[position], _LINES[line], _MARKERS[position]
 
 
+def from_zero(axes: Any) -> None:
+    """Let the ordinate begin at zero, with room above the highest point."""
+    axes.update_datalim([(axes.dataLim.x0, 0.0)])
+    axes.autoscale_view()
+    axes.set_ylim(bottom=0)
+
+
 def legend(axes: Any, count: int) -> None:
     """A legend above the axes, in at most four columns."""
     axes.legend(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ctdenoise.metrics.hu_accuracy import TISSUES
 from ctdenoise.metrics.table import Evaluation
-from ctdenoise.report.charts import Chart, Theme, legend, series_style, write_chart
+from ctdenoise.report.charts import Chart, Theme, from_zero, legend, series_style, write_chart
 
 Tests = Sequence[tuple[str, Evaluation]]
 """Names and evaluations, in the order of the page."""
@@ -61,7 +61,7 @@ def _draw_slices(axes: Any, theme: Theme, tests: Tests) -> None:
         numbers = np.arange(1, len(values) + 1)
         axes.plot(numbers, values, color=colour, linestyle=line, marker=mark, label=name)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_ylim(bottom=0)
+    from_zero(axes)
     axes.set_xlabel("slice")
     axes.set_ylabel("RMSE (HU)")
     legend(axes, len(tests))
@@ -76,7 +76,7 @@ def _draw_histogram(axes: Any, theme: Theme, tests: Tests, difference_hu: float)
         share = 100 * histogram.counts / max(1.0, float(histogram.counts.sum()))
         axes.plot(centres[shown], share[shown], color=colour, linestyle=line, label=name)
     axes.axvline(0, color=theme.ink, linewidth=0.6)
-    axes.set_ylim(bottom=0)
+    from_zero(axes)
     axes.set_xlabel("test \N{MINUS SIGN} reference (HU)")
     axes.set_ylabel("voxels (%)")
     legend(axes, len(tests))

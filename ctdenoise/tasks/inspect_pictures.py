@@ -81,7 +81,8 @@ def _row(series: FoundSeries, most: int, display: Display) -> SheetRow:
         return SheetRow(title, f"{series.what}: {error.what}"[:180])
     geometry = reader.geometry
     step = geometry.slice_spacing_mm
-    parts = [f"{len(indices)} of {geometry.slices} slices"]
+    total = "1 slice" if geometry.slices == 1 else f"{geometry.slices} slices"
+    parts = [total if len(indices) == geometry.slices else f"{len(indices)} of {total}"]
     parts += [f"{step:.2f} mm apart"] if step else []
     parts += [text for text in (series.acquisition.convolution_kernel,) if text]
     parts += [display.text]

@@ -44,7 +44,7 @@ SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "evaluate": (EvaluateSettings, "default"),
     "convert": (ConvertSettings, "default"),
 }
-OTHER_PROGRAMS = {"git", "cd", "export", "source", "tar", "mkdir", "python3"}
+OTHER_PROGRAMS = {"cd", "export", "git", "head", "mkdir", "python3", "source", "tar", "torchrun"}
 """Programs of other people; their commands are not run here."""
 
 
