@@ -27,6 +27,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     model: Annotated[str, Parameter(name=["--model", "-m"])],
     out: Out,
     strength: Annotated[float | None, Parameter(name="--strength")] = None,
+    noise_level: Annotated[float | None, Parameter(name="--noise-level")] = None,
     config: Config = None,
     overrides: Overrides = (),
     series: Series = None,
@@ -44,6 +45,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         model: A checkpoint, a folder that `train` made, or `identity` to check the way through.
         out: Folder for the result; new or empty.
         strength: 0 keeps the study as it is, 1 is all that the network does.
+        noise_level: Noise in the soft tissue of the study, HU, for networks that are told the
+            noise; measured in the pixels unless given.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
         series: Which series, where the folder holds several: the number that `inspect` shows, the
@@ -63,6 +66,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
 
     settings_file = find_settings_file("infer", config or "default")
     changes = overrides if strength is None else (*overrides, f"strength={strength}")
+    if noise_level is not None:
+        changes = (*changes, f"noise_level={noise_level}")
     changes = (*changes, *transfer_syntax_changes(transfer_syntax, file_format))
     if residual:
         changes = (*changes, "objects.residual=true")
@@ -91,6 +96,11 @@ def _show(report: InferReport) -> None:
         (
             ("model", f"{report.model} {report.model_digest}".strip()),
             ("strength", f"{report.strength:g}"),
+            *(
+                ()
+                if report.told_noise_hu is None
+                else (("network is told", number(report.told_noise_hu, "HU")),)
+            ),
             ("noise before", number(before, "HU")),
             ("noise after", number(after, "HU") + share(after, before)),
             ("mean change", number(report.mean_change_hu, "HU", digits=2)),

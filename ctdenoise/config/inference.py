@@ -64,6 +64,14 @@ class InferSettings(Settings):
     """Share of the network's change that is applied: 0 leaves every voxel as it is, 1 is the
     network's own image."""
 
+    noise_level: float | None = Field(default=None, gt=0, le=5000)
+    """Noise in the soft tissue of the study, HU, for networks that are told the noise: the map that
+    is measured in the pixels is scaled to it. Null: as measured."""
+
+    noise_factor: float = Field(default=1.0, gt=0, le=10)
+    """What such a network is told is multiplied by this: above 1 it takes away more, below 1
+    less."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
 
@@ -90,5 +98,9 @@ class InferSettings(Settings):
     """What is written beside the denoised images."""
 
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide the voxels, as plain JSON: all but what is written, and how."""
-        return self.model_dump(mode="json", exclude={"dicom", "objects"})
+        """The settings that decide the voxels, as plain JSON: all but what is written, and how.
+
+        What a network is told of the noise has lines of its own in the history.
+        """
+        apart = {"dicom", "objects", "noise_level", "noise_factor"}
+        return self.model_dump(mode="json", exclude=apart)

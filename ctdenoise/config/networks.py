@@ -37,6 +37,11 @@ class RedCnnSettings(Settings):
     start_as_identity: bool = True
     """Set the last layer to zero at first, so that an untrained network returns its input."""
 
+    noise_input: bool = False
+    """Tell the network how noisy its input is: a second channel with the standard deviation of the
+    noise around each pixel. In training it comes from the simulation, later it is measured from the
+    pixels. One network then serves every dose and kernel that it met."""
+
     predict_sigma: bool = False
     """Also state the standard deviation of the error of every pixel; trained by the loss
     `heteroscedastic`."""
@@ -149,6 +154,11 @@ class UNetSettings(Settings):
     features: tuple[int, int, int, int, int, int] = (32, 32, 64, 128, 256, 32)
     """Feature maps of the five levels, and of the last layer."""
 
+    noise_input: bool = False
+    """Tell the network how noisy its input is: a second channel with the standard deviation of the
+    noise around each pixel. In training it comes from the simulation, later it is measured from the
+    pixels. One network then serves every dose and kernel that it met."""
+
     predict_sigma: bool = False
     """Also state the standard deviation of the error of every pixel; trained by the loss
     `heteroscedastic`."""
@@ -246,3 +256,8 @@ def segmentation_classes(network: NetworkSettings) -> int | None:
 def states_error(network: NetworkSettings) -> bool:
     """Whether a network has an output for the error of its image."""
     return bool(getattr(network, "predict_sigma", False))
+
+
+def takes_noise(network: NetworkSettings) -> bool:
+    """Whether a network is told how noisy its input is."""
+    return bool(getattr(network, "noise_input", False))

@@ -18,13 +18,14 @@ Three things are added, each from theory:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from ctdenoise.core.arrays import BoolArray, DoubleArray, HuArray
+from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray, HuArray
 from ctdenoise.core.body import body_mask
 
 PATCH_MM = 6.0
@@ -51,19 +52,24 @@ _CUTOFFS_PER_PIXEL = np.geomspace(0.08, 1.2, 40)  # f0 of the family of spectra,
 
 
 def noise_level_hu(
-    hu: HuArray,
+    hu: npt.NDArray[np.generic],
     padding: BoolArray | None = None,
     pixel_spacing_mm: float | tuple[float, float] = 0.75,
     *,
     body: BoolArray | None = None,
+    unit: Callable[[int], FloatArray] | None = None,
+    tissue_hu: tuple[float, float] = SOFT_TISSUE_HU,
 ) -> float | None:
     """The noise magnitude in the soft tissue of a patient or phantom, HU.
 
     Args:
-        hu: Hounsfield units, indexed [z, y, x] or [y, x].
+        hu: Hounsfield units, any type of number, indexed [z, y, x] or [y, x].
         padding: True outside the reconstruction circle, indexed like `hu`.
         pixel_spacing_mm: Distance between pixels, one number or (row, column).
         body: The body mask, where the caller has it already; indexed like `hu`.
+        unit: For the index of a slice, what the noise of each pixel is divided by, HU [y, x],
+            positive; the result is then a multiple of it. None for HU.
+        tissue_hu: Mean of the patches that count.
 
     Returns:
         The standard deviation of the noise, or None where there is too little soft tissue.
@@ -75,11 +81,12 @@ def noise_level_hu(
     size = patch_pixels(pixel_spacing_mm)
     parts: list[DoubleArray] = []
     for index in indices:
-        image = stack[index]
+        image = stack[index].astype(np.float32, copy=False)
         outside = None if padding is None else padding.reshape(stack.shape)[index]
         inside = body_mask(image, outside) if body is None else body.reshape(stack.shape)[index]
         if inside.any():
-            parts.extend(_slice_statistics(image, inside, size))
+            of_slice = None if unit is None else unit(int(index))
+            parts.extend(_slice_statistics(image, inside, size, of_slice, tissue_hu))
     if not parts:
         return None
     return _level(np.concatenate(parts, axis=1), size)
@@ -106,12 +113,18 @@ def _level(statistics: DoubleArray, size: int) -> float | None:
     return mode / _mode_over_sigma(size, correlation)
 
 
-def _slice_statistics(image: HuArray, inside: BoolArray, size: int) -> Iterator[DoubleArray]:
+def _slice_statistics(
+    image: HuArray,
+    inside: BoolArray,
+    size: int,
+    unit: FloatArray | None,
+    tissue_hu: tuple[float, float],
+) -> Iterator[DoubleArray]:
     """Mean square and lag-one product of the detrended patches of soft tissue in a slice.
 
     Two sets of patches, the second shifted by half a patch, use the pixels better than one.
     """
-    low, high = SOFT_TISSUE_HU
+    low, high = tissue_hu
     for shift in (0, size // 2):
         rows, columns = ((n - shift) // size for n in image.shape)
         area = np.s_[shift : shift + rows * size, shift : shift + columns * size]
@@ -123,6 +136,9 @@ def _slice_statistics(image: HuArray, inside: BoolArray, size: int) -> Iterator[
         means = patches.mean(axis=(1, 2), dtype=np.float64)
         chosen = (means > low) & (means < high)
         residual = _without_plane(patches[chosen].astype(np.float64))
+        if unit is not None:
+            units = unit[area].reshape(blocks).swapaxes(1, 2)[whole][chosen]
+            residual /= units.mean(axis=(1, 2), dtype=np.float64)[:, None, None]
         lag_one = (
             (residual[:, 1:] * residual[:, :-1]).mean(axis=(1, 2))
             + (residual[:, :, 1:] * residual[:, :, :-1]).mean(axis=(1, 2))

@@ -23,8 +23,13 @@ import torch
 
 from ctdenoise import __version__
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.networks import IdentitySettings, segmentation_classes, states_error
-from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
+from ctdenoise.config.networks import (
+    IdentitySettings,
+    segmentation_classes,
+    states_error,
+    takes_noise,
+)
+from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray, LabelArray
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, Step, digest
@@ -39,6 +44,12 @@ from ctdenoise.inference.engine import (
     lacks_bf16,
     plan_work,
     run,
+)
+from ctdenoise.inference.told_noise import (
+    ToldNoise,
+    require_told,
+    told_noise,
+    warn_beyond_training,
 )
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
 
@@ -145,7 +156,8 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
 
     Raises:
         CheckpointError: If the file is no checkpoint.
-        UsageError: If a GPU is asked for and there is none.
+        UsageError: If a GPU is asked for and there is none, or a noise is stated for a network that
+            is told none.
 
     Example:
         >>> denoiser = load_denoiser("identity")
@@ -155,6 +167,7 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
     settings = settings or InferSettings()
     device = choose_device(settings.device)
     checkpoint = _checkpoint_of(name_or_path)
+    require_told(checkpoint.network, settings)
     if settings.precision == "bf16" and lacks_bf16(device):
         _log.warning(
             "This processor does not compute in bfloat16: precision bf16 will be far slower than "
@@ -271,21 +284,33 @@ class NetworkDenoiser:
         )
         slices, height, width = volume.shape
         plan = plan_work((height, width), self.engine, self.settings)
-        step = self._step()
+        unchanged = self.settings.strength == 0 and not (labels or error)
+        told = None
+        if takes_noise(self.checkpoint.network) and not unchanged:
+            told = told_noise(volume, self.settings)
+            warn_beyond_training(told, self.checkpoint.training)
+        step = self._step(told)
         with progress.stage("Denoising", slices) as advance:
-            if self.settings.strength == 0 and not (labels or error):
+            if unchanged:
                 advance(slices)
                 return volume.with_step(step), found
             hu = np.empty_like(volume.hu)
             for first in range(0, slices, plan.batch):
                 some = slice(first, min(first + plan.batch, slices))
                 padding = None if volume.padding is None else volume.padding[some]
-                hu[some] = self._denoised(volume.hu[some], padding, plan, _some(found, some))
+                noise = None if told is None else told.slices(some, (height, width))
+                views = _some(found, some)
+                hu[some] = self._denoised(volume.hu[some], padding, noise, plan, views)
                 advance(some.stop - some.start)
         return volume.with_hu(hu, step), found
 
     def _denoised(
-        self, hu: HuArray, padding: BoolArray | None, plan: Plan, found: Estimates
+        self,
+        hu: HuArray,
+        padding: BoolArray | None,
+        noise_hu: FloatArray | None,
+        plan: Plan,
+        found: Estimates,
     ) -> HuArray:
         """Slices without noise; what the network says beside is written into `found`."""
         hu_range = self.checkpoint.hu_range
@@ -293,8 +318,12 @@ class NetworkDenoiser:
         if padding is not None:
             seen[padding] = AIR_HU
         scaled = hu_range.to_network(torch.from_numpy(seen)).unsqueeze(1)  # [batch, 1, y, x]
+        given = scaled
+        if noise_hu is not None:
+            noise = torch.from_numpy(noise_hu).unsqueeze(1) * (1.0 / hu_range.width_hu)
+            given = torch.cat((scaled, noise), dim=1)
         wanted = found.labels is not None or found.error_hu is not None
-        predicted = run(self.engine, scaled, plan, estimates=wanted)  # [batch, channel, y, x]
+        predicted = run(self.engine, given, plan, estimates=wanted)  # [batch, channel, y, x]
         # What is taken away, not what is added: x - (+0) is x to the bit, even for -0.
         removed = (scaled - predicted[:, :1]).squeeze(1)
         removed_hu = (removed * (self.settings.strength * hu_range.width_hu)).numpy()
@@ -312,7 +341,7 @@ class NetworkDenoiser:
                 found.labels[padding] = 0
         return denoised
 
-    def _step(self) -> Step:
+    def _step(self, told: ToldNoise | None) -> Step:
         hu_range = self.checkpoint.hu_range
         params: dict[str, JsonValue] = {
             "model": self.name,
@@ -323,6 +352,7 @@ class NetworkDenoiser:
             "engine": self.engine.description,
             "hu_range": [hu_range.low, hu_range.high],
             "settings_digest": digest(self.settings.deciding()),
+            **({} if told is None else told.params()),
         }
         return Step("denoise", params)
 

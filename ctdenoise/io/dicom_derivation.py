@@ -40,6 +40,8 @@ _TOLD_PARAMETERS = (
     "model_digest",
     "version",
     "strength",
+    "noise_level_hu",
+    "noise_factor",
     "dose_fraction",
     "photons",
     "electronic_noise_quanta",

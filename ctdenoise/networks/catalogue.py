@@ -86,7 +86,7 @@ def facts_of(settings: NetworkSettings, source: str = "") -> NetworkFacts:
     network.to("meta")
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network(torch.empty(1, 1, size, size, device="meta"))
+        network(torch.empty(1, network.constraints.channels, size, size, device="meta"))
     radius = network.constraints.receptive_field_radius
     return NetworkFacts(
         settings=settings,

@@ -75,7 +75,7 @@ class Checkpoint:
         """
         sha = hashlib.sha256()
         decisive: JsonValue = {
-            "network": self.network.as_json(),
+            "network": _deciding(self.network),
             "hu_range": [self.hu_range.low, self.hu_range.high],
         }
         sha.update(canonical_json(decisive).encode())
@@ -101,6 +101,14 @@ class Checkpoint:
             )
         network.load_state_dict(dict(self.weights))
         return network.eval()
+
+
+def _deciding(network: NetworkSettings) -> dict[str, JsonValue]:
+    """The settings of a network; one that came later counts where it is used: old digests stay."""
+    settings = network.as_json()
+    if not settings.get("noise_input"):
+        settings.pop("noise_input", None)
+    return settings
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path:

@@ -6,11 +6,17 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
 
 LOG_SIGMA_START = -4.0
 """Logarithm of the error, in network scale, that a network with an output for it states at first:
 18 HU in a range of 1000 HU."""
+
+NOISE_UNIT = 0.1
+"""Standard deviation, in network scale, that a network sees as 1 in its noise channel: 100 HU in a
+range of 1000 HU. The change is multiplied by the noise in this unit; with a smaller one the first
+steps of a training overshoot, and ReLUs die."""
 
 
 class Prediction(NamedTuple):
@@ -42,6 +48,8 @@ class Constraints:
         receptive_field_radius: Farthest pixel along y or x, from the output pixel, that may change
             the output; None if every pixel may.
         input_channels: Neighbouring slices that form one input; 1 for a plain 2-D network.
+        noise_input: Whether one more channel follows them: the standard deviation of the noise
+            around each pixel, in network scale.
         peak_values_per_pixel: Numbers alive at once for each input pixel while predicting: what a
             bound on memory is computed from.
     """
@@ -50,7 +58,13 @@ class Constraints:
     multiple_of: int = 1
     receptive_field_radius: int | None = None
     input_channels: int = 1
+    noise_input: bool = False
     peak_values_per_pixel: int = 1
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input: slices, and noise where the network is told of it."""
+        return self.input_channels + self.noise_input
 
 
 class DenoisingNetwork(nn.Module):
@@ -59,6 +73,10 @@ class DenoisingNetwork(nn.Module):
     The contract of `forward`: input [batch, channel, y, x] in network scale, float32, within
     `constraints`; output a `Prediction` of the same y and x. The image is float32 whatever the
     type of the weights. Whoever calls it owns device, precision and gradient mode.
+
+    With `constraints.noise_input` the last channel is the standard deviation of the noise of the
+    image, not negative, and may differ from pixel to pixel. The image is changed in proportion to
+    it, so that an image said to be without noise comes back as it is.
 
     Args:
         constraints: What the network asks of its input.
@@ -73,7 +91,8 @@ class DenoisingNetwork(nn.Module):
         """Denoise a batch.
 
         Args:
-            scaled: Low-dose images in network scale, [batch, channel, y, x].
+            scaled: Low-dose images in network scale, and their noise where the network is told
+                of it, [batch, channel, y, x].
         """
 
     def folded(self) -> Self:
@@ -101,3 +120,32 @@ def with_change(scaled: Tensor | None, change: Tensor) -> Tensor:
         change: What the network computed, of the same size, in any type.
     """
     return change.float() if scaled is None else change.to(scaled.dtype) + scaled
+
+
+class Noisy(NamedTuple):
+    """The input of a network, taken apart.
+
+    Args:
+        image: Low-dose images in network scale, [batch, channel, y, x].
+        noise: Standard deviation of their noise in units of `NOISE_UNIT`, [batch, 1, y, x]; None
+            where the network is not told of it.
+    """
+
+    image: Tensor
+    noise: Tensor | None
+
+    @classmethod
+    def of(cls, scaled: Tensor, constraints: Constraints) -> Noisy:
+        """Image and noise of an input that fits the constraints."""
+        if not constraints.noise_input:
+            return cls(scaled, None)
+        return cls(scaled[:, :-1], scaled[:, -1:] * (1.0 / NOISE_UNIT))
+
+    @property
+    def seen(self) -> Tensor:
+        """What the first layer sees."""
+        return self.image if self.noise is None else torch.cat((self.image, self.noise), dim=1)
+
+    def in_proportion(self, change: Tensor) -> Tensor:
+        """A change of the image in proportion to its noise; unchanged where none is told."""
+        return change if self.noise is None else change.float() * self.noise

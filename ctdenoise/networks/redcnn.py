@@ -27,6 +27,7 @@ from ctdenoise.networks.prediction import (
     LOG_SIGMA_START,
     Constraints,
     DenoisingNetwork,
+    Noisy,
     Prediction,
 )
 
@@ -55,7 +56,8 @@ class RedCnn(DenoisingNetwork):
 
     and, if asked for, a last ReLU. 1,848,865 parameters at 96 channels. The segmentation head is a
     sixth transposed convolution from r(d4) to one map per class; the logarithm of the stated error
-    comes from a seventh.
+    comes from a seventh. A network that is told the noise s sees it as a second channel of x, and
+    ends with image = s T5 r(d4) + x.
 
     Args:
         settings: Channels, last ReLU, first weights, head.
@@ -71,12 +73,13 @@ class RedCnn(DenoisingNetwork):
             Constraints(
                 smallest_input=SMALLEST_INPUT,
                 receptive_field_radius=RADIUS,
+                noise_input=settings.noise_input,
                 # Two shortcuts wait while a layer reads one set of maps and writes another.
                 peak_values_per_pixel=4 * channels + classes,
             )
         )
         self.final_relu = settings.final_relu
-        self.conv1 = convolution(1, channels, KERNEL)
+        self.conv1 = convolution(self.constraints.channels, channels, KERNEL)
         self.conv2 = convolution(channels, channels, KERNEL)
         self.conv3 = convolution(channels, channels, KERNEL)
         self.conv4 = convolution(channels, channels, KERNEL)
@@ -102,9 +105,11 @@ class RedCnn(DenoisingNetwork):
         """Denoise a batch.
 
         Args:
-            scaled: Low-dose slices in network scale, [batch, 1, y, x], at least 21 x 21.
+            scaled: Low-dose slices in network scale, [batch, 1, y, x], at least 21 x 21; with
+                noise as a second channel where the network is told of it.
         """
-        x = scaled.to(self.conv1.weight.dtype)  # [batch, channel, y, x] from here on
+        given = Noisy.of(scaled, self.constraints)
+        x = given.seen.to(self.conv1.weight.dtype)  # [batch, channel, y, x] from here on
         e2 = _relu(self.conv2(_relu(self.conv1(x))))
         e4 = _relu(self.conv4(_relu(self.conv3(e2))))
         maps = self.tconv1(_relu(self.conv5(e4)))
@@ -115,7 +120,7 @@ class RedCnn(DenoisingNetwork):
         del e2
         features = _relu(self.tconv4(_relu(maps)))
         # The sum is made in the type of the input, so that low precision touches the change only.
-        image = self.tconv5(features).to(scaled.dtype) + scaled
+        image = given.in_proportion(self.tconv5(features)).to(scaled.dtype) + given.image
         if self.final_relu:
             image = F.relu(image)
         logits = None if self.head is None else self.head(features)

@@ -12,6 +12,7 @@ from ctdenoise.networks.prediction import (
     LOG_SIGMA_START,
     Constraints,
     DenoisingNetwork,
+    Noisy,
     Prediction,
     with_change,
 )
@@ -38,11 +39,16 @@ class UNet(DenoisingNetwork):
                 smallest_input=2**_POOLED,
                 multiple_of=2**_POOLED,
                 receptive_field_radius=_reach(),
+                noise_input=settings.noise_input,
                 peak_values_per_pixel=2 * first + 2 * last + classes,
             )
         )
         self.trunk = BasicUNet(
-            spatial_dims=2, features=settings.features, norm=None, upsample="deconv"
+            spatial_dims=2,
+            in_channels=self.constraints.channels,
+            features=settings.features,
+            norm=None,
+            upsample="deconv",
         )
         self.trunk.final_conv = nn.Identity()
         self.last = convolution(last, 1, 1)
@@ -55,9 +61,10 @@ class UNet(DenoisingNetwork):
 
     def forward(self, scaled: Tensor) -> Prediction:
         """Denoise a batch; see `DenoisingNetwork`."""
-        features = self.trunk(scaled.to(self.last.weight.dtype))
+        given = Noisy.of(scaled, self.constraints)
+        features = self.trunk(given.seen.to(self.last.weight.dtype))
         logits = None if self.head is None else self.head(features)
-        image = with_change(scaled, self.last(features))
+        image = with_change(given.image, given.in_proportion(self.last(features)))
         log_sigma = None if self.sigma is None else self.sigma(features).float() + LOG_SIGMA_START
         return Prediction(image, logits, log_sigma)
 

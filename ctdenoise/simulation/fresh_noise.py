@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 import numpy.typing as npt
 
-from ctdenoise.core.arrays import HuArray
+from ctdenoise.core.arrays import FloatArray, HuArray
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.errors import OutputError
 from ctdenoise.simulation.dose_noise import noise_statistics
@@ -75,6 +75,20 @@ class FreshNoise:
         rng = np.random.Generator(np.random.SFC64(seed))
         statistics = noise_statistics(dose, self._settings, rows=self._rows)
         return self._drawing.draw_patch(self._maps, index, place, size, statistics, rng)
+
+    def deviation(
+        self, index: int, place: tuple[int, int], size: int, *, dose: float
+    ) -> FloatArray:
+        """Standard deviation of what `draw` draws, HU, [y, x].
+
+        Args:
+            index: Slice, counted from the first of those given.
+            place: First row and column.
+            size: Edge of the patch, pixels.
+            dose: Dose over that of the scan, within the range.
+        """
+        statistics = noise_statistics(dose, self._settings, rows=self._rows)
+        return self._drawing.deviation_of_patch(self._maps, index, place, size, statistics)
 
 
 def _unnamed_file(shape: tuple[int, ...]) -> Spread:

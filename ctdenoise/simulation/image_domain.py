@@ -215,6 +215,36 @@ class ImageDomainNoise:
         spread = maps.at(index, statistics, place, (size, size))
         return self._patch(spread, place, transfer, _white(rng, _period(size)))
 
+    def deviation_of_patch(
+        self,
+        maps: NoiseMaps,
+        index: int,
+        place: tuple[int, int],
+        size: int,
+        statistics: NoiseStatistics,
+    ) -> FloatArray:
+        """Standard deviation of what `draw_patch` draws, HU, [y, x].
+
+        The sectors are filtered from the same white noise, so their covariances count as well.
+
+        Args:
+            maps: Of the slices.
+            index: Which of them.
+            place: First row and column of the patch.
+            size: Edge of the patch, pixels.
+            statistics: What noise is drawn.
+        """
+        transfer = self._transfer(place, size)
+        length = transfer.shape[1]
+        both = np.full(transfer.shape[2], np.float32(2))  # half of the frequencies are not stored
+        both[[0, -1]] = 1
+        flat = (transfer * np.sqrt(both)).reshape(len(transfer), -1)
+        covariance = flat @ flat.T / np.float32(length**2)
+        spread = maps.at(index, statistics, place, (size, size))
+        variance = np.einsum("jyx,jyx->yx", np.tensordot(covariance, spread, 1), spread)
+        deviation: FloatArray = np.sqrt(np.maximum(variance, 0)) * self._in_field(place, size)
+        return deviation
+
     def draw_slices(
         self,
         maps: NoiseMaps,
@@ -298,12 +328,16 @@ class ImageDomainNoise:
         length, size = transfer.shape[1], spread.shape[1]
         drawn = fft.irfft2(fft.rfft2(white) * transfer, (length, length), overwrite_x=True)
         noise: FloatArray = np.einsum("jyx,jyx->yx", spread, drawn[:, :size, :size])
+        noise *= self._in_field(place, size)
+        return noise
+
+    def _in_field(self, place: tuple[int, int], size: int) -> BoolArray:
+        """Which pixels of a patch lie inside the scan field, [y, x]."""
         row, column = place
         grid = self.model.grid
         rows = np.clip(np.arange(row, row + size), 0, grid.rows - 1)
         columns = np.clip(np.arange(column, column + size), 0, grid.columns - 1)
-        noise *= self._inside[rows[:, None], columns]
-        return noise
+        return self._inside[rows[:, None], columns]
 
 
 def _white(rng: np.random.Generator, length: int) -> FloatArray:

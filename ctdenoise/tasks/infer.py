@@ -56,6 +56,8 @@ class InferReport:
         seconds: Time of everything, files included.
         objects: Folders, or image files, of what was written beside the images.
         noise_map: What the noise map shows; None without one.
+        told_noise_hu: Noise in the soft tissue that the network was told; None for networks that
+            are not told.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class InferReport:
     seconds: float
     objects: tuple[str, ...] = ()
     noise_map: str | None = None
+    told_noise_hu: float | None = None
 
 
 def run(
@@ -140,6 +143,7 @@ def run(
             "files": len(files),
             "objects": list(beside),
             "noise_map": wanted.noise_quantity,
+            **_told(denoised),
             "label_names": {str(n): name for n, name in enumerate(wanted.names) if n},
         }
         written = time.perf_counter()
@@ -166,6 +170,7 @@ def run(
         seconds=time.perf_counter() - started,
         objects=beside,
         noise_map=wanted.noise_quantity,
+        told_noise_hu=_level(_told(denoised)),
     )
 
 
@@ -186,6 +191,17 @@ def change_hu(before: CTVolume, after: CTVolume) -> tuple[float, float]:
             count += change.size
             largest = max(largest, float(np.abs(change).max()))
     return (total / count if count else 0.0), largest
+
+
+def _told(denoised: CTVolume) -> dict[str, JsonValue]:
+    """What the network was told of the noise, from the line of history that it wrote."""
+    params = denoised.history[-1].params
+    return {key: value for key, value in params.items() if key.startswith("noise_")}
+
+
+def _level(told: dict[str, JsonValue]) -> float | None:
+    level = told.get("noise_level_hu")
+    return float(level) if isinstance(level, int | float) else None
 
 
 def _noise_hu(volume: CTVolume) -> float | None:

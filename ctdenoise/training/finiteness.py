@@ -148,6 +148,8 @@ def _write(
 ) -> Path:
     """The batch in network scale with the places of its patches; nothing says whose they are."""
     tensors = {"low": batch.low, "full": batch.target.image}
+    if batch.noise is not None:
+        tensors["noise"] = batch.noise
     if batch.target.labels is not None:
         tensors["labels"] = batch.target.labels
     record: JsonValue = {

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ctdenoise.config.losses import LossSettings, PerceptualSettings
-from ctdenoise.config.networks import segmentation_classes
+from ctdenoise.config.networks import segmentation_classes, takes_noise
 from ctdenoise.config.training import NoiseSettings, PairNoiseSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.provenance import JsonValue, digest
@@ -30,6 +30,7 @@ from ctdenoise.simulation.recorded import recorded_scan
 from ctdenoise.training.averages import WeightAverage
 from ctdenoise.training.compiled import compiled
 from ctdenoise.training.distributed import ALONE, Peers
+from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
@@ -42,6 +43,9 @@ from ctdenoise.training.step import Precision, choose_device, choose_precision
 from ctdenoise.training.validation import Validator, choose_slices
 
 _log = logging.getLogger(__name__)
+
+_STEPS_LOOKED_AT = 8
+"""Steps whose patches tell how noisy the training is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +138,7 @@ def prepare_job(
     require_unseen(split, start, settings)
     tables = _tables(split, settings, classes)
     plans = BatchPlans(
-        [_source(part, tables, settings.noise) for part in split.train],
+        [_source(part, tables, settings) for part in split.train],
         settings.patches,
         batch_size=settings.batch_size,
         steps=settings.steps,
@@ -146,11 +150,13 @@ def prepare_job(
         settings.validation,
         tables=tables,
         multiple_of=network.constraints.multiple_of,
+        with_noise=takes_noise(settings.network),
     )
     loss = build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss))
     share = ShareOfPlans(plans, rank=peers.rank, world=peers.world)
     guard, optimizer = Guard(device, peers), build_optimizer(settings.optimizer, network)
     guard.protect(optimizer)
+    batches = PatchBatches(share, hu_range, device)
     return TrainingJob(
         settings=settings,
         identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision, peers)),
@@ -160,7 +166,7 @@ def prepare_job(
         optimizer=optimizer,
         loss=loss,
         plans=plans,
-        batches=PatchBatches(share, hu_range, device),
+        batches=batches,
         parts=split.train,
         validator=Validator(slices, hu_range, device, loss, settings.validation, peers),
         guard=guard,
@@ -168,7 +174,7 @@ def prepare_job(
         device=device,
         precision=precision,
         peers=peers,
-        trained_on=_trained_on(split, settings.noise),
+        trained_on={**_trained_on(split, settings.noise), **_told_noise(batches, hu_range)},
         patients=patients_seen(split, start),
         start=start,
     )
@@ -224,7 +230,9 @@ def _encoder(loss: LossSettings) -> FrozenEncoder | None:
                     f"`{checkpoint.network.name}`.",
                     where=term.encoder,
                 )
-            weights = checkpoint.weights
+            # Of a network that is told the noise, the filters of the image alone.
+            first = checkpoint.weights["conv1.weight"][:, :1]
+            weights = {**checkpoint.weights, "conv1.weight": first}
             return FrozenEncoder([(weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in names])
     return None
 
@@ -276,18 +284,23 @@ def _tables(
 
 
 def _source(
-    part: SliceRange, tables: dict[str, ClassTable] | None, noise: NoiseSettings
+    part: SliceRange, tables: dict[str, ClassTable] | None, settings: TrainSettings
 ) -> PatchSource:
     arrays = part.files.open()
     kept = slice(part.start, part.stop)
     # Plain views of the maps: indexing np.memmap itself costs microseconds more each time.
     labels = None if tables is None or arrays.labels is None else np.asarray(arrays.labels[kept])
+    full = np.asarray(arrays.full[kept])
+    low = tuple(np.asarray(each[kept]) for each in arrays.low)
+    fresh = _fresh(part, settings.noise)
+    told = takes_noise(settings.network)
     return PatchSource(
-        full=np.asarray(arrays.full[kept]),
-        low=tuple(np.asarray(low[kept]) for low in arrays.low),
+        full=full,
+        low=low,
         labels=labels,
         classes=None if tables is None else tables[str(part.files.folder)],
-        fresh=_fresh(part, noise),
+        fresh=fresh,
+        expected=expected_noise(full, low, part.files.pixel_spacing_mm, fresh) if told else None,
     )
 
 
@@ -334,6 +347,14 @@ def _trained_on(split: Split, noise: NoiseSettings) -> dict[str, JsonValue]:
         "kvp": _limits([files.kvp for files in pairs]),
         "kernels": sorted({files.kernel for files in pairs if files.kernel}),
     }
+
+
+def _told_noise(batches: PatchBatches, hu_range: HuRange) -> dict[str, JsonValue]:
+    """Between which limits the noise lies that the network is told in its first steps, HU."""
+    first = [batches[step].noise for step in range(min(len(batches), _STEPS_LOOKED_AT))]
+    told = [float(sd) for noise in first if noise is not None for sd in noise.mean(dim=(1, 2, 3))]
+    limits = _limits([round(sd * hu_range.width_hu, 1) for sd in told])
+    return {} if limits is None else {"told_noise_hu": limits}
 
 
 def _limits(values: Sequence[float | None]) -> list[float] | None:

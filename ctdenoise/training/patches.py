@@ -24,6 +24,7 @@ from monai.transforms import Compose
 from torch import Tensor
 
 from ctdenoise.config.training import PatchSettings
+from ctdenoise.core.arrays import FloatArray
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.units import AIR_HU
@@ -31,12 +32,10 @@ from ctdenoise.errors import SettingsError, listed
 from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, StoredArray
 from ctdenoise.losses.build import Target
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.training.expected_noise import ExpectedNoise
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.shares import ShareOfPlans
-
-SYMMETRIES = 8
-"""Symmetries of a square. Of the number 0 to 7, bit 0 mirrors rows, bit 1 mirrors columns and
-bit 2 transposes, in that order."""
+from ctdenoise.training.symmetries import SYMMETRIES, turned
 
 PLACES = 8
 """Places drawn for each patch; the first with enough body is taken."""
@@ -57,6 +56,7 @@ class PatchSource:
         classes: Class of each pixel from labels, or None where labels are not used.
         labels: Label of each pixel, uint8 [z, y, x]; None where labels are not used.
         fresh: Draws new noise for every patch; None where the low doses are used.
+        expected: How noisy each patch is; None for networks that are not told.
     """
 
     full: StoredArray
@@ -64,6 +64,7 @@ class PatchSource:
     labels: npt.NDArray[np.uint8] | None = None
     classes: ClassTable | None = None
     fresh: FreshNoise | None = None
+    expected: ExpectedNoise | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +77,7 @@ class BatchPlan:
         z: Slice.
         row: First row.
         column: First column.
-        symmetry: How the patch is turned, 0 to 7 (see SYMMETRIES).
+        symmetry: How the patch is turned, 0 to 7 (see `symmetries`).
         dose_fraction: Dose of fresh noise, float64 [batch]; NaN where the low doses are used.
         noise_seed: Seed of fresh noise.
     """
@@ -101,10 +102,17 @@ class PatchBatch:
     Args:
         low: Low-dose patches in network scale, float32 [batch, 1, y, x].
         target: Full-dose patches and, if used, labels.
+        noise: Standard deviation of the noise of `low`, like it; None for networks not told.
     """
 
     low: Tensor
     target: Target
+    noise: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """What the network is given, [batch, channel, y, x]."""
+        return self.low if self.noise is None else torch.cat((self.low, self.noise), dim=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,11 +123,13 @@ class StoredBatch:
         low: Low-dose patches, int16 HU [batch, y, x].
         full: Full-dose patches, like `low`.
         labels: Class of each pixel, uint8 [batch, y, x], or None.
+        noise: Standard deviation of the noise of `low`, HU, float32 [batch, y, x], or None.
     """
 
     low: StoredArray
     full: StoredArray
     labels: npt.NDArray[np.uint8] | None
+    noise: FloatArray | None = None
 
 
 class BatchPlans(Sequence[BatchPlan]):
@@ -231,6 +241,8 @@ class GatherPatches:
         full = np.empty(shape, dtype=np.int16)
         labelled = self.sources[0].labels is not None
         labels = np.empty(shape, dtype=np.uint8) if labelled else None
+        told = self.sources[0].expected is not None
+        noise = np.empty(shape, dtype=np.float32) if told else None
         for number in np.unique(plan.source):
             source = self.sources[number]
             chosen = np.flatnonzero(plan.source == number)
@@ -239,12 +251,15 @@ class GatherPatches:
             if source.fresh is not None:
                 for patch in chosen:
                     low[patch] = self._with_noise(full[patch], source.fresh, plan, patch)
+            if noise is not None and source.expected is not None:
+                for patch in chosen:
+                    noise[patch] = self._expected(source.expected, plan, patch)
             for dose in () if source.fresh is not None else np.unique(plan.dose[chosen]):
                 same = plan.dose[chosen] == dose
                 low[chosen[same]] = np.take(source.low[dose].reshape(-1), index[same])
             if labels is not None and source.labels is not None and source.classes is not None:
                 labels[chosen] = source.classes[np.take(source.labels.reshape(-1), index)]
-        return StoredBatch(low, full, labels)
+        return StoredBatch(low, full, labels, noise)
 
     def _with_noise(
         self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, patch: np.int64
@@ -257,12 +272,20 @@ class GatherPatches:
             dose=float(plan.dose_fraction[patch]),
             seed=int(plan.noise_seed[patch]),
         )
-        symmetry = int(plan.symmetry[patch])
-        noise = noise[::-1] if symmetry & 1 else noise
-        noise = noise[:, ::-1] if symmetry & 2 else noise
-        noise = noise.T if symmetry & 4 else noise
+        noise = turned(noise, int(plan.symmetry[patch]))
         low = np.clip(np.rint(full + noise), SMALLEST_HU, LARGEST_HU).astype(np.int16)
         return np.where(full == PADDING_HU, full, low)
+
+    def _expected(self, expected: ExpectedNoise, plan: BatchPlan, patch: np.int64) -> FloatArray:
+        """Standard deviation of the noise of a patch, HU, turned as planned."""
+        noise = expected.of(
+            int(plan.z[patch]),
+            (int(plan.row[patch]), int(plan.column[patch])),
+            self.size,
+            low=int(plan.dose[patch]),
+            dose=float(plan.dose_fraction[patch]),
+        )
+        return turned(noise, int(plan.symmetry[patch]))
 
     def _index(
         self, plan: BatchPlan, chosen: IndexArray, shape: tuple[int, ...]
@@ -308,7 +331,16 @@ class ToNetworkScale:
         """The batch as tensors."""
         labels = None if batch.labels is None else self.moved(batch.labels).long()
         low = self.scaled(batch.low)
-        return PatchBatch(low, Target(self.scaled(batch.full), labels, low))
+        noise = None if batch.noise is None else self.noise(batch.noise)
+        return PatchBatch(low, Target(self.scaled(batch.full), labels, low), noise)
+
+    def noise(self, noise_hu: FloatArray) -> Tensor:
+        """Standard deviations as float32 [batch, 1, y, x] in network scale.
+
+        Args:
+            noise_hu: HU, float32 [batch, y, x].
+        """
+        return (self.moved(noise_hu) * (1.0 / self.hu_range.width_hu))[:, None]
 
     def scaled(self, stored: StoredArray) -> Tensor:
         """Stored slices as float32 [batch, 1, y, x] in network scale.

@@ -81,7 +81,7 @@ def losses_of(
 ) -> LossTerms:
     """The losses of a batch, ready to take the gradient of."""
     with _layers_in(precision, batch.low.device):
-        prediction = model(batch.low)
+        prediction = model(batch.seen)
     return loss(prediction, batch.target)
 
 

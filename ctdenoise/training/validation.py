@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from ctdenoise.config.validation import ValidationSettings
+from ctdenoise.core.arrays import FloatArray
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.losses.build import Loss, Target
 from ctdenoise.networks.prediction import DenoisingNetwork
 from ctdenoise.training.distributed import ALONE, Peers
+from ctdenoise.training.expected_noise import noise_of_slice
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.patches import ToNetworkScale
 from ctdenoise.training.pictures import Gray, panel
@@ -31,11 +33,14 @@ class ValidationSlice:
         low: int16 HU [y, x].
         full: int16 HU [y, x].
         labels: Class of each pixel, uint8 [y, x], or None.
+        noise: Standard deviation of the noise of `low`, HU [y, x]; None for networks that are not
+            told.
     """
 
     low: StoredArray
     full: StoredArray
     labels: StoredArray | ClassTable | None = None
+    noise: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,10 @@ class Validator:
         panels: list[Gray] = []
         for item in self.slices[self.peers.rank :: self.peers.world]:
             target = self._target(item)
-            prediction = network(self.scale.scaled(item.low[None]))
+            seen = self.scale.scaled(item.low[None])
+            if item.noise is not None:
+                seen = torch.cat((seen, self.scale.noise(item.noise[None])), dim=1)
+            prediction = network(seen)
             hu = self.hu_range.to_hu(prediction.image[0, 0]).cpu().numpy()
             inside = item.full != PADDING_HU
             pair = hu[inside].astype(np.float64), item.full[inside].astype(np.float64)
@@ -166,6 +174,7 @@ def choose_slices(
     *,
     tables: dict[str, ClassTable] | None = None,
     multiple_of: int = 1,
+    with_noise: bool = False,
 ) -> tuple[ValidationSlice, ...]:
     """The slices to measure: spread evenly, low doses in turn, the centre only.
 
@@ -174,6 +183,7 @@ def choose_slices(
         settings: How many, how much of each.
         tables: Class of each label, by folder; None where labels are not used.
         multiple_of: What the network asks sizes to be a multiple of.
+        with_noise: Measure the noise of each slice, as it is done when a network is put to work.
     """
     slices_before = np.cumsum([part.slices for part in ranges])
     total = int(slices_before[-1])
@@ -193,12 +203,12 @@ def choose_slices(
         labels = None
         if tables is not None and arrays.labels is not None:
             labels = tables[str(part.files.folder)][arrays.labels[window]]
+        low = arrays.low[number % len(arrays.low)]
+        noise = None
+        if with_noise:
+            noise = noise_of_slice(low, z, part.files.pixel_spacing_mm)[window[1:]]
         chosen.append(
-            ValidationSlice(
-                np.array(arrays.low[number % len(arrays.low)][window]),
-                np.array(arrays.full[window]),
-                labels,
-            )
+            ValidationSlice(np.array(low[window]), np.array(arrays.full[window]), labels, noise)
         )
     return tuple(chosen)
 

@@ -1,0 +1,127 @@
+"""What a network that is told the noise is told: measured, stated, and made stronger or weaker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.networks import NetworkSettings, takes_noise
+from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import UsageError
+from ctdenoise.metrics.noise_map import NoiseMap, measured_noise
+
+_log = logging.getLogger(__name__)
+
+_DECIMALS = 3  # of the figures in records: rounding differs in the last bits between processors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToldNoise:
+    """The noise of a volume as the network is told it.
+
+    Args:
+        map: Standard deviation of the noise around every pixel, HU.
+        measured_hu: Level that was measured in the pixels, HU.
+        stated_hu: Level that the settings state instead; None where they do not.
+        factor: By what the map is multiplied last.
+    """
+
+    map: NoiseMap
+    measured_hu: float
+    stated_hu: float | None
+    factor: float
+
+    def slices(self, some: slice, shape: tuple[int, int]) -> FloatArray:
+        """The map of some slices, HU, float32 [z, y, x].
+
+        Args:
+            some: Which.
+            shape: Rows and columns.
+        """
+        return np.stack(
+            [self.map.at(index, (0, 0), shape) for index in range(some.start, some.stop)]
+        )
+
+    def params(self) -> dict[str, JsonValue]:
+        """What a line of history says: it decides the pixels."""
+        low, high = (float(limit) for limit in np.percentile(self.map.sd_hu, (1, 99)))
+        return {
+            "noise_level_hu": round(self.map.level_hu, _DECIMALS),
+            "noise_measured_hu": round(self.measured_hu, _DECIMALS),
+            "noise_stated_hu": self.stated_hu,
+            "noise_factor": self.factor,
+            "noise_limits_hu": [round(low, _DECIMALS), round(high, _DECIMALS)],
+        }
+
+
+def require_told(network: NetworkSettings, settings: InferSettings) -> None:
+    """Refuse settings that a network cannot follow.
+
+    Args:
+        network: Of the checkpoint.
+        settings: Of `infer`.
+
+    Raises:
+        UsageError: If a noise is stated or changed for a network that is not told any.
+    """
+    if takes_noise(network) or (settings.noise_level is None and settings.noise_factor == 1.0):
+        return
+    raise UsageError(
+        f"this network (`{network.name}`) is not told how noisy its input is, so noise_level and "
+        "noise_factor change nothing.",
+        fix="Leave them out, use --strength, or train with network.noise_input=true.",
+    )
+
+
+def told_noise(volume: CTVolume, settings: InferSettings) -> ToldNoise:
+    """The noise of a volume, measured from its pixels, as the settings change it.
+
+    Nothing in a header is believed: files of a low dose may carry the exposure of the full one.
+
+    Args:
+        volume: What is to be denoised.
+        settings: Stated level, factor.
+    """
+    measured = measured_noise(volume.hu, volume.padding, volume.geometry.pixel_spacing_mm)
+    scale, stated = settings.noise_factor, settings.noise_level
+    sd_hu = measured.sd_hu
+    if stated is not None:
+        if measured.level_hu > 0:
+            scale *= stated / measured.level_hu
+        else:
+            sd_hu = np.ones_like(sd_hu)
+            scale *= stated
+    changed = replace(
+        measured,
+        sd_hu=(sd_hu * np.float32(scale)).astype(np.float32),
+        level_hu=(measured.level_hu if stated is None else stated) * settings.noise_factor,
+    )
+    return ToldNoise(changed, measured.level_hu, stated, settings.noise_factor)
+
+
+def warn_beyond_training(told: ToldNoise, training: Mapping[str, JsonValue]) -> None:
+    """Say so where the noise is outside of what the network met while it was trained.
+
+    Args:
+        told: Of the volume.
+        training: Summary in the checkpoint.
+    """
+    trained_on = training.get("trained_on")
+    limits = trained_on.get("told_noise_hu") if isinstance(trained_on, Mapping) else None
+    if not isinstance(limits, list) or len(limits) != 2:
+        return
+    low, high = (float(limit) for limit in limits if isinstance(limit, int | float))
+    if not low <= told.map.level_hu <= high:
+        _log.warning(
+            "The noise of this scan is %.1f HU; the network was trained on %.1f to %.1f HU. Judge "
+            "the result with care.",
+            told.map.level_hu,
+            low,
+            high,
+        )

@@ -1,0 +1,90 @@
+"""How noisy each training patch is, for networks that are told.
+
+The noise of a low-dose image is that which was added to the full-dose one, and its own: their
+variances add up. What was added is known exactly where the simulator draws it for the patch, and is
+measured from the difference of the twins otherwise; the scan's own noise is measured from its
+pixels, as that of any scan is when the network is put to work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctdenoise.core.arrays import FloatArray
+from ctdenoise.io.pair_images import PADDING_HU, StoredArray
+from ctdenoise.metrics.noise_map import SLICES_BESIDE, NoiseMap, difference_map, measured_noise
+from ctdenoise.simulation.fresh_noise import FreshNoise
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpectedNoise:
+    """The noise of patches of some slices of one series.
+
+    Args:
+        own: Noise of the full dose.
+        added: What each stored low dose has more; unused where noise is fresh.
+        fresh: Draws the noise of every patch; None where the stored low doses are used.
+    """
+
+    own: NoiseMap
+    added: tuple[NoiseMap, ...]
+    fresh: FreshNoise | None = None
+
+    def of(
+        self, index: int, place: tuple[int, int], size: int, *, low: int, dose: float
+    ) -> FloatArray:
+        """Standard deviation of the noise of a square patch, HU, float32 [y, x].
+
+        Args:
+            index: Slice.
+            place: First row and column.
+            size: Edge, pixels.
+            low: Which of the stored low doses.
+            dose: Dose of fresh noise over that of the scan.
+        """
+        shape = (size, size)
+        if self.fresh is not None:
+            added = self.fresh.deviation(index, place, size, dose=dose)
+        else:
+            added = self.added[low].at(index, place, shape)
+        deviation: FloatArray = np.hypot(self.own.at(index, place, shape), added)
+        return deviation
+
+
+def expected_noise(
+    full: StoredArray,
+    low: tuple[StoredArray, ...],
+    pixel_spacing_mm: tuple[float, float],
+    fresh: FreshNoise | None,
+) -> ExpectedNoise:
+    """The noise of some slices, measured once.
+
+    Args:
+        full: Full dose, int16 HU [z, y, x].
+        low: Low doses, like `full`.
+        pixel_spacing_mm: Distance between rows, then between columns.
+        fresh: Draws the noise of every patch; None where the low doses are used.
+    """
+    padding = full == PADDING_HU
+    own = measured_noise(full, padding, pixel_spacing_mm)
+    stored = () if fresh is not None else low
+    added = tuple(difference_map(each, full, padding, pixel_spacing_mm) for each in stored)
+    return ExpectedNoise(own, added, fresh)
+
+
+def noise_of_slice(
+    volume: StoredArray, index: int, pixel_spacing_mm: tuple[float, float]
+) -> FloatArray:
+    """The noise of one slice, as it is measured when a network is put to work, HU, [y, x].
+
+    Args:
+        volume: HU, int16 [z, y, x].
+        index: Which slice; its neighbours count too.
+        pixel_spacing_mm: Distance between rows, then between columns.
+    """
+    first = max(0, index - SLICES_BESIDE)
+    slab = volume[first : index + SLICES_BESIDE + 1]
+    measured = measured_noise(slab, slab == PADDING_HU, pixel_spacing_mm)
+    return measured.at(index - first, (0, 0), (volume.shape[1], volume.shape[2]))

@@ -1,0 +1,172 @@
+"""Training of networks that are told the noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.core.source import SourceInstance, SourceSeries
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.io.pair_writer import write_pairs
+from ctdenoise.io.pairs import find_pairs
+from ctdenoise.networks.checkpoint import MODEL_FILE, load_checkpoint
+from ctdenoise.simulation.low_dose import simulate_doses
+from ctdenoise.tasks import train as task
+from ctdenoise.training.job import prepare_job
+from ctdenoise.training.patches import GatherPatches
+from tests.builders import water_disc
+
+SLICES = 6
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """A pair of a disc without noise, of which half lies off the middle of the scanner."""
+    folder = tmp_path_factory.mktemp("pairs") / "a"
+    folder.mkdir()
+    clean = water_disc(slices=SLICES, size=64, radius_mm=70.0)
+    source = SourceSeries("nifti", tuple(SourceInstance(Path("x")) for _ in range(SLICES)))
+    full = CTVolume(clean.hu, clean.geometry, clean.acquisition, source)
+    settings = SimulateSettings.model_validate(
+        {
+            "dose": 0.25,
+            "photons": 1e5,
+            "source_noise": "none",
+            "scanner": {"channels": 192, "channel_pitch_mm": 4.8, "views_per_turn": 160},
+        }
+    )
+    write_pairs(folder, simulate_doses(full, settings, np.random.default_rng(1)))
+    return find_pairs([folder])[0]
+
+
+@pytest.fixture
+def told(tiny):
+    return tiny.replaced(network={"name": "redcnn", "channels": 4, "noise_input": True})
+
+
+@pytest.fixture
+def fresh(told):
+    return told.replaced(noise={"name": "on_the_fly", "lowest_dose": 0.05, "highest_dose": 0.8})
+
+
+def root_mean_square(values):
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+def test_fresh_noise_is_told_as_strong_as_it_is_drawn(simulated, fresh):
+    job = prepare_job([simulated], fresh.replaced(steps=60), seed=2)
+    ratios = []
+    for step in range(60):
+        batch = job.batches[step]
+        added = (batch.low - batch.target.image).square().mean(dim=(1, 2, 3)).sqrt()
+        ratios.append(added / batch.noise.square().mean(dim=(1, 2, 3)).sqrt())
+    ratio = torch.cat(ratios)
+    # 240 patches of about 150 independent pixels: their SDs scatter by 6 %, the mean by 0.4 %.
+    assert float(ratio.mean()) == pytest.approx(1.0, abs=0.03)
+    assert float(ratio.std()) < 0.2
+
+
+def test_the_drawn_deviation_has_the_shape_of_the_noise(simulated, fresh):
+    noise = prepare_job([simulated], fresh, seed=2).batches.dataset.data.sources[0].fresh
+    drawn = np.array([noise.draw(2, (10, 12), 40, dose=0.2, seed=n) for n in range(400)])
+    ratio = drawn.std(axis=0) / noise.deviation(2, (10, 12), 40, dose=0.2)
+    # The SD of 400 draws scatters by 3.5 %; it is told for a coarse grid and one spectrum a patch.
+    assert ratio.mean() == pytest.approx(1.0, abs=0.02)
+    assert ratio.std() < 0.06
+
+
+def test_stored_pairs_tell_what_was_added_and_what_was_there(make_pair, told):
+    pair = make_pair(doses=(0.25, 0.04), size=64)
+    job = prepare_job([pair], told, seed=1)
+    source = job.batches.dataset.data.sources[0]
+    for low, sd in enumerate((40.0, 100.0)):
+        assert np.median(source.expected.added[low].sd_hu) == pytest.approx(sd, rel=0.05)
+        expected = source.expected.of(1, (20, 20), 24, low=low, dose=np.nan)
+        assert expected.mean() == pytest.approx(np.hypot(sd, 3.0), rel=0.1)
+    assert source.expected.own.level_hu == pytest.approx(3.0, rel=0.1)
+
+
+def test_the_told_noise_is_turned_with_its_patch(simulated, fresh):
+    plans = prepare_job([simulated], fresh, seed=2).batches.dataset.data
+    gather = GatherPatches(plans.sources, 24)
+    seen = set()
+    for step in range(8):
+        plan = plans[step]
+        stored = gather(plan)
+        for n in range(len(plan.source)):
+            place = (int(plan.row[n]), int(plan.column[n]))
+            noise = plans.sources[0].expected.of(
+                int(plan.z[n]), place, 24, low=0, dose=float(plan.dose_fraction[n])
+            )
+            symmetry = int(plan.symmetry[n])
+            noise = noise[::-1] if symmetry & 1 else noise
+            noise = noise[:, ::-1] if symmetry & 2 else noise
+            assert (stored.noise[n] == (noise.T if symmetry & 4 else noise)).all()
+            seen.add(symmetry)
+    assert len(seen) == 8
+
+
+def test_the_network_sees_image_and_noise_and_the_loss_the_image(simulated, fresh, tiny):
+    batch = prepare_job([simulated], fresh, seed=2).batches[0]
+    assert batch.seen.shape == (4, 2, 24, 24)
+    assert torch.equal(batch.seen[:, :1], batch.low)
+    assert torch.equal(batch.target.low, batch.low)
+    plain = prepare_job([simulated], tiny, seed=2).batches[0]
+    assert plain.noise is None
+    assert plain.seen is plain.low
+
+
+def test_validation_measures_the_noise_as_it_is_done_in_use(make_pair, told):
+    validator = prepare_job([make_pair(doses=(0.25,), size=64)], told, seed=1).validator
+    for item in validator.slices:
+        assert item.noise.shape == item.low.shape
+        assert np.median(item.noise) == pytest.approx(40.1, rel=0.15)
+
+
+def test_a_checkpoint_tells_between_which_limits_it_was_told_noise(simulated, fresh, tmp_path):
+    task.run([simulated.folder], fresh.replaced(steps=3), out=tmp_path / "run", seed=1)
+    checkpoint = load_checkpoint(tmp_path / "run" / MODEL_FILE)
+    low, high = checkpoint.training["trained_on"]["told_noise_hu"]
+    assert 0 < low < high
+    assert checkpoint.build().constraints.noise_input
+
+
+@pytest.fixture
+def learnt(make_pair, told, tmp_path):
+    """A network after a short training on four doses of one disc."""
+    make_pair(doses=(1.0, 0.5, 0.25, 0.1), size=64, slices=6)
+    settings = told.replaced(
+        network={"name": "redcnn", "channels": 6, "noise_input": True},
+        steps=150,
+        batch_size=8,
+        hu_range={"low": 0, "high": 1000},
+        optimizer={"learning_rate": 2e-3},
+        schedule={"name": "cosine", "warmup_steps": 20},
+        validation={"every": 150, "slices": 2, "crop": 48},
+        record_every=50,
+        checkpoint_every=150,
+    )
+    task.run([tmp_path / "pairs"], settings, out=tmp_path / "run", seed=3)
+    return tmp_path / "run"
+
+
+def test_raising_the_stated_noise_removes_more_and_the_right_one_serves_best(learnt):
+    clean = water_disc(slices=3, size=64, radius_mm=40.0)
+    noisy = water_disc(slices=3, size=64, radius_mm=40.0, noise_hu=40.0, seed=9)
+    removed, left = [], []
+    levels = (5.0, 10.0, 20.0, 40.0, 60.0, 80.0)
+    for level in levels:
+        result = load_denoiser(learnt, InferSettings(noise_level=level))(noisy)
+        removed.append(root_mean_square(result.hu - noisy.hu))
+        left.append(root_mean_square(result.hu - clean.hu))
+    assert all(np.diff(removed) > 0), removed
+    # After so short a training little is removed, but least is left where the truth is stated,
+    # or beyond it.
+    assert left[3] < 0.9 * root_mean_square(noisy.hu - clean.hu), left
+    assert left[3] < left[2] < left[1] < left[0], left
