@@ -94,13 +94,27 @@ def staged_folder(out: Path, *, adopted: Path | None = None) -> Iterator[Path]:
                 stage.mkdir(exist_ok=adopted is not None)
             yield stage
             _sync(stage)
-            with suppress(FileNotFoundError):
-                out.rmdir()
-            stage.rename(out)
+            _put_in_place(stage, out)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
             _remove_empty(made)
             raise
+
+
+def _put_in_place(stage: Path, out: Path) -> None:
+    try:
+        with suppress(FileNotFoundError):
+            out.rmdir()
+        stage.rename(out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise OutputExistsError(
+            "the output folder was made by something else while this run was working; what this "
+            "run made was thrown away.",
+            where=out,
+            fix="Look at what is there; if it is not what you want, run again with another --out.",
+        ) from error
 
 
 @contextmanager

@@ -143,3 +143,20 @@ def test_a_place_where_no_folder_can_be_made_is_told_in_words(tmp_path, monkeypa
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(OutputError, match="no folder can be made"), staged_folder(tmp_path / "out"):
         pass
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_an_output_that_appeared_meanwhile_is_kept_and_told_in_words(tmp_path, kind):
+    out = tmp_path / "out"
+
+    def other_run():
+        if kind == "file":
+            out.write_text("theirs")
+        else:
+            out.mkdir()
+            (out / "theirs").write_text("theirs")
+
+    with pytest.raises(OutputExistsError, match="while this run was working"), staged_folder(out):
+        other_run()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out if kind == "file" else out / "theirs").read_text() == "theirs"
