@@ -119,6 +119,9 @@ def slices_of(path: Path, header: DicomHeader) -> list[SliceHeader]:
     ]
 
 
+_PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+
+
 def is_same_slice(header: SliceHeader, dataset: Dataset) -> bool:
     """Whether a file that is read again still is what its header was read from.
 
@@ -134,6 +137,8 @@ def is_same_slice(header: SliceHeader, dataset: Dataset) -> bool:
     if header.frame is None:
         now += [*_rescale(values, absent=header.rescale_assumed)]
         before += [header.rescale_slope, header.rescale_intercept]
+        now += [values.floats(keyword, count) for keyword, count in _PLACE.items()]
+        before += [header.position_mm, header.orientation, header.pixel_spacing_mm]
     uid = values.text("SOPInstanceUID")
     return now == before and (not uid or uid == header.sop_instance_uid)
 

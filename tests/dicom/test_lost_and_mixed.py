@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ctdenoise.core.volume import CTVolume
@@ -94,3 +95,19 @@ def test_flat_reformations_are_ct(tmp_path: Path, volume: CTVolume, value: str) 
     edit = with_(ImageType=["DERIVED", "SECONDARY", value])
     series_files(tmp_path, ct_series(volume, edit=edit))
     assert problems_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("ImagePositionPatient", [0, 0, 77]), ("PixelSpacing", [0.5, 0.5]), ("RescaleSlope", "2")],
+)
+def test_a_slice_that_was_moved_after_it_was_listed_is_refused(
+    tmp_path: Path, volume: CTVolume, keyword: str, value: object
+) -> None:
+    paths = series_files(tmp_path, ct_series(volume))
+    (found,) = find_series(tmp_path)
+    changed = dcmread(paths[2])
+    setattr(changed, keyword, value)
+    changed.save_as(paths[2])
+    with pytest.raises(StudyError, match=r"changed since it was listed.*0003\.dcm"):
+        read_volume(found)
