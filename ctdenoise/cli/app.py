@@ -41,11 +41,38 @@ _COMMANDS = (
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
 )
 
+_MORE = {
+    "inspect": "Ends with exit code 3 if nothing in the folder can be used as a CT series.",
+    "simulate": (
+        "The anatomy is never blurred: noise as a scanner would make it is projected, filtered and "
+        "added to the study's own pixels."
+    ),
+    "check": (
+        "Works on series that other programs derived, too; what only this program promises is then "
+        "not asked. Ends with exit code 1 if there is an error."
+    ),
+    "convert": "Values and places stay the same unless --resample is given.",
+    "networks": (
+        "Operations are multiplications with an addition for one slice of 512 x 512 pixels. The "
+        "receptive field is the square of input pixels that one output pixel depends on."
+    ),
+    "deidentify": (
+        "Follows the basic confidentiality profile of DICOM PS3.15. Pixels stay as they are: words "
+        "that are burned into them are not found, and faces are not removed. Nothing appears if "
+        "anything of the patient is found in what was written."
+    ),
+    "demo": (
+        "Draws phantom patients, makes them low-dose, trains a small network on all but one, "
+        "denoises that one and compares it with the truth."
+    ),
+}
+"""What the help of a command says besides its one line."""
+
 for _place, (_name, _group, _help) in enumerate(_COMMANDS):
     app.command(
         f"ctdenoise.cli.{_name}:{_name}",
         name=_name,
-        help=_help,
+        help="\n\n".join(text for text in (_help, _MORE.get(_name)) if text),
         group=_group,
         sort_key=_place,
         help_format="markdown",

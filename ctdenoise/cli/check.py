@@ -21,9 +21,6 @@ def check(
 ) -> int:
     """Judge derived DICOM series against what they were derived from.
 
-    Works on series that other programs derived, too; what only this program promises is then not
-    asked. Ends with exit code 1 if there is an error.
-
     Args:
         derived: Folder with derived CT series, or one file.
         source: Folder of the study or series that they were derived from. Without it, only what

@@ -16,10 +16,6 @@ def deidentify(
 ) -> None:
     """Write a study or training pairs again without what tells whose they are.
 
-    Follows the basic confidentiality profile of DICOM PS3.15. Pixels stay as they are: words that
-    are burned into them are not found, and faces are not removed. Nothing appears if anything of
-    the patient is found in what was written.
-
     Args:
         study: Folder with DICOM, NIfTI or training pairs, at any depth.
         out: Folder to make; must be new or empty.

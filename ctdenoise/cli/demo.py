@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 def demo(*, out: Out, config: Config = None, overrides: Overrides = (), seed: Seed = 0) -> None:
     """Run everything once on a phantom, in a few minutes.
 
-    Draws phantom patients, makes them low-dose, trains a small network on all but one, denoises
-    that one and compares it with the truth.
-
     Args:
         out: Folder for everything that is made; new or empty.
         config: Ready settings such as `default`, or a YAML file.

@@ -23,8 +23,6 @@ def inspect(
 ) -> int:
     """List the series in a folder: what they are, and what is wrong with them.
 
-    Ends with exit code 3 if nothing in the folder can be used as a CT series.
-
     Args:
         study: Folder with DICOM or NIfTI files at any depth, or one such file.
         series: Show one series in depth: its number, the end of its UID, or a part of its

@@ -9,11 +9,7 @@ if TYPE_CHECKING:
 
 
 def networks() -> None:
-    """List the networks that `train` can train: size, cost, reach and source.
-
-    Operations are multiplications with an addition for one slice of 512 x 512 pixels. The receptive
-    field is the square of input pixels that one output pixel depends on.
-    """
+    """List the networks that `train` can train: size, cost, reach and source."""
     from ctdenoise.cli import console
     from ctdenoise.tasks import networks as task
 

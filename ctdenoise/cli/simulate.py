@@ -47,9 +47,6 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
 ) -> None:
     """Make low-dose twins of a normal-dose study.
 
-    The anatomy is never blurred: noise as a scanner would make it is projected, filtered and added
-    to the study's own pixels.
-
     Args:
         study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
         more: More studies, with --all.

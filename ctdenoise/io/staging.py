@@ -156,10 +156,23 @@ def _as_output_error(where: Path, reasons: Mapping[int, str] | None = None) -> I
             raise
         raise OutputError(
             f"{reason}; nothing was left half-written.",
-            where=where,
-            fix="Free some space or choose another --out, then run the command again.",
+            where=_outermost(where),
+            fix=_FIXES.get(error.errno or 0, "Choose another --out, then run the command again."),
         ) from error
 
+
+def _outermost(where: Path) -> Path:
+    """The output that a path inside a staged folder belongs to."""
+    for parent in reversed((where, *where.parents)):
+        if parent.name.startswith(_MARK):
+            return parent.with_name(parent.name.removeprefix(_MARK).split("-", 2)[2])
+    return where
+
+
+_FIXES = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT),
+    "Free some space or choose another --out, then run the command again.",
+)
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",

@@ -160,3 +160,13 @@ def test_an_output_that_appeared_meanwhile_is_kept_and_told_in_words(tmp_path, k
         other_run()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (out if kind == "file" else out / "theirs").read_text() == "theirs"
+
+
+def test_a_full_disk_inside_an_output_is_told_of_the_output(tmp_path):
+    def fill():
+        with staged_folder(tmp_path / "out") as stage, staged_folder(stage / "dicom"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match="disk is full") as caught:
+        fill()
+    assert str(caught.value.where) == str(tmp_path / "out")
