@@ -35,7 +35,7 @@ _CODES = {
     "subtract_from_source": PIXEL_BY_PIXEL_SUBTRACTION,
 }
 _SYNTHETIC_STEPS = frozenset(("simulate_low_dose", "degrade", "phantom"))
-_TOLD_PARAMETERS = (
+TOLD_PARAMETERS = (
     "model",
     "model_digest",
     "version",
@@ -179,7 +179,7 @@ def _fraction(step: Step) -> float:
 def _sentence(step: Step) -> str:
     told = [
         f"{name} {_told(name, step.params[name])}"
-        for name in _TOLD_PARAMETERS
+        for name in TOLD_PARAMETERS
         if isinstance(step.params.get(name), str | int | float)
     ]
     return f"{step.name}: {', '.join(told)}" if told else step.name

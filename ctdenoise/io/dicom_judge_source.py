@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ctdenoise.io.dicom_derivation import TOLD_PARAMETERS
 from ctdenoise.io.dicom_judge_instance import Told
 from ctdenoise.io.dicom_judge_objections import Objections
 from ctdenoise.io.dicom_judge_view import Slice, View, code_of, items_of, keywords, text_value
@@ -48,30 +49,20 @@ _SOURCE_PURPOSES = frozenset((("121322", "DCM"),))
 _OWN_TEXT = ("DerivationDescription", "SeriesDescription", "SoftwareVersions", "ImageComments")
 _TOLERANCE_MM = 1e-3  # what a decimal string of another program may lose
 _OWN_WORDS = frozenset(
-    [
+    (
+        *TOLD_PARAMETERS,
         "ctdenoise",
         "denoise",
         "simulate_low_dose",
         "degrade",
         "phantom",
         "identity",
-        "model",
-        "model_digest",
-        "version",
-        "strength",
-        "dose_fraction",
-        "photons",
-        "electronic_noise_quanta",
-        "seed",
-        "kernel",
-        "name",
-        "settings_digest",
         "acquisition",
         "simulated",
         "degraded",
         "research",
         "only",
-    ]
+    )
 )
 """Words of the derivation's own sentences; a patient may be called so."""
 
