@@ -55,8 +55,8 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
     """Bring the weights of a checkpoint into a fresh network.
 
     A first convolution that takes more maps than the checkpoint's (a noise level beside the image)
-    keeps its weights for the image; those of what is new begin at zero, so that the network gives
-    what it gave before.
+    keeps its weights for the image; those for what is new begin at zero, so that its maps are what
+    they were before.
 
     Args:
         settings: What to start from.
