@@ -152,6 +152,8 @@ def _write(
         tensors["noise"] = batch.noise
     if batch.target.labels is not None:
         tensors["labels"] = batch.target.labels
+    if batch.noise is not None:
+        tensors["noise"] = batch.noise
     record: JsonValue = {
         "step": step + 1,
         "seed": job.identity.seed,

@@ -117,3 +117,18 @@ def test_another_network_is_refused(make_pair, tiny, tmp_path):
     other = tiny.replaced(network={"name": "cnn4"}, init={"from": first.model})
     with pytest.raises(CheckpointError, match=r"conv1.* is no part of the network"):
         task.run(pair, other, out=tmp_path / "second")
+
+
+def test_a_new_noise_input_begins_at_zero_and_the_image_keeps_its_weights(
+    make_pair, tiny, tmp_path
+):
+    pair = make_pair()
+    first = task.run([pair.folder], tiny, out=tmp_path / "first")
+    told = tiny.replaced(
+        network={"name": "redcnn", "channels": 4, "noise_input": True},
+        init={"from": first.model},
+    )
+    weight = prepare_job([pair], told, seed=0).network.state_dict()["conv1.weight"]
+    old = load_checkpoint(first.model).weights["conv1.weight"]
+    assert torch.equal(weight[:, :1], old)
+    assert not weight[:, 1:].any()
