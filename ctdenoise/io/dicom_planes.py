@@ -115,6 +115,9 @@ def planes_of(scan: Scan) -> Planes:
         for keyword in ("ImageOrientationPatient", *_MEASURES):
             setattr(own, keyword, header.get(keyword))
             setattr(header, keyword, planes.headers[0].get(keyword))
+    for keyword in TYPE_2:  # highdicom asks the first for each; they are filled in afterwards
+        if keyword not in planes.headers[0]:
+            setattr(planes.headers[0], keyword, None)
     return planes
 
 
@@ -133,8 +136,6 @@ def _header_of(instance: SourceInstance) -> Dataset:
 def _plane(dataset: Dataset, instance: SourceInstance) -> tuple[Dataset, Dataset]:
     """The header of a slice, and the reference to its image."""
     out, image = Dataset(), Dataset()
-    for keyword in TYPE_2:  # highdicom asks for each; patient and study are filled in afterwards
-        setattr(out, keyword, None)
     for keyword in _ONE_FOR_ALL:
         if keyword in dataset:
             setattr(out, keyword, dataset[keyword].value)
