@@ -25,6 +25,7 @@ app = App(
     version=ctdenoise.__version__,
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `failure.guarded` tells it
 )
 
 _COMMANDS = (

@@ -26,3 +26,12 @@ def test_the_help_of_a_command_says_what_one_must_know_before(command, words, ca
     assert words in " ".join(capsys.readouterr().out.split())
     guarded(app, ["--help"])
     assert words not in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_stopped_command_says_so_and_ends_with_130(monkeypatch, capsys, tmp_path):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ctdenoise.tasks.inspect.run", stop)
+    assert guarded(app, ["inspect", str(tmp_path)]) == 130
+    assert "Stopped" in capsys.readouterr().err
