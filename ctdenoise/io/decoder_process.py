@@ -91,6 +91,7 @@ class DecoderProcess:
         self._answers = cast("IO[bytes]", self._process.stdout)
         self._is_ready = False
         self._expected: EncodedFrame | None = None
+        self._frames = 0
 
     def send(self, frame: EncodedFrame) -> None:
         """Give it a frame to decode, when it has none."""
@@ -105,10 +106,26 @@ class DecoderProcess:
     def receive(self) -> StoredArray | DamagedFileError:
         """Its pixels, or why there are none; afterwards `is_alive` says whether to go on with it.
 
+        What an earlier frame left behind (a leak, a death in between) must not refuse this one: a
+        frame that fails in a process that is not new is tried again in one that is.
+
         Raises:
             CTDenoiseError: If the process never started, or has no decoder.
         """
         frame, self._expected = cast("EncodedFrame", self._expected), None
+        outcome = self._outcome(frame)
+        self._frames += 1
+        if isinstance(outcome, DamagedFileError):
+            self.close()
+            if self._frames > 1:
+                again = DecoderProcess()
+                again.send(frame)
+                outcome = again.receive()
+                again.close()
+        return outcome
+
+    def _outcome(self, frame: EncodedFrame) -> StoredArray | DamagedFileError:
+        """What it answers about a frame."""
         try:
             if not self._is_ready:
                 self._become_ready()
@@ -123,7 +140,6 @@ class DecoderProcess:
             if status != DECODED:
                 return DamagedFileError("its compressed pixels cannot be decoded")
             if (rows, columns) != (frame.rows, frame.columns):
-                self.close()
                 return DamagedFileError(
                     "its decoded picture is of another size than its header says"
                 )
@@ -162,7 +178,6 @@ class DecoderProcess:
     def _how_it_ended(self) -> str:
         """Why there was no answer."""
         code = self._process.wait()
-        self.close()
         if code in (_ENDED_ITSELF, -getattr(signal, "SIGXCPU", 0)):
             return f"its compressed pixels were not decoded within {SECONDS_MOST} seconds"
         return "its compressed pixels made the decoder crash"

@@ -35,7 +35,7 @@ if sys.platform != "win32":
 
 _FREE_BYTES = 256 * 2**20
 _BYTES_PER_PIXEL = 64
-"""What decoders were seen to need beside what they start with, and several times that."""
+"""What decoders were seen to need beside what the process has, and several times that."""
 
 
 def serve(seconds: int) -> None:
@@ -65,7 +65,6 @@ class _Limits:
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._silent = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
-        self._memory = _memory_bytes()
         if sys.platform != "win32":
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no patient's pixels on the disk
 
@@ -75,8 +74,9 @@ class _Limits:
             used = resource.getrusage(resource.RUSAGE_SELF)
             seconds = int(used.ru_utime + used.ru_stime) + self._seconds + 1
             _set_soft_limit(resource.RLIMIT_CPU, seconds)
-            if self._memory:
-                most = self._memory + _FREE_BYTES + _BYTES_PER_PIXEL * pixels
+            memory = _memory_bytes()
+            if memory:
+                most = memory + _FREE_BYTES + _BYTES_PER_PIXEL * pixels
                 _set_soft_limit(resource.RLIMIT_AS, most)
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -50,23 +51,31 @@ def frames_of(folder: Path) -> list[EncodedFrame]:
     return [frame for dataset in datasets for frame in encoded_frames(dataset, [0])]
 
 
-def a_decoder_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on every second frame makes the decoder do something else."""
+def a_decoder_that(
+    does: str, monkeypatch: pytest.MonkeyPatch, folder: Path, *, when: str = "is_bad"
+) -> None:
+    """From now on the second and the last frame make the decoder do something else."""
+    bad = [hashlib.sha256(frame.data).hexdigest() for frame in frames_of(folder)[1::2]]
     program = textwrap.dedent("""
-        import sys
+        import hashlib, sys
         sys.path[:] = {path!r}
         from ctdenoise.io import dicom_decoding
         right = dicom_decoding._pixels
         count = [0]
         def pixels(description, data):
             count[0] += 1
-            if count[0] % 2 == 0:
-                BAD
+            is_late = count[0] > 1
+            is_bad = hashlib.sha256(data).hexdigest() in BAD_FRAMES
+            if WHEN:
+                DOES
             return right(description, data)
         dicom_decoding._pixels = pixels
         dicom_decoding.serve({seconds})
     """)
-    monkeypatch.setattr(decoder_process, "_PROGRAM", program.replace("BAD", does))
+    for name, text in (("BAD_FRAMES", repr(bad)), ("WHEN", when), ("DOES", does)):
+        program = program.replace(name, text)
+    decoder_process.end_processes()
+    monkeypatch.setattr(decoder_process, "_PROGRAM", program)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -106,7 +115,7 @@ def test_what_needs_no_decoding_keeps_its_place(folder: Path) -> None:
 def test_only_the_frames_that_hurt_a_decoder_are_lost(
     folder: Path, monkeypatch: pytest.MonkeyPatch, does: str, reason: str | None
 ) -> None:
-    a_decoder_that(does, monkeypatch)
+    a_decoder_that(does, monkeypatch, folder)
     outcomes = list(decoded(frames_of(folder)))
     lost = [o for o in outcomes if isinstance(o, DamagedFileError)]
     assert len(outcomes) == 4
@@ -119,7 +128,7 @@ def test_a_decoder_that_hangs_is_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch, does: str
 ) -> None:
     monkeypatch.setattr(decoder_process, "SECONDS_MOST", 1)
-    a_decoder_that(does, monkeypatch)
+    a_decoder_that(does, monkeypatch, folder)
     began = time.monotonic()
     with pytest.raises(StudyError, match="not decoded within 1 seconds"):
         read_volume(folder)
@@ -129,9 +138,18 @@ def test_a_decoder_that_hangs_is_ended(
 def test_a_series_is_refused_by_the_names_of_what_crashed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    a_decoder_that("import os; os.abort()", monkeypatch)
+    a_decoder_that("import os; os.abort()", monkeypatch, folder)
     with pytest.raises(StudyError, match=r"decoder crash \(2 of 4: 0002.dcm, 0004.dcm\)"):
         read_volume(folder)
+
+
+@pytest.mark.parametrize("does", ["import os; os.abort()", "return None", "bytearray(8 << 30)"])
+def test_what_a_process_decoded_before_refuses_no_frame(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    """A decoder that leaks, or that somebody ends, fails from its second frame on."""
+    a_decoder_that(does, monkeypatch, folder, when="is_late")
+    assert read_volume(folder).shape[0] == 4
 
 
 def test_processes_stay_for_the_next_series_and_end_with_us(folder: Path) -> None:
