@@ -44,9 +44,15 @@ _KEPT_TEXTS = frozenset(
         *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "ConvolutionKernel"),
         *("FilterType", "RescaleType", "StackID", "CodeValue", "CodingSchemeDesignator"),
         *("CodingSchemeVersion", "CodeMeaning", "CodingSchemeName"),
+        *("ImageFilter", "LUTLabel", "LUTExplanation"),
     )
 )
 """LO and SH elements that are kept: made by machines, needed to use the images."""
+
+_KEPT_TABLES = frozenset(
+    f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")
+)
+"""Numbers of VR OW that say how pixels are shown; an image with a palette is not legal without."""
 
 _ESSENTIAL = frozenset(("ImageType", "Modality", "PhotometricInterpretation", "FrameType"))
 """Not dropped where a secret seems to be in them; the scan of what was written refuses instead."""
@@ -62,6 +68,12 @@ _MULTI_FRAME_TYPE_1 = frozenset(
     ("ContentDate", "ContentTime", "AcquisitionDateTime", "DeviceSerialNumber")
 )
 """What Enhanced CT requires with a value (PS3.3 A.38), so that it gets one that says nothing."""
+
+_MULTI_FRAME_EMPTY = "AcquisitionContextSequence"
+"""The one sequence of the table that multi-frame CT requires, with no item (Type 2)."""
+
+_DUMMY_DATES = {"DA": "19000101", "DT": "19000101000000", "TM": "000000"}
+"""A date that says nothing, in a year that every program takes for one."""
 
 _PSEUDONYMS = frozenset(("PatientID", "PatientName"))
 
@@ -156,6 +168,8 @@ class Rules:
         for keyword in TYPE_2:
             if keyword not in out and (not is_multi_frame or keyword in source):
                 setattr(out, keyword, None)
+        if is_multi_frame and _MULTI_FRAME_EMPTY in source:
+            setattr(out, _MULTI_FRAME_EMPTY, DicomSequence())
         out.PatientID = out.PatientName = self._name
         return out
 
@@ -226,6 +240,8 @@ class Rules:
         return _dummy(element, action or "X", is_multi_frame=is_multi_frame)
 
     def _is_harmless(self, element: DataElement, keyword: str) -> bool:
+        if keyword in _KEPT_TABLES:
+            return True
         if element.VR in _NEVER or (element.VR in ("LO", "SH") and keyword not in _KEPT_TEXTS):
             return False
         text = "\\".join(map(str, _values(element)))
@@ -261,6 +277,8 @@ def _dummy(element: DataElement, action: str, *, is_multi_frame: bool) -> DataEl
     wants_value = action == "D" or (is_multi_frame and element.keyword in _MULTI_FRAME_TYPE_1)
     if not wants_value:
         return None  # an empty one is added where the standard wants it (Type 2)
+    if element.VR in _DUMMY_DATES:
+        return DataElement(element.tag, element.VR, _DUMMY_DATES[element.VR])
     new = DataElement(element.tag, element.VR, element.value)
     replace_element(new)
     return new

@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset
 from ctdenoise.io.deidentify_secrets import Secrets, elements_of, stands_in
 from ctdenoise.io.dicom_file import quiet_pydicom, read_instance
 
-_DUMMY_TEXTS = frozenset(("", "ANONYMIZED", "000Y", "0", "00010101", "http://anonymized.invalid"))
-_DUMMY_STARTS = ("00010101010101", "000000")
+_DUMMY_TEXTS = frozenset(("", "ANONYMIZED", "000Y", "0", "http://anonymized.invalid"))
+_DUMMY_DATES = frozenset(("19000101", "19000101000000", "000000"))
 _NUMBERS = frozenset(("DS", "IS"))
 _SHORTEST_DIGITS = 6
 """Numbers with fewer digits stand in binary data and decimal strings by chance."""
@@ -91,7 +91,7 @@ def _of_element(
 
 
 def _is_allowed(element: DataElement, text: str, allowed: Allowed) -> bool:
-    if text in _DUMMY_TEXTS or text.startswith(_DUMMY_STARTS) or text in allowed.texts:
+    if text in _DUMMY_TEXTS or text in _DUMMY_DATES or text in allowed.texts:
         return True
     if element.keyword in ("PatientName", "PatientID"):
         return text == allowed.pseudonym

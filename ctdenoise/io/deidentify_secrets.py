@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID
+
 SHORTEST_WORD = 3
 """Shorter parts of names and IDs are not searched for: they stand in every file by chance."""
 
@@ -28,6 +30,7 @@ _OWN_WORDS = frozenset(
         *("removed", "modified", "anonymized", "yes", "ctdenoise", "basic", "profile", "option"),
         *("application", "confidentiality", "retain", "longitudinal", "temporal", "information"),
         *("dates", "simulated", "dose", "research", "use", "only", "dcm", "2026c", "ps3.15"),
+        str(IMPLEMENTATION_CLASS_UID),  # the serial number in derived multi-frame objects
     )
 )
 """What an export writes itself; a name that is one of these goes with its element, unsearched."""

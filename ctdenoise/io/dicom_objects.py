@@ -44,7 +44,7 @@ from ctdenoise.io.dicom_identity import series_uid, source_of
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU
 from ctdenoise.io.dicom_planes import planes_of
 from ctdenoise.io.dicom_segments import SegmentCodes, segment_codes
-from ctdenoise.io.dicom_uids import new_uid
+from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID, new_uid
 
 MapArray = npt.NDArray[np.uint16]
 """A map in steps of NOISE_STEP_HU, uint16 [z, y, x]."""
@@ -194,7 +194,7 @@ def parametric_map_bytes(
 
     derivation = derivation_of(scan.history, settings)
     planes = planes_of(scan)
-    uid = str(series_uid(scan, settings))
+    uid = new_uid("parametric map", series_uid(scan, settings))  # the map may be a CT series too
     mapping = highdicom.pm.RealWorldValueMapping(
         lut_label="NOISE_SD",
         lut_explanation=explanation[:LONG_STRING],
@@ -265,7 +265,7 @@ def _identity(uid: str, series_number: int, derivation: Derivation) -> dict[str,
         "manufacturer": PRODUCT,
         "manufacturer_model_name": PRODUCT,
         "software_versions": derivation.software,
-        "device_serial_number": derivation.software[0],
+        "device_serial_number": str(IMPLEMENTATION_CLASS_UID),
     }
 
 

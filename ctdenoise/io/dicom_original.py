@@ -225,9 +225,10 @@ def _add_scan(out: Dataset, scan: Scan, derivation: Derivation) -> None:
     if facts.convolution_kernel:
         names = ascii_text(facts.convolution_kernel).split("/")
         out.ConvolutionKernel = [name[:_SHORT_STRING] for name in names]
-    if facts.body_part_examined and _CODE_STRING.fullmatch(facts.body_part_examined):
-        out.BodyPartExamined = facts.body_part_examined
-    else:
+    part = facts.body_part_examined
+    if part and _CODE_STRING.fullmatch(part):
+        out.BodyPartExamined = part
+    if part == "PHANTOM" or "BodyPartExamined" not in out:
         out.Laterality = ""  # 2C: the unknown body part may be one of a pair
     if facts.ctdi_vol_mgy is not None:
         out.CTDIvol = facts.ctdi_vol_mgy * (derivation.dose_fraction or 1.0)

@@ -30,7 +30,8 @@ from ctdenoise.io.write import write_series
 from ctdenoise.tasks.deidentify import run
 from ctdenoise.tasks.infer import run as infer
 from tests.dicom.builders import ct_series, marked_volume, multi_frame, series_files, uid
-from tests.dicom.deriving import SIMULATE, rich
+from tests.dicom.deriving import DENOISE, SIMULATE, rich
+from tests.dicom.multi_frames import ENHANCED, LEGACY, multi_frame_ct, object_file, small_volume
 from tests.dicom.validators import errors_of
 from tests.unit.io.test_pairs import make_pair
 
@@ -319,6 +320,21 @@ def test_dciodvfy_finds_no_error_that_the_source_did_not_have(tmp_path, dicom_va
         run(tmp_path / "study", out=tmp_path / dates, dates=dates)
         after = errors_of(dicom_validators[0], next((tmp_path / dates).rglob("*.dcm")))
         assert after - before == Counter()
+
+
+@pytest.mark.parametrize("sop_class", [ENHANCED, LEGACY])
+def test_a_multi_frame_object_and_what_is_derived_from_it_gain_no_error(
+    tmp_path, dicom_validators, sop_class
+):
+    source = object_file(
+        tmp_path / "study" / "a", multi_frame_ct(small_volume(), sop_class=sop_class)
+    )
+    write_series(read_volume(source).with_step(DENOISE), tmp_path / "study" / "b")
+    run(tmp_path / "study", out=tmp_path / "out")
+    exported = sorted((tmp_path / "out").rglob("*.dcm"))
+    assert len(exported) == 2
+    for path in exported:
+        assert errors_of(dicom_validators[0], path) == Counter()
 
 
 def test_a_training_pair_keeps_its_images_and_loses_the_key_of_its_patient(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +31,7 @@ from ctdenoise.networks.prediction import LOG_SIGMA_START
 from ctdenoise.tasks import infer
 from tests.dicom.builders import PATIENT_NAME, ct_series, marked_volume, series_files
 from tests.dicom.objects import CLASSES, expected_labels, labelling_model, run
+from tests.dicom.validators import errors_of
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +177,16 @@ def test_a_network_that_states_its_error_gives_the_noise_map(tmp_path, kind):
     np.testing.assert_allclose(values[~source.padding], 12.3, atol=0.026)
 
 
+def test_a_parametric_map_is_in_another_series_than_the_map_as_ct(tmp_path, model):
+    padded_series(tmp_path / "study")
+    series = set()
+    for kind in ("pm", "ct"):
+        run(tmp_path / "study", model, tmp_path / kind, noise_map=kind)
+        path = tmp_path / kind / "noise_map" / "00001.dcm"
+        series.add(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
+    assert len(series) == 2  # a series has one modality
+
+
 def test_local_standard_deviation_is_that_of_numpy():
     noise = np.random.default_rng(1).normal(0, 10, (20, 22)).astype(np.float32)
     found = local_sd_hu(noise, None, pixel_spacing_mm=(1.0, 1.0), window_mm=5.0)
@@ -258,10 +268,3 @@ def read_volume_of(folder: Path) -> CTVolume:
 
     found = [one for one in find_series(folder) if not one.problems]
     return read_volume(found[0])
-
-
-def errors_of(program: str, path: Path) -> Counter[str]:
-    done = subprocess.run([program, str(path)], capture_output=True, text=True, check=False)
-    lines = (done.stdout + done.stderr).splitlines()
-    assert any(name in lines for name in ("CTImage", "Segmentation", "ParametricMap")), lines
-    return Counter(line for line in lines if line.startswith("Error"))

@@ -12,15 +12,28 @@ KNOWN_LATER = "(0x0008,0x001c)"
 "Attribute with an even group number is not a recognized standard attribute" about it."""
 
 
+KINDS = ("CTImage", "EnhancedCTImage", "Segmentation", "ParametricMap")
+"""How the names end that dciodvfy has for what we write."""
+
+
 def errors_of(program: str, path: Path) -> Counter[str]:
     """What dciodvfy calls an error in one file, each line with how often it comes."""
+    return _lines_of(program, path, "Error")
+
+
+def warnings_of(program: str, path: Path) -> Counter[str]:
+    """What dciodvfy warns of in one file, each line with how often it comes."""
+    return _lines_of(program, path, "Warning")
+
+
+def _lines_of(program: str, path: Path, level: str) -> Counter[str]:
     run = subprocess.run(
         [program, str(path)], capture_output=True, text=True, errors="replace", check=False
     )
     report = run.stdout + run.stderr
-    kinds = [line for line in report.splitlines() if line.endswith("CTImage")]
+    kinds = [line for line in report.splitlines() if line.endswith(KINDS)]
     assert kinds, report  # it ran, and knew what it had before it
-    lines = [line for line in report.splitlines() if line.startswith("Error")]
+    lines = [line for line in report.splitlines() if line.startswith(level)]
     return Counter(line for line in lines if KNOWN_LATER not in line)
 
 
