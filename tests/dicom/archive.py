@@ -1,11 +1,8 @@
 """A real archive for the tests: Orthanc, alone in a network of its own.
 
-Orthanc of Debian 12 listens on every interface, so it runs where there is none but loopback:
-
-    unshare --net sh -c 'ip link set lo up && python -m tests.dicom.archive SENT RETURNED'
-
-sends the DICOM files below SENT with dcmtk's dcmsend, once more to see that nothing doubles, asks
-for everything back by REST and DICOMweb into RETURNED, and prints what happened as JSON.
+Orthanc of Debian 12 listens on every interface, so it runs where there is none but loopback, as
+`command` says. It sends the DICOM files below a folder with dcmtk's dcmsend, once more to see that
+nothing doubles, asks for everything back by REST and by DICOMweb, and prints what happened as JSON.
 """
 
 from __future__ import annotations
@@ -41,22 +38,39 @@ def missing() -> str:
     return "" if run.returncode == 0 else "no network of its own can be made here (needs root)"
 
 
+def command(sent: Path, returned: Path, scratch: Path) -> list[str]:
+    """What runs an archive: in a network and among processes of its own.
+
+    With the first of these processes all of them end, however it ends.
+
+    Args:
+        sent, returned: See `archived`.
+        scratch: An existing folder for the archive's own files.
+    """
+    inside = 'ip link set lo up && exec "$@"'
+    shut_in = ["unshare", "--net", "--pid", "--fork", "--kill-child=KILL", "sh", "-c", inside, "sh"]
+    program = [sys.executable, "-m", "tests.dicom.archive"]
+    return [*shut_in, *program, str(sent), str(returned), str(scratch)]
+
+
 def archived(sent: Path, returned: Path) -> dict[str, Any]:
     """Send a folder to a fresh archive and take everything back.
 
     Args:
         sent: DICOM files at any depth.
-        returned: Folder for what comes back, one file for each instance, named by its UID.
+        returned: Folder for what comes back, one file for each instance, named by its UID; in its
+            folder `wado` the same as WADO-RS gives it, in `metadata` and `qido` what DICOMweb tells
+            about each series.
     """
-    command = f"ip link set lo up && exec {sys.executable} -m tests.dicom.archive {sent} {returned}"
-    run = subprocess.run(
-        ["unshare", "--net", "sh", "-c", command],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        cwd=Path(__file__).parents[2],
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        run = subprocess.run(
+            command(sent, returned, Path(scratch)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            cwd=Path(__file__).parents[2],
+        )
     assert run.returncode == 0, run.stderr
     return dict(json.loads(run.stdout))
 
@@ -96,7 +110,7 @@ def _running(folder: Path):
             _wait(server, folder / "log")
             yield
         finally:
-            server.terminate()
+            server.kill()  # nothing that it holds is needed any more
             server.wait(30)
 
 
@@ -125,29 +139,48 @@ def _send(folder: Path) -> int:
 def _session(sent: Path, returned: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"sent": _send(sent), "first": _json("/statistics")}
     result["again"], result["second"] = _send(sent), _json("/statistics")
-    returned.mkdir(parents=True, exist_ok=True)
+    for name in ("wado", "metadata", "qido"):
+        (returned / name).mkdir(parents=True, exist_ok=True)
     for instance in _json("/instances"):
         uid = _json(f"/instances/{instance}/simplified-tags")["SOPInstanceUID"]
         (returned / f"{uid}.dcm").write_bytes(_get(f"/instances/{instance}/file"))
-    result["series"] = [_described(series) for series in _json("/series")]
+    result["series"] = [_described(series, returned) for series in _json("/series")]
     return result
 
 
-def _described(series: str) -> dict[str, Any]:
+def _described(series: str, returned: Path) -> dict[str, Any]:
     """What a viewer asks an archive for: the tags of a series, and its instances over DICOMweb."""
     tags = _json(f"/series/{series}")
     study = _json(f"/series/{series}/study")["MainDicomTags"]["StudyInstanceUID"]
     uid = tags["MainDicomTags"]["SeriesInstanceUID"]
     web = f"/dicom-web/studies/{study}/series/{uid}"
+    metadata = _json(f"{web}/metadata")
+    (returned / "metadata" / f"{uid}.json").write_text(json.dumps(metadata))
+    answers = {
+        "study": _json(f"/dicom-web/studies?StudyInstanceUID={study}&includefield=all"),
+        "series": _json(f"/dicom-web/studies/{study}/series?SeriesInstanceUID={uid}"),
+        "instances": _json(f"{web}/instances"),
+    }
+    (returned / "qido" / f"{uid}.json").write_text(json.dumps(answers))
+    parts = _parts(_get(web, 'multipart/related; type="application/dicom"; transfer-syntax=*'))
+    for number, part in enumerate(parts):
+        (returned / "wado" / f"{uid}_{number}.dcm").write_bytes(part)
     return {
         **{name: tags["MainDicomTags"].get(name, "") for name in ("Modality", "SeriesDescription")},
         "SeriesInstanceUID": uid,
         "instances": len(tags["Instances"]),
-        "metadata": len(_json(f"{web}/metadata")),
-        "retrieved": _get(web, 'multipart/related; type="application/dicom"').count(b"DICM"),
+        "metadata": len(metadata),
+        "retrieved": len(parts),
     }
 
 
+def _parts(body: bytes) -> list[bytes]:
+    """The files in an answer of several parts (RFC 2046 5.1), whose first line is the boundary."""
+    boundary = b"\r\n" + body[: body.index(b"\r\n")]
+    parts = (b"\r\n" + body).split(boundary)[1:-1]
+    return [part.split(b"\r\n\r\n", 1)[1] for part in parts]
+
+
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as made, _running(Path(made)):
+    with _running(Path(sys.argv[3])):
         print(json.dumps(_session(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -29,14 +29,19 @@ def by_simpleitk(folder: Path) -> Voxels:
 
 
 def by_highdicom(folder: Path) -> Voxels:
-    """One series of single frames."""
-    datasets = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
-    volume = highdicom.get_volume_from_series(datasets, apply_presentation_lut=False)
+    """One series of single frames, or one multi-frame object."""
+    paths = sorted(folder.iterdir())
+    if len(paths) == 1 and "NumberOfFrames" in pydicom.dcmread(paths[0], stop_before_pixels=True):
+        volume = highdicom.imread(paths[0]).get_volume(
+            dtype=np.float64, apply_presentation_lut=False, apply_voi_transform=False
+        )
+    else:
+        datasets = [pydicom.dcmread(path) for path in paths]
+        volume = highdicom.get_volume_from_series(datasets, apply_presentation_lut=False)
     values = np.asarray(volume.array, dtype=np.float64)  # [slice, row, column]
-    affine = volume.affine[:, [2, 1, 0, 3]]
+    affine = volume.affine[:, [2, 1, 0, 3]].copy()
     if np.linalg.det(affine[:3, :3]) < 0:  # its slices go against the normal
         values = values[::-1]
-        affine = affine.copy()
         affine[:3, 3] += affine[:3, 2] * (len(values) - 1)
         affine[:3, 2] *= -1
     return values, affine

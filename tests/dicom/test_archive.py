@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +13,17 @@ import pytest
 
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.write import write_series
-from tests.dicom.archive import archived, missing
+from tests.dicom.archive import archived, command, missing
 from tests.dicom.deriving import DENOISE, SIMULATE
 
 WITHOUT = missing()
 
-pytestmark = [
-    pytest.mark.ctdata,
-    pytest.mark.skipif(bool(WITHOUT), reason=WITHOUT or "there is an archive"),
-]
+pytestmark = pytest.mark.skipif(bool(WITHOUT), reason=WITHOUT or "there is an archive")
 
 SERIES = ["siemens_chest", "ge_abdomen", "philips_chest"]
 
 
+@pytest.mark.ctdata
 def test_an_archive_returns_source_and_results_unchanged_and_counts_nothing_twice(
     ctdata: Path, tmp_path: Path
 ) -> None:
@@ -48,3 +49,52 @@ def test_an_archive_returns_source_and_results_unchanged_and_counts_nothing_twic
     for path in written:
         ours = pydicom.dcmread(path)
         assert pydicom.dcmread(tmp_path / "returned" / f"{ours.SOPInstanceUID}.dcm") == ours
+
+
+def _commands(of: Path) -> list[str]:
+    """Command lines of running processes that name a folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes() if process.name.isdigit() else b""
+        except OSError:  # it ended meanwhile
+            continue
+        if str(of).encode() in words:
+            found.append(words.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def _listening() -> set[int]:
+    """Ports on which something listens outside of the archive's network."""
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in (Path("/proc/self/net") / name).read_text().splitlines()[1:]
+    ]
+    return {int(words[1].rpartition(":")[2], 16) for words in lines if words[3] == "0A"}
+
+
+def _wait_until(happens: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_an_archive_listens_to_nobody_else_and_leaves_no_process_when_it_is_cut_off(
+    tmp_path: Path,
+) -> None:
+    before = _listening()
+    scratch = tmp_path / "scratch"
+    for folder in (scratch, tmp_path / "sent"):
+        folder.mkdir()
+    with subprocess.Popen(
+        command(tmp_path / "sent", tmp_path / "returned", scratch),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+    ) as shut_in:
+        _wait_until(lambda: any(line.startswith("Orthanc") for line in _commands(scratch)))
+        assert not {4242, 8042} & (_listening() - before)
+        shut_in.kill()
+    _wait_until(lambda: not _commands(scratch))
