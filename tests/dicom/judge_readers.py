@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import highdicom
@@ -17,6 +17,7 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.metrics.local_noise import local_sd_hu
 from ctdenoise.tasks import infer
 from tests.dicom.judged import Made
+from tests.dicom.objects import expected_labels
 from tests.dicom.readers import Voxels, by_dcm2niix, by_highdicom, by_simpleitk
 from tests.dicom.verdicts import Verdict, judged_by
 
@@ -108,7 +109,7 @@ def _has_place(volume: CTVolume) -> bool:
     return volume.geometry.slice_spacing_mm is not None and not volume.geometry.tilt_degrees > 0.01
 
 
-@cache
+@lru_cache(maxsize=16)
 def _seen(reader: str, folder: Path) -> Voxels | str:
     """What a reader makes of a folder, or what it says against it."""
     try:
@@ -122,15 +123,14 @@ def _labels(made: Made) -> list[str]:
     source = read_volume(made.study)
     assert made.model is not None
     assert source.source is not None
-    _, labels = infer.load_denoiser(made.model).labelled(source)
+    labels = expected_labels(made.model, source)
     seg = highdicom.seg.segread(made.files[0])
-    if _is_one_object(source):
-        numbers = [one.frame + 1 for one in source.source.instances if one.frame is not None]
-        uid = source.source.instances[0].sop_instance_uid
-        read = seg.get_pixels_by_source_frame(uid, numbers, combine_segments=True)
+    names = [one.sop_instance_uid for one in source.source.instances]
+    if source.source.instances[0].frame is None:
+        read = seg.get_pixels_by_source_instance(names, combine_segments=True)
     else:
-        uids = [one.sop_instance_uid for one in source.source.instances]
-        read = seg.get_pixels_by_source_instance(uids, combine_segments=True)
+        numbers = [(one.frame or 0) + 1 for one in source.source.instances]
+        read = seg.get_pixels_by_source_frame(names[0], numbers, combine_segments=True)
     return [] if np.array_equal(read, labels) and labels.any() else ["sees other labels"]
 
 
@@ -158,11 +158,6 @@ def _map(made: Made) -> list[str]:
         if np.abs(frames[number] - expected).max() > 0.026:  # half a stored step
             lines.append(f"sees other values in frame {number + 1}")
     return lines if len(frames) == len(keys) else [*lines, f"sees {len(frames)} frames"]
-
-
-def _is_one_object(volume: CTVolume) -> bool:
-    assert volume.source is not None
-    return any(one.frame is not None for one in volume.source.instances)
 
 
 def missing_reader(reader: str) -> str:

@@ -13,22 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-import torch
 
 from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.dicom import DicomSettings, TransferSyntax
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.networks import RedCnnSettings, SegmentationHeadSettings
 from ctdenoise.config.phantom import GridSettings, PhantomSettings, WaterSettings
-from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.provenance import Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import CTDenoiseError, GeometryError
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
 from ctdenoise.io.write import write_series
-from ctdenoise.networks.build import build_network
-from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
 from ctdenoise.tasks import convert, deidentify, infer, phantom
 from tests.dicom.builders import uid
 from tests.dicom.deriving import DENOISE, SIMULATE
@@ -60,7 +55,6 @@ KINDS = (
 """What is made of a source; `phantom` has none."""
 ONE_SYNTAX = ("segmentation", "parametric_map", "deidentified")
 """Kinds that the setting of the transfer syntax does not reach."""
-CLASSES = ("background", "liver", "kidney_left", "nowhere")
 SLICES = 3
 
 
@@ -100,22 +94,6 @@ class Made:
     def source_files(self) -> list[Path]:
         """The DICOM files of the source."""
         return sorted(path for path in self.study.rglob("*") if path.is_file())
-
-
-def labelling_model(folder: Path) -> Path:
-    """A network that takes noise away, and says liver or kidney by the signs of its features.
-
-    Its last class loses everywhere, so that it is in no voxel.
-    """
-    settings = RedCnnSettings(
-        channels=4, start_as_identity=False, head=SegmentationHeadSettings(classes=len(CLASSES))
-    )
-    network = build_network(settings, generator=torch.Generator().manual_seed(3))
-    weights = network.state_dict()
-    weights["head.bias"] = torch.tensor([0.0, 0.0, 0.0, -1e6])
-    labels = {name: number for number, name in enumerate(CLASSES) if number}
-    checkpoint = Checkpoint(settings, weights, HuRange(), training={"labels": labels})
-    return save_checkpoint(folder / "model.safetensors", checkpoint)
 
 
 def study_of(name: str, ctdata: Path, folder: Path) -> Path:
@@ -174,7 +152,7 @@ def make(
         source: Name of the source.
         study: From `study_of`.
         out: A folder to make.
-        model: From `labelling_model`.
+        model: From `objects.labelling_model`.
         syntax: How to store it.
     """
     settings = DicomSettings(transfer_syntax=syntax)

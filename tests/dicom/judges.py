@@ -1,6 +1,6 @@
 """Every kind of object, from every source, in every transfer syntax, before every judge: tables.
 
-python -m tests.dicom.judges FOLDER_OF_REAL_CT > tables.md
+python -m tests.dicom.judges FOLDER_OF_REAL_CT [TRANSFER_SYNTAX ...] > tables.md
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tests.dicom.judged import (
     SOURCES,
     SYNTAXES,
     Made,
-    labelling_model,
     make,
     study_of,
 )
+from tests.dicom.objects import labelling_model
 from tests.dicom.verdicts import ALLOWED, Verdict
 
 _Row = tuple[str, Made, Verdict]
@@ -104,8 +104,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     ctdata, objects, rows = Path(sys.argv[1]), [], []
     with tempfile.TemporaryDirectory() as name:
-        model = labelling_model(Path(name))
-        for syntax in SYNTAXES:
+        model = labelling_model(Path(name) / "model.safetensors")
+        for syntax in [one for one in SYNTAXES if one in sys.argv[2:]] or SYNTAXES:
             folder = Path(name) / syntax
             made = list(made_in(syntax, ctdata, folder, model))
             rows += list(judged(made, folder))

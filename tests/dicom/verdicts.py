@@ -22,6 +22,10 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("dciodvfy warnings", "term <QUANTITY> for value 4 of attribute <(Frame|Image) Type>"): (
         "highdicom writes it into every parametric map; it is younger than this dciodvfy"
     ),
+    (
+        "dciodvfy warnings",
+        "term <99CTDENOISE> for value 1 of attribute <Coding Scheme Designator>",
+    ): ("functional groups demand a code of what was done, and the standard has none for a map"),
     ("dciodvfy warnings", "PN .* Retired Person Name form"): (
         "a pseudonym is one word; ANONYMIZED is what dicom-anonymizer puts for a name"
     ),
