@@ -53,21 +53,21 @@ def by_file(say: Callable[[Path], Counter[str]], made: Made) -> list[str]:
     """What a judge of single files says more often of any file than of any file of the source."""
     known: Counter[str] = Counter()
     for path in made.source_files:
-        known |= say(plain(path))
+        known |= say(path)
     new: Counter[str] = Counter()
     for path in made.files:
-        new |= say(plain(path)) - known
+        new |= say(path) - known
     return list(new.elements())
 
 
 @cache
 def _errors(path: Path) -> Counter[str]:
-    return errors_of("dciodvfy", path)
+    return errors_of("dciodvfy", plain(path))
 
 
 @cache
 def _warnings(path: Path) -> Counter[str]:
-    return warnings_of("dciodvfy", path)
+    return warnings_of("dciodvfy", plain(path))
 
 
 def dciodvfy(made: Made) -> Verdict:
