@@ -33,11 +33,14 @@ def check(
 
     with console.progress() as progress:
         checked = task.run(derived, source=source, pixels=not headers_only, progress=progress)
+    others = task.not_judged(derived)
     if json:
-        console.print_line(task.as_json(checked))
+        console.print_line(task.as_json(checked, others))
     else:
         for one in checked:
             _show(one)
+        for other in others:
+            console.print_line(f"{other}: not judged, for only CT series are")
     return 0 if all(one.is_legal for one in checked) else 1
 
 

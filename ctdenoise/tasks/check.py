@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,15 +80,30 @@ def run(
     return tuple(checked)
 
 
-def as_json(checked: Sequence[CheckedSeries]) -> str:
+def not_judged(derived: Path) -> tuple[str, ...]:
+    """What lies in the folder and has no rules here: "segmentation: 1 file".
+
+    Args:
+        derived: The folder that was judged.
+    """
+    counts = Counter[str]()
+    for series in find_series(derived):
+        if series.kind == "dicom" and series.what != "CT":
+            counts[series.what] += len({one.path for one in series.source.instances})
+    return tuple(f"{what}: {n} file{'' if n == 1 else 's'}" for what, n in sorted(counts.items()))
+
+
+def as_json(checked: Sequence[CheckedSeries], others: Sequence[str] = ()) -> str:
     """What was found, for other programs.
 
     Args:
         checked: Every series.
+        others: What was not judged.
     """
     return json.dumps(
         {
             "legal": all(one.is_legal for one in checked),
+            "not_judged": list(others),
             "series": [
                 {
                     "description": one.description,

@@ -166,6 +166,21 @@ def test_another_programs_series_is_held_to_the_standard_only(source: Path, tmp_
     assert not {"equipment", "storage", "moment"} & {found.rule for found in one.objections}
 
 
+def test_what_has_no_rules_is_said_not_to_be_judged(
+    derived: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = pydicom.dcmread(sorted(derived.iterdir())[0])
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.67"
+    report.SeriesInstanceUID = "2.25.77"
+    report.Modality = "SR"
+    del report.PixelData
+    report.save_as(derived / "report.dcm")
+    with pytest.raises(SystemExit):
+        main(["check", str(derived)])
+    assert "dose report: 1 file: not judged" in capsys.readouterr().out
+    assert check.not_judged(derived) == ("dose report: 1 file",)
+
+
 def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("nothing")
     with pytest.raises(StudyError, match="no CT series"):
