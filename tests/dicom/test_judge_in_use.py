@@ -169,7 +169,7 @@ def test_another_programs_series_is_held_to_the_standard_only(source: Path, tmp_
 def test_what_has_no_rules_is_said_not_to_be_judged(
     derived: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = pydicom.dcmread(sorted(derived.iterdir())[0])
+    report = pydicom.dcmread(min(derived.iterdir()))
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.67"
     report.SeriesInstanceUID = "2.25.77"
     report.Modality = "SR"
