@@ -42,7 +42,7 @@ def plain(path: Path) -> Path:
     """
     if pydicom.dcmread(path, specific_tags=[]).file_meta.TransferSyntaxUID != DEFLATED:
         return path
-    inflated = path.parent.parent / f"{path.parent.name}_inflated" / path.name
+    inflated = path.parent.parent / f"{path.parent.name}_inflated" / f"{path.stem}.inflated"
     if not inflated.exists():
         inflated.parent.mkdir(exist_ok=True)
         subprocess.run(["dcmconv", "+te", str(path), str(inflated)], check=True)
@@ -124,7 +124,7 @@ def _decoded(path: Path, syntax: str) -> list[str]:
     if syntax == "explicit" and ours.file_meta.TransferSyntaxUID.is_implicit_VR:
         syntax = "implicit"
     program, *options = DECODERS[syntax]
-    copy = path.parent.parent / f"{path.parent.name}_copies" / path.name
+    copy = path.parent.parent / f"{path.parent.name}_copies" / f"{path.stem}.copy"
     copy.parent.mkdir(exist_ok=True)
     run = _run(program, *options, str(path), str(copy))
     if run.returncode:
