@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -78,10 +79,16 @@ def read_project() -> dict:
 
 def requirements_of(project: dict, extras: tuple[str, ...]) -> list[str]:
     """What must be installed beside ctdenoise itself, build backend included."""
-    found = [*project["build-system"]["requires"], EDITABLE, *project["project"]["dependencies"]]
-    for extra in extras:
-        found += project["project"]["optional-dependencies"][extra]
-    return sorted({text for text in found if not text.startswith("ctdenoise[")})
+    found = {*project["build-system"]["requires"], EDITABLE, *project["project"]["dependencies"]}
+    waiting, optional = list(extras), project["project"]["optional-dependencies"]
+    while waiting:
+        for text in optional[waiting.pop()]:
+            own = re.fullmatch(r"ctdenoise\[([\w, -]+)\]", text)  # an extra that has others in it
+            if own:
+                waiting += [name.strip() for name in own[1].split(",")]
+            else:
+                found.add(text)
+    return sorted(found)
 
 
 def fingerprint(*texts: str) -> str:

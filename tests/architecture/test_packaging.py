@@ -117,6 +117,7 @@ def test_set_up_installs_the_dependencies_of_each_extra(script):
     dev = script.requirements_of(project(), ("report", "dev"))
     assert set(project()["project"]["dependencies"]) < set(report) < set(dev)
     assert any(text.startswith("matplotlib") for text in report)
+    assert any(text.startswith("highdicom") for text in dev)  # an extra inside an extra
     assert not any(text.startswith(("pytest", "ctdenoise")) for text in report)
 
 

@@ -113,7 +113,9 @@ SPOILED = [
 ]
 
 
-@pytest.mark.parametrize(("what", "edit", "rule"), SPOILED, ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize(
+    ("what", "edit", "rule"), SPOILED, ids=lambda one: getattr(one, "__name__", one)
+)
 def test_a_planted_defect_is_noticed(written, tmp_path, model, what, edit, rule):
     name, _, kind = what.partition(" ")
     out = shutil.copytree(written / (kind or "ct"), tmp_path / "out")
