@@ -123,7 +123,10 @@ def main() -> None:
     )
     print_table(
         "explained",
-        {f"`{words}`": [str(known[judge, words]), why] for (judge, words), why in ALLOWED.items()},
+        {
+            f"`{words}`".replace("|", "\\|"): [str(known[judge, words]), why]
+            for (judge, words), why in ALLOWED.items()
+        },
         ["times", "why"],
     )
     for judge, made, verdict in rows:

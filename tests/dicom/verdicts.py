@@ -20,7 +20,7 @@ ALLOWED: dict[tuple[str, str], str] = {
         "it is unknown: the body part of an image file or phantom is, and highdicom has none"
     ),
     ("dciodvfy warnings", "term <QUANTITY> for value 4 of attribute <(Frame|Image) Type>"): (
-        "highdicom writes it into every parametric map; it is younger than this dciodvfy"
+        "highdicom writes it into every parametric map; this dciodvfy does not know it"
     ),
     (
         "dciodvfy warnings",
