@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -126,7 +127,7 @@ def _decoded(path: Path, syntax: str) -> list[str]:
     program, *options = DECODERS[syntax]
     copy = path.parent.parent / f"{path.parent.name}_copies" / f"{path.stem}.copy"
     copy.parent.mkdir(exist_ok=True)
-    run = _run(program, *options, str(path), str(copy))
+    run = _run(found_program(program) or program, *options, str(path), str(copy))
     if run.returncode:
         return [f"{program} ends with {run.returncode}: {run.stderr.strip()[:200]}"]
     theirs = pydicom.dcmread(copy)
@@ -196,9 +197,14 @@ PROGRAMS = {
 }
 
 
+def found_program(name: str) -> str | None:
+    """Where a program is: in the PATH, or beside this Python, where packages put theirs."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
 def missing_programs(judge: str) -> str:
     """Which programs of a judge are not installed, in words; empty where all are."""
-    names = [name for name in PROGRAMS.get(judge, ()) if shutil.which(name) is None]
+    names = [name for name in PROGRAMS.get(judge, ()) if found_program(name) is None]
     packages = "Debian packages dicom3tools, dcmtk; gdcmconv comes with python-gdcm"
     return f"{', '.join(names)} not installed ({packages})" if names else ""
 

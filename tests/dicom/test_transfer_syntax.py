@@ -36,6 +36,7 @@ ALL: tuple[TransferSyntax, ...] = (
 )
 COMPRESSED: tuple[TransferSyntax, ...] = ("rle", "jpeg-ls", "jpeg2000")
 SLOPE = 0.25  # 16 bits of Hounsfield units would not be believed
+SLOPE_OF_FEW_BITS = 8.0  # 256 values must reach over the HU of a body
 TOOLS = {"rle": "dcmdrle", "jpeg-ls": "dcmdjpls"}
 
 
@@ -66,7 +67,11 @@ def derived(
         dataset.PixelData = words.tobytes()
 
     series = ct_series(
-        marked_volume(slices=1), edit=edit, slope=SLOPE, signed=signed, padding_value=padding_value
+        marked_volume(slices=1),
+        edit=edit,
+        slope=SLOPE if stored > 8 else SLOPE_OF_FEW_BITS,
+        signed=signed,
+        padding_value=padding_value,
     )
     series_files(tmp_path / "source", series)
     volume = read_volume(tmp_path / "source").with_step(DENOISE)
@@ -86,7 +91,9 @@ def decoded_by_all(path: Path, tmp_path: Path) -> dict[str, np.ndarray]:
                 dataset, index=0, raw=True, decoding_plugin=plugin
             )
     found["SimpleITK"] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))[0]
-    found["SimpleITK"] = np.rint((found["SimpleITK"] - dataset.RescaleIntercept) / SLOPE)
+    found["SimpleITK"] = np.rint(
+        (found["SimpleITK"] - dataset.RescaleIntercept) / dataset.RescaleSlope
+    )
     tool = TOOLS.get(next((name for name in TOOLS if TRANSFER_SYNTAXES[name] == syntax), ""))
     if tool and shutil.which(tool):
         plain = tmp_path / "plain.dcm"
