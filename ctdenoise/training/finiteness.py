@@ -25,8 +25,9 @@ from ctdenoise.training.shares import piece_of
 from ctdenoise.training.step import gradient_norm, losses_of
 
 if TYPE_CHECKING:
+    from ctdenoise.training.batches import PatchBatch
     from ctdenoise.training.job import TrainingJob
-    from ctdenoise.training.patches import BatchPlan, PatchBatch
+    from ctdenoise.training.plans import BatchPlan
 
 FIX = (
     "Go on from the last saved state with --resume and a smaller optimizer.learning_rate, a "

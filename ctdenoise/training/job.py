@@ -28,13 +28,15 @@ from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.recorded import recorded_scan
 from ctdenoise.training.averages import WeightAverage
+from ctdenoise.training.batches import PatchBatch
 from ctdenoise.training.compiled import compiled
 from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
-from ctdenoise.training.patches import BatchPlans, PatchBatch, PatchBatches, PatchSource
+from ctdenoise.training.patches import PatchBatches
+from ctdenoise.training.plans import BatchPlans, PatchSource
 from ctdenoise.training.shares import ShareOfPlans
 from ctdenoise.training.split import SliceRange, Split, split_pairs
 from ctdenoise.training.start import Start, patients_seen, require_unseen, start_from

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ctdenoise.training.patches import BatchPlan, BatchPlans
+    from ctdenoise.training.plans import BatchPlan, BatchPlans
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.errors import SettingsError
 from ctdenoise.losses.build import Loss, LossTerms
+from ctdenoise.training.batches import PatchBatch
 from ctdenoise.training.distributed import ALONE, Peers
-from ctdenoise.training.patches import PatchBatch
 from ctdenoise.training.shares import piece_of
 
 _log = logging.getLogger(__name__)

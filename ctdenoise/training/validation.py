@@ -17,10 +17,10 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.losses.build import Loss, Target
 from ctdenoise.networks.prediction import DenoisingNetwork
+from ctdenoise.training.batches import ToNetworkScale
 from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.expected_noise import noise_of_slice
 from ctdenoise.training.labels import ClassTable
-from ctdenoise.training.patches import ToNetworkScale
 from ctdenoise.training.pictures import Gray, panel
 from ctdenoise.training.split import SliceRange
 

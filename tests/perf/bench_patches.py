@@ -25,7 +25,8 @@ from monai.transforms import (
 
 from ctdenoise.config.training import PatchSettings
 from ctdenoise.core.intensity import HuRange
-from ctdenoise.training.patches import BatchPlans, PatchBatches, PatchSource, plain_tensors
+from ctdenoise.training.patches import PatchBatches, plain_tensors
+from ctdenoise.training.plans import BatchPlans, PatchSource
 
 SIZE, BATCH = 64, 32
 RANGE = HuRange()

@@ -25,9 +25,9 @@ from ctdenoise.io.pair_images import PADDING_HU
 from ctdenoise.io.pairs import PairFiles, find_pairs
 from ctdenoise.metrics.noise_map import measured_noise
 from ctdenoise.networks.prediction import NOISE_UNIT, DenoisingNetwork, Prediction
+from ctdenoise.training.batches import ToNetworkScale
 from ctdenoise.training.job import prepare_job
 from ctdenoise.training.optimizers import learning_rate_at
-from ctdenoise.training.patches import ToNetworkScale
 from ctdenoise.training.step import training_step
 
 CPU = torch.device("cpu")

@@ -24,8 +24,9 @@ from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.simulation.recorded import recorded_scan
 from ctdenoise.tasks import train as task
+from ctdenoise.training.gathering import GatherPatches
 from ctdenoise.training.job import prepare_job
-from ctdenoise.training.patches import GatherPatches, PatchBatches
+from ctdenoise.training.patches import PatchBatches
 from tests.builders import water_disc
 
 SLICES = 6

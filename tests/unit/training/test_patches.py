@@ -11,13 +11,10 @@ from ctdenoise.config.training import PatchSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import SettingsError
 from ctdenoise.io.pair_images import PADDING_HU
-from ctdenoise.training.patches import (
-    BatchPlans,
-    GatherPatches,
-    PatchBatches,
-    PatchSource,
-    ToNetworkScale,
-)
+from ctdenoise.training.batches import ToNetworkScale
+from ctdenoise.training.gathering import GatherPatches
+from ctdenoise.training.patches import PatchBatches
+from ctdenoise.training.plans import BatchPlans, PatchSource
 
 CPU = torch.device("cpu")
 

@@ -18,8 +18,8 @@ from ctdenoise.io.pairs import find_pairs
 from ctdenoise.networks.checkpoint import MODEL_FILE, load_checkpoint
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.tasks import train as task
+from ctdenoise.training.gathering import GatherPatches
 from ctdenoise.training.job import prepare_job
-from ctdenoise.training.patches import GatherPatches
 from tests.builders import water_disc
 
 SLICES = 6

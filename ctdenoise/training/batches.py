@@ -1,0 +1,86 @@
+"""Batches as a network sees them: tensors on its device, in its scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.intensity import HuRange
+from ctdenoise.core.units import AIR_HU
+from ctdenoise.io.pair_images import PADDING_HU, StoredArray
+from ctdenoise.losses.build import Target
+from ctdenoise.training.gathering import StoredBatch
+
+# Batches are no tuples: MONAI takes tuples apart.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchBatch:
+    """What one training step sees.
+
+    Args:
+        low: Low-dose patches in network scale, float32 [batch, 1, y, x].
+        target: Full-dose patches and, if used, labels.
+        noise: Standard deviation of the noise of `low`, like it; None for networks not told.
+    """
+
+    low: Tensor
+    target: Target
+    noise: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """What the network is given, [batch, channel, y, x]."""
+        return self.low if self.noise is None else torch.cat((self.low, self.noise), dim=1)
+
+
+class ToNetworkScale:
+    """Stored patches as tensors on a device, in network scale.
+
+    Padding becomes air in both images, as it does when a network is used.
+
+    Args:
+        hu_range: The network's scale.
+        device: Where the tensors go; integers travel, scaling is done there.
+    """
+
+    def __init__(self, hu_range: HuRange, device: torch.device) -> None:
+        self.hu_range = hu_range
+        self.device = device
+
+    def __call__(self, batch: StoredBatch) -> PatchBatch:
+        """The batch as tensors."""
+        labels = None if batch.labels is None else self.moved(batch.labels).long()
+        low = self.scaled(batch.low)
+        noise = None if batch.noise is None else self.noise(batch.noise)
+        return PatchBatch(low, Target(self.scaled(batch.full), labels, low), noise)
+
+    def noise(self, noise_hu: FloatArray) -> Tensor:
+        """Standard deviations as float32 [batch, 1, y, x] in network scale.
+
+        Args:
+            noise_hu: HU, float32 [batch, y, x].
+        """
+        return (self.moved(noise_hu) * (1.0 / self.hu_range.width_hu))[:, None]
+
+    def scaled(self, stored: StoredArray) -> Tensor:
+        """Stored slices as float32 [batch, 1, y, x] in network scale.
+
+        Args:
+            stored: int16 HU [batch, y, x].
+        """
+        values = self.moved(stored)
+        hu = values.float().masked_fill_(values == PADDING_HU, AIR_HU)
+        return self.hu_range.to_network(hu)[:, None]
+
+    def moved(self, array: npt.NDArray[np.generic]) -> Tensor:
+        """An array as a tensor on the device."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor

@@ -1,0 +1,127 @@
+"""The patches of a plan, cut out of the volumes a whole batch at once.
+
+Turning and mirroring are part of the index arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ctdenoise.core.arrays import FloatArray
+from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, StoredArray
+from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.training.expected_noise import ExpectedNoise
+from ctdenoise.training.plans import BatchPlan, IndexArray, PatchSource
+from ctdenoise.training.symmetries import turned
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredBatch:
+    """A gathered batch as stored.
+
+    Args:
+        low: Low-dose patches, int16 HU [batch, y, x].
+        full: Full-dose patches, like `low`.
+        labels: Class of each pixel, uint8 [batch, y, x], or None.
+        noise: Standard deviation of the noise of `low`, HU, float32 [batch, y, x], or None.
+    """
+
+    low: StoredArray
+    full: StoredArray
+    labels: npt.NDArray[np.uint8] | None
+    noise: FloatArray | None = None
+
+
+class GatherPatches:
+    """Cuts the patches of a plan out of the volumes, turned as planned.
+
+    Args:
+        sources: The series that the plan counts.
+        size: Edge of a patch, pixels.
+    """
+
+    def __init__(self, sources: Sequence[PatchSource], size: int) -> None:
+        self.sources = tuple(sources)
+        self.size = size
+
+    def __call__(self, plan: BatchPlan) -> StoredBatch:
+        """The patches of a plan, in its order."""
+        shape = (len(plan.source), self.size, self.size)
+        low = np.empty(shape, dtype=np.int16)
+        full = np.empty(shape, dtype=np.int16)
+        labelled = self.sources[0].labels is not None
+        labels = np.empty(shape, dtype=np.uint8) if labelled else None
+        told = self.sources[0].expected is not None
+        noise = np.empty(shape, dtype=np.float32) if told else None
+        for number in np.unique(plan.source):
+            source = self.sources[number]
+            chosen = np.flatnonzero(plan.source == number)
+            index = self._index(plan, chosen, source.full.shape)
+            full[chosen] = np.take(source.full.reshape(-1), index)
+            if source.fresh is not None:
+                for patch in chosen:
+                    low[patch] = self._with_noise(full[patch], source.fresh, plan, patch)
+            if noise is not None and source.expected is not None:
+                for patch in chosen:
+                    noise[patch] = self._expected(source.expected, plan, patch)
+            for dose in () if source.fresh is not None else np.unique(plan.dose[chosen]):
+                same = plan.dose[chosen] == dose
+                low[chosen[same]] = np.take(source.low[dose].reshape(-1), index[same])
+            if labels is not None and source.labels is not None and source.classes is not None:
+                labels[chosen] = source.classes[np.take(source.labels.reshape(-1), index)]
+        return StoredBatch(low, full, labels, noise)
+
+    def _with_noise(
+        self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, patch: np.int64
+    ) -> StoredArray:
+        """A full-dose patch, turned as planned, with the noise that its plan holds the seed of."""
+        noise = fresh.draw(
+            int(plan.z[patch]),
+            (int(plan.row[patch]), int(plan.column[patch])),
+            self.size,
+            dose=float(plan.dose_fraction[patch]),
+            seed=int(plan.noise_seed[patch]),
+        )
+        noise = turned(noise, int(plan.symmetry[patch]))
+        low = np.clip(np.rint(full + noise), SMALLEST_HU, LARGEST_HU).astype(np.int16)
+        return np.where(full == PADDING_HU, full, low)
+
+    def _expected(self, expected: ExpectedNoise, plan: BatchPlan, patch: np.int64) -> FloatArray:
+        """Standard deviation of the noise of a patch, HU, turned as planned."""
+        noise = expected.of(
+            int(plan.z[patch]),
+            (int(plan.row[patch]), int(plan.column[patch])),
+            self.size,
+            low=int(plan.dose[patch]),
+            dose=float(plan.dose_fraction[patch]),
+        )
+        return turned(noise, int(plan.symmetry[patch]))
+
+    def _index(
+        self, plan: BatchPlan, chosen: IndexArray, shape: tuple[int, ...]
+    ) -> npt.NDArray[np.int64]:
+        """Place of every pixel of the chosen patches in the flat volume, [patch, y, x]."""
+        _, rows, columns = shape
+        symmetry = plan.symmetry[chosen]
+        mirror_rows, mirror_columns = symmetry & 1 == 1, symmetry & 2 == 2
+        transpose = symmetry & 4 == 4
+        last = self.size - 1
+        first = (plan.z[chosen] * rows + plan.row[chosen]) * columns + plan.column[chosen]
+        first = first + mirror_rows * (last * columns) + mirror_columns * last
+        along_y = np.where(mirror_rows, -columns, columns)
+        along_x = np.where(mirror_columns, -1, 1)
+        along_y, along_x = (
+            np.where(transpose, along_x, along_y),
+            np.where(transpose, along_y, along_x),
+        )
+        steps = np.arange(self.size)
+        index: npt.NDArray[np.int64] = (
+            first[:, None, None]
+            + along_y[:, None, None] * steps[:, None]
+            + along_x[:, None, None] * steps
+        )
+        return index

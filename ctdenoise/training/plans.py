@@ -1,0 +1,166 @@
+"""Where the patches of every step come from, drawn before anything is read.
+
+A plan depends on the seed and its step alone, so a resumed run sees what an uninterrupted one would
+have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ctdenoise.config.training import PatchSettings
+from ctdenoise.core.randomness import stream
+from ctdenoise.errors import SettingsError, listed
+from ctdenoise.io.pair_images import StoredArray
+from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.training.expected_noise import ExpectedNoise
+from ctdenoise.training.labels import ClassTable
+from ctdenoise.training.symmetries import SYMMETRIES
+
+PLACES = 8
+"""Places drawn for each patch; the first with enough body is taken."""
+
+PROBES = 8
+"""Body is looked for on a grid of this many points along each edge of a patch."""
+
+IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchSource:
+    """Slices of one series that patches are cut from.
+
+    Args:
+        full: Full dose, int16 HU [z, y, x], contiguous.
+        low: Low doses, like `full`.
+        classes: Class of each pixel from labels, or None where labels are not used.
+        labels: Label of each pixel, uint8 [z, y, x]; None where labels are not used.
+        fresh: Draws new noise for every patch; None where the low doses are used.
+        expected: How noisy each patch is; None for networks that are not told.
+    """
+
+    full: StoredArray
+    low: tuple[StoredArray, ...]
+    labels: npt.NDArray[np.uint8] | None = None
+    classes: ClassTable | None = None
+    fresh: FreshNoise | None = None
+    expected: ExpectedNoise | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchPlan:
+    """Where the patches of one step come from; every array is int64 [batch].
+
+    Args:
+        source: Which series.
+        dose: Which of its low doses.
+        z: Slice.
+        row: First row.
+        column: First column.
+        symmetry: How the patch is turned, 0 to 7 (see `symmetries`).
+        dose_fraction: Dose of fresh noise, float64 [batch]; NaN where the low doses are used.
+        noise_seed: Seed of fresh noise.
+    """
+
+    source: IndexArray
+    dose: IndexArray
+    z: IndexArray
+    row: IndexArray
+    column: IndexArray
+    symmetry: IndexArray
+    dose_fraction: npt.NDArray[np.float64]
+    noise_seed: IndexArray
+
+
+class BatchPlans(Sequence[BatchPlan]):
+    """The plan of every step, drawn when asked for.
+
+    A series is drawn in proportion to its training slices, a dose evenly among the series' low
+    doses.
+
+    Args:
+        sources: The series.
+        settings: Size of a patch, what counts as body.
+        batch_size: Patches in a step.
+        steps: Number of plans.
+        seed: The run's seed; a plan depends on it, its step and the series, nothing else.
+        doses: Range of doses of fresh noise; None where the low doses are used.
+
+    Raises:
+        SettingsError: If a patch does not fit into a series.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[PatchSource],
+        settings: PatchSettings,
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        doses: tuple[float, float] | None = None,
+    ) -> None:
+        self.sources = tuple(sources)
+        self.settings = settings
+        self.doses = doses
+        self.batch_size = batch_size
+        self.steps = steps
+        self.seed = seed
+        self._shapes = np.array([source.full.shape for source in self.sources], dtype=np.int64)
+        self._doses = np.array([len(source.low) for source in self.sources], dtype=np.int64)
+        self._slices_before = np.cumsum(self._shapes[:, 0])
+        small = sorted({f"{y} x {x}" for _, y, x in self._shapes if min(y, x) < settings.size})
+        if small:
+            raise SettingsError(
+                f"patches of {settings.size} pixels do not fit into slices of:\n{listed(small)}",
+                where="patches.size",
+                fix="Make the patches smaller, or leave these series out.",
+            )
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> BatchPlan:  # type: ignore[override]  # no slices of plans
+        rng = stream(self.seed, "patches", step)
+        count, size = self.batch_size, self.settings.size
+        pick = rng.integers(0, self._slices_before[-1], count)
+        source = np.searchsorted(self._slices_before, pick, side="right")
+        dose = rng.integers(0, self._doses[source])
+        symmetry = rng.integers(0, SYMMETRIES, count)
+        slices, rows, columns = self._shapes[source].T[:, :, None]
+        z = rng.integers(0, np.broadcast_to(slices, (count, PLACES)))
+        row = rng.integers(0, np.broadcast_to(rows - size + 1, (count, PLACES)))
+        column = rng.integers(0, np.broadcast_to(columns - size + 1, (count, PLACES)))
+        body = self._body_share(source, z, row, column)
+        enough = body >= self.settings.least_body
+        place = np.where(enough.any(axis=1), enough.argmax(axis=1), body.argmax(axis=1))
+        which = (np.arange(count), place)
+        if not self.settings.augment:
+            symmetry = np.zeros_like(symmetry)
+        fraction, noise_seed = np.full(count, np.nan), np.zeros(count, np.int64)
+        if self.doses is not None:
+            lowest, highest = np.log(self.doses)
+            fraction = np.exp(rng.uniform(lowest, highest, count))
+            noise_seed = rng.integers(0, 2**63 - 1, count)
+        places = (z[which], row[which], column[which])
+        return BatchPlan(source, dose, *places, symmetry, fraction, noise_seed)
+
+    def _body_share(
+        self, source: IndexArray, z: IndexArray, row: IndexArray, column: IndexArray
+    ) -> npt.NDArray[np.float64]:
+        """Share of body in each place, measured on a coarse grid, [batch, place]."""
+        probes = np.linspace(0, self.settings.size - 1, PROBES).round().astype(np.int64)
+        share = np.empty(z.shape)
+        for number in np.unique(source):
+            full = self.sources[number].full
+            _, rows, columns = full.shape
+            chosen = source == number
+            first = (z[chosen] * rows + row[chosen]) * columns + column[chosen]
+            grid = probes[:, None] * columns + probes
+            values = np.take(full.reshape(-1), first[:, :, None, None] + grid)
+            share[chosen] = (values > self.settings.body_above_hu).mean(axis=(2, 3))
+        return share
