@@ -35,6 +35,26 @@ class AdamSettings(Settings):
         return value
 
 
+class SgdSettings(Settings):
+    """Stochastic gradient descent with momentum: `v <- m v + g`, `weight <- weight - rate v`."""
+
+    name: Literal["sgd"] = "sgd"
+    """The kind of optimizer."""
+
+    learning_rate: float = Field(default=1e-2, gt=0)
+    """Step size at the start; the schedule lowers it."""
+
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """m, the share of the last step that goes on; 0 is plain descent."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Added to the gradient, times the weight."""
+
+
+OptimizerSettings = Annotated[AdamSettings | SgdSettings, Field(discriminator="name")]
+"""Any optimizer; told apart by `name`."""
+
+
 class ConstantScheduleSettings(Settings):
     """The learning rate stays as it is."""
 

@@ -20,6 +20,7 @@ from ctdenoise.config.optimizers import (
     AdamSettings,
     EmaSettings,
     ExponentialScheduleSettings,
+    OptimizerSettings,
     ScheduleSettings,
 )
 from ctdenoise.config.validation import EarlyStoppingSettings, ValidationSettings
@@ -150,7 +151,7 @@ class TrainSettings(Settings):
     steps: int = Field(default=20_000, ge=1)
     """Steps in all; may change when a run is resumed."""
 
-    optimizer: AdamSettings = AdamSettings()
+    optimizer: OptimizerSettings = AdamSettings()
     """How weights follow the gradient."""
 
     schedule: ScheduleSettings = ExponentialScheduleSettings()
@@ -199,6 +200,11 @@ class TrainSettings(Settings):
 
     peer_timeout_s: float = Field(default=600.0, gt=0)
     """With several processes: seconds to wait for another one before it counts as lost."""
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _adam_unless_named(cls, value: object) -> object:
+        return {"name": "adam", **value} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

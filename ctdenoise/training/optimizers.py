@@ -13,28 +13,42 @@ from ctdenoise.config.optimizers import (
     ConstantScheduleSettings,
     CosineScheduleSettings,
     ExponentialScheduleSettings,
+    OptimizerSettings,
     ScheduleSettings,
+    SgdSettings,
     StepScheduleSettings,
 )
 
 
-def build_optimizer(settings: AdamSettings, network: nn.Module) -> torch.optim.AdamW:
+def build_optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer a settings file asks for; AdamW without weight decay is Adam.
 
-    It is the fused one, which can be told on the device to leave the weights alone.
+    It is a fused one, which can be told on the device to leave the weights alone.
 
     Args:
-        settings: Betas, epsilon, weight decay. The learning rate is set anew before every step.
+        settings: Which, and its constants. The learning rate is set anew before every step.
         network: Whose parameters it changes.
     """
-    return torch.optim.AdamW(
-        network.parameters(),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    match settings:
+        case AdamSettings():
+            return torch.optim.AdamW(
+                network.parameters(),
+                lr=settings.learning_rate,
+                betas=settings.betas,
+                eps=settings.epsilon,
+                weight_decay=settings.weight_decay,
+                fused=True,
+            )
+        case SgdSettings():
+            return torch.optim.SGD(
+                network.parameters(),
+                lr=settings.learning_rate,
+                momentum=settings.momentum,
+                weight_decay=settings.weight_decay,
+                fused=True,
+            )
+        case _:
+            assert_never(settings)
 
 
 def learning_rate_at(step: int, *, first: float, schedule: ScheduleSettings, steps: int) -> float:

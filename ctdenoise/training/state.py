@@ -37,7 +37,9 @@ FORMAT_VERSION = 2
 
 _WEIGHTS = "weights."
 _MEAN = "mean."
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+_COUNTED = "exp_avg"
+"""An optimizer with this moment also counts its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +223,16 @@ def _restore_moments(
     step: int,
 ) -> None:
     for name, parameter in network.named_parameters():
-        if f"{_MOMENTS[0]}.{name}" not in tensors:
+        found = [key for key in _MOMENTS if f"{key}.{name}" in tensors]
+        if not found:
             continue  # a parameter that never had a gradient has no moments
         # empty_like keeps the memory format: the moments lie in memory as they did before.
-        state: dict[str, Tensor] = {key: torch.empty_like(parameter) for key in _MOMENTS}
+        state: dict[str, Tensor] = {key: torch.empty_like(parameter) for key in found}
         for key, moment in state.items():
             moment.copy_(tensors[f"{key}.{name}"])
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step), device=parameter.device),
-            **state,
-        }
+        if _COUNTED in found:
+            state["step"] = torch.tensor(float(step), device=parameter.device)
+        optimizer.state[parameter] = state
 
 
 def _read_record(out: Path) -> dict[str, Any]:

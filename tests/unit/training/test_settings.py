@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ctdenoise.config.load import checked, load_settings, ready_settings_folder
+from ctdenoise.config.optimizers import AdamSettings
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.errors import CheckpointError, SettingsError
 from ctdenoise.training.job import prepare_job
@@ -35,6 +36,11 @@ def test_ready_settings_load(name):
 def test_settings_that_contradict_each_other_are_refused(changes, message):
     with pytest.raises(SettingsError, match=message):
         checked(TrainSettings, changes)
+
+
+def test_an_optimizer_without_a_name_is_adam():
+    settings = checked(TrainSettings, {"optimizer": {"learning_rate": 1e-3}})
+    assert settings.optimizer == AdamSettings(learning_rate=1e-3)
 
 
 def test_a_patch_below_the_networks_smallest_input_is_refused(make_pair, tiny):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctdenoise.config.optimizers import EmaSettings
+from ctdenoise.config.optimizers import EmaSettings, SgdSettings
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.training.averages import WeightAverage
 from ctdenoise.training.finiteness import Guard
@@ -95,6 +95,27 @@ def test_the_fused_optimizer_is_adamw():
         change = (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)) ** 0.5 + 1e-8)
         weight = weight * (1 - 0.1 * 0.02) - 0.1 * change
     assert float(layer.weight.detach()) == pytest.approx(weight, rel=1e-12)
+
+
+def test_descent_follows_the_momentum_of_the_gradient():
+    """`v <- m v + g`, beginning with the first gradient, in float64."""
+    layer = torch.nn.Linear(1, 1, bias=False).double()
+    optimizer = build_optimizer(SgdSettings(learning_rate=0.1, weight_decay=0.02), layer)
+    weight, speed = float(layer.weight.detach()), 0.0
+    for gradient in (0.3, -0.2, 0.5):
+        layer.weight.grad = torch.full_like(layer.weight, gradient)
+        optimizer.step()
+        speed = 0.9 * speed + gradient + 0.02 * weight
+        weight -= 0.1 * speed
+    assert float(layer.weight.detach()) == pytest.approx(weight, rel=1e-12)
+
+
+def test_a_tripped_guard_freezes_descent_too(make_pair, tiny):
+    job = prepare_job([make_pair()], tiny.replaced(optimizer={"name": "sgd"}), seed=1)
+    before = _stepped(job, steps=2)
+    job.guard.look(torch.tensor(float("nan")))
+    after = _stepped(job, steps=2)
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_tripped_guard_freezes_weights_and_moments(make_pair, tiny):
