@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -25,6 +26,9 @@ from ctdenoise.config.optimizers import (
 )
 from ctdenoise.config.validation import EarlyStoppingSettings, ValidationSettings
 
+_INTERPOLATION_REACH = 1
+"""Pixels beyond a place that its interpolation looks at."""
+
 
 class PatchSettings(Settings):
     """How patches are cut out of the training slices."""
@@ -41,6 +45,35 @@ class PatchSettings(Settings):
     least_body: float = Field(default=0.2, ge=0, le=1)
     """A place whose patch holds a smaller share of body is drawn again, a few times; 0 takes every
     place. Air outside the patient has nothing to teach."""
+
+    smallest_scale: float = Field(default=1.0, ge=0.5, le=1)
+    """Patches appear at a scale drawn evenly in its logarithm from this to `largest_scale`, as if
+    reconstructed with a larger or smaller field of view; both 1: as they are. Interpolation changes
+    the texture of the noise, so this is off unless asked for."""
+
+    largest_scale: float = Field(default=1.0, ge=1, le=2)
+    """Largest scale: 1.25 makes everything appear a quarter larger."""
+
+    jitter_hu: float = Field(default=0.0, ge=0, le=500)
+    """Both doses of a patch are shifted by a number of HU drawn evenly from minus this to this."""
+
+    jitter_gain: float = Field(default=0.0, ge=0, le=0.5)
+    """The attenuation above that of air of both doses, and with it the noise, is multiplied by a
+    factor drawn evenly from 1 minus this to 1 plus this."""
+
+    @property
+    def scales(self) -> bool:
+        """Whether patches appear at other scales."""
+        return self.smallest_scale < 1 or self.largest_scale > 1
+
+    @property
+    def window(self) -> int:
+        """Edge of what is cut out for a patch, pixels: more where it has to be interpolated."""
+        if not self.scales:
+            return self.size
+        reach = math.ceil((self.size - 1) / self.smallest_scale) + 1 + 2 * _INTERPOLATION_REACH
+        # Of the same parity as the patch, so that a scale of 1 interpolates nothing.
+        return reach + (reach - self.size) % 2
 
 
 class PairNoiseSettings(Settings):
@@ -77,11 +110,16 @@ NoiseSettings = Annotated[PairNoiseSettings | FreshNoiseSettings, Field(discrimi
 
 
 class DataSettings(Settings):
-    """What is read from the pairs."""
+    """What is read from the pairs, and how it comes to the network."""
 
     labels: dict[str, int] | None = None
     """Class of each label, by the label's name or number: several labels may share a class, those
     that are not named are background (0). Null: the label numbers are the classes."""
+
+    threads: int | None = Field(default=None, ge=0, le=64)
+    """Threads that prepare the next batches while the network computes; batches are the same for
+    any number. Null: none on a CPU, where they would take processors from the network; up to four
+    for a GPU."""
 
     @field_validator("labels", mode="before")
     @classmethod

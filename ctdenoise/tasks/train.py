@@ -44,11 +44,19 @@ LEAST_CHANGE = 0.999
 """A validation RMSE above this share of the low-dose images' own is no improvement."""
 
 MAY_CHANGE = frozenset(
-    {"steps", "optimizer.learning_rate", "clip_norm", "precision", "threads", "peer_timeout_s"}
+    {
+        "steps",
+        "optimizer.learning_rate",
+        "clip_norm",
+        "precision",
+        "threads",
+        "data.threads",
+        "peer_timeout_s",
+    }
 )
 """Settings that a resumed run may change: to go on longer, or after it diverged."""
 
-UNTOLD = frozenset({"threads", "peer_timeout_s"})
+UNTOLD = frozenset({"threads", "data.threads", "peer_timeout_s"})
 """Those of them that do not enter the result's history: the record of the machine has them."""
 
 

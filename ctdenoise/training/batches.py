@@ -14,6 +14,7 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.losses.build import Target
+from ctdenoise.training.changes import PatchImages, changed
 from ctdenoise.training.gathering import StoredBatch
 
 # Batches are no tuples: MONAI takes tuples apart.
@@ -54,11 +55,18 @@ class ToNetworkScale:
         self.device = device
 
     def __call__(self, batch: StoredBatch) -> PatchBatch:
-        """The batch as tensors."""
-        labels = None if batch.labels is None else self.moved(batch.labels).long()
-        low = self.scaled(batch.low)
-        noise = None if batch.noise is None else self.noise(batch.noise)
-        return PatchBatch(low, Target(self.scaled(batch.full), labels, low), noise)
+        """The batch as tensors, changed as planned."""
+        images = PatchImages(
+            full=self.hu(batch.full),
+            low=self.hu(batch.low),
+            labels=None if batch.labels is None else self.moved(batch.labels).long(),
+            noise=None if batch.noise is None else self.moved(batch.noise),
+        )
+        if batch.changes is not None:
+            images = changed(images, batch.changes)
+        low, full = (self.hu_range.to_network(hu)[:, None] for hu in (images.low, images.full))
+        noise = None if images.noise is None else self._noise(images.noise)
+        return PatchBatch(low, Target(full, images.labels, low), noise)
 
     def noise(self, noise_hu: FloatArray) -> Tensor:
         """Standard deviations as float32 [batch, 1, y, x] in network scale.
@@ -66,7 +74,10 @@ class ToNetworkScale:
         Args:
             noise_hu: HU, float32 [batch, y, x].
         """
-        return (self.moved(noise_hu) * (1.0 / self.hu_range.width_hu))[:, None]
+        return self._noise(self.moved(noise_hu))
+
+    def _noise(self, noise_hu: Tensor) -> Tensor:
+        return (noise_hu * (1.0 / self.hu_range.width_hu))[:, None]
 
     def scaled(self, stored: StoredArray) -> Tensor:
         """Stored slices as float32 [batch, 1, y, x] in network scale.
@@ -74,9 +85,16 @@ class ToNetworkScale:
         Args:
             stored: int16 HU [batch, y, x].
         """
+        return self.hu_range.to_network(self.hu(stored))[:, None]
+
+    def hu(self, stored: StoredArray) -> Tensor:
+        """Stored slices as float32 HU [batch, y, x], padding as air.
+
+        Args:
+            stored: int16 HU [batch, y, x].
+        """
         values = self.moved(stored)
-        hu = values.float().masked_fill_(values == PADDING_HU, AIR_HU)
-        return self.hu_range.to_network(hu)[:, None]
+        return values.float().masked_fill_(values == PADDING_HU, AIR_HU)
 
     def moved(self, array: npt.NDArray[np.generic]) -> Tensor:
         """An array as a tensor on the device."""

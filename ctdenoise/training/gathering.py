@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, StoredArray
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
 from ctdenoise.training.plans import BatchPlan, IndexArray, PatchSource
 from ctdenoise.training.symmetries import turned
@@ -28,12 +29,14 @@ class StoredBatch:
         full: Full-dose patches, like `low`.
         labels: Class of each pixel, uint8 [batch, y, x], or None.
         noise: Standard deviation of the noise of `low`, HU, float32 [batch, y, x], or None.
+        changes: What is done to the patches afterwards; None where nothing is.
     """
 
     low: StoredArray
     full: StoredArray
     labels: npt.NDArray[np.uint8] | None
     noise: FloatArray | None = None
+    changes: PatchChanges | None = None
 
 
 class GatherPatches:
@@ -41,7 +44,7 @@ class GatherPatches:
 
     Args:
         sources: The series that the plan counts.
-        size: Edge of a patch, pixels.
+        size: Edge of what is cut out, pixels (`PatchSettings.window`).
     """
 
     def __init__(self, sources: Sequence[PatchSource], size: int) -> None:
@@ -73,7 +76,7 @@ class GatherPatches:
                 low[chosen[same]] = np.take(source.low[dose].reshape(-1), index[same])
             if labels is not None and source.labels is not None and source.classes is not None:
                 labels[chosen] = source.classes[np.take(source.labels.reshape(-1), index)]
-        return StoredBatch(low, full, labels, noise)
+        return StoredBatch(low, full, labels, noise, plan.changes)
 
     def _with_noise(
         self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, patch: np.int64

@@ -37,6 +37,7 @@ from ctdenoise.training.labels import ClassTable, class_shares, class_tables, re
 from ctdenoise.training.optimizers import build_optimizer
 from ctdenoise.training.patches import PatchBatches
 from ctdenoise.training.plans import BatchPlans, PatchSource
+from ctdenoise.training.prefetch import threads_for
 from ctdenoise.training.shares import ShareOfPlans
 from ctdenoise.training.split import SliceRange, Split, split_pairs
 from ctdenoise.training.start import Start, patients_seen, require_unseen, start_from
@@ -64,6 +65,7 @@ class TrainingJob:
         loss: What is made small.
         plans: Where the patches of every step come from, over all processes.
         batches: One for every step, of this process.
+        data_threads: Threads that prepare them while the network computes.
         parts: Which slices each source of the plans is.
         validator: Measures the network.
         guard: Looks for numbers that are not finite.
@@ -85,6 +87,7 @@ class TrainingJob:
     loss: Loss
     plans: BatchPlans
     batches: PatchBatches
+    data_threads: int
     parts: tuple[SliceRange, ...]
     validator: Validator
     guard: Guard
@@ -169,6 +172,7 @@ def prepare_job(
         loss=loss,
         plans=plans,
         batches=batches,
+        data_threads=threads_for(settings.data, device, peers),
         parts=split.train,
         validator=Validator(slices, hu_range, device, loss, settings.validation, peers),
         guard=guard,

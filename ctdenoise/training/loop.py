@@ -18,11 +18,13 @@ from ctdenoise.core.randomness import draw_seed, stream
 from ctdenoise.errors import UsageError
 from ctdenoise.losses.build import LossTerms
 from ctdenoise.networks.checkpoint import MODEL_FILE, Checkpoint, save_checkpoint
+from ctdenoise.training.batches import PatchBatch
 from ctdenoise.training.best import take_note
 from ctdenoise.training.figures import LossSums, row_of
 from ctdenoise.training.finiteness import FIX, failure
 from ctdenoise.training.job import TrainingJob
 from ctdenoise.training.optimizers import learning_rate_at
+from ctdenoise.training.prefetch import prepared_ahead
 from ctdenoise.training.records import Recorder
 from ctdenoise.training.state import Progressed, save_state
 from ctdenoise.training.step import training_step
@@ -82,12 +84,13 @@ def train(
         stop_at_step_boundary(patient=peers.world > 1) as request,
         _torch_randomness_restored(job.device),
         _repeatable_convolutions(),
+        prepared_ahead(job.batches, threads=job.data_threads) as batches,
         progress.stage("Training", settings.steps, done=first_step) as advance,
     ):
         stopped = _why_stop(job, progressed, interrupted=False)
         while stopped is None:
             started = time.perf_counter()
-            sums.add(_step(job, progressed.step))
+            sums.add(_step(job, progressed.step, batches))
             progressed.step += 1
             due = _due(progressed.step, job)
             if due.check:
@@ -131,7 +134,7 @@ def _due(step: int, job: TrainingJob) -> _Due:
     return _Due(check, record, measure, save=last or step % settings.checkpoint_every == 0)
 
 
-def _step(job: TrainingJob, step: int) -> LossTerms:
+def _step(job: TrainingJob, step: int, batches: Sequence[PatchBatch]) -> LossTerms:
     settings = job.settings
     rate = learning_rate_at(
         step,
@@ -148,7 +151,7 @@ def _step(job: TrainingJob, step: int) -> LossTerms:
         job.model,
         job.optimizer,
         job.loss,
-        job.batches[step],
+        batches[step],
         settings=settings,
         precision=job.precision,
         watch=job.guard,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import cast
 
 import torch
@@ -40,7 +41,7 @@ class PatchBatches(Sequence[PatchBatch]):
         device: torch.device,
         transforms: Sequence[Callable[[PatchBatch], PatchBatch]] = (),
     ) -> None:
-        gather = GatherPatches(plans.sources, plans.settings.size)
+        gather = GatherPatches(plans.sources, plans.settings.window)
         steps = Compose([gather, ToNetworkScale(hu_range, device), *transforms])
         self.dataset = Dataset(plans, steps)
 
@@ -52,12 +53,26 @@ class PatchBatches(Sequence[PatchBatch]):
             return cast("PatchBatch", self.dataset[step])
 
 
+class _Users:
+    """How many threads work without metadata, and what to restore after the last one."""
+
+    lock = Lock()
+    count = 0
+    before = True
+
+
 @contextmanager
 def plain_tensors() -> Iterator[None]:
-    """MONAI without metadata on its tensors, inside the block only."""
-    before = get_track_meta()
-    set_track_meta(False)
+    """MONAI without metadata on its tensors, inside the block; several threads may be in it."""
+    with _Users.lock:
+        if _Users.count == 0:
+            _Users.before = get_track_meta()
+            set_track_meta(False)
+        _Users.count += 1
     try:
         yield
     finally:
-        set_track_meta(before)
+        with _Users.lock:
+            _Users.count -= 1
+            if _Users.count == 0:
+                set_track_meta(_Users.before)

@@ -17,6 +17,7 @@ from ctdenoise.core.randomness import stream
 from ctdenoise.errors import SettingsError, listed
 from ctdenoise.io.pair_images import StoredArray
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.symmetries import SYMMETRIES
@@ -59,11 +60,12 @@ class BatchPlan:
         source: Which series.
         dose: Which of its low doses.
         z: Slice.
-        row: First row.
+        row: First row of the window that is cut out (`PatchSettings.window`).
         column: First column.
         symmetry: How the patch is turned, 0 to 7 (see `symmetries`).
         dose_fraction: Dose of fresh noise, float64 [batch]; NaN where the low doses are used.
         noise_seed: Seed of fresh noise.
+        changes: What is done to the patches afterwards; None where nothing is.
     """
 
     source: IndexArray
@@ -74,6 +76,7 @@ class BatchPlan:
     symmetry: IndexArray
     dose_fraction: npt.NDArray[np.float64]
     noise_seed: IndexArray
+    changes: PatchChanges | None = None
 
 
 class BatchPlans(Sequence[BatchPlan]):
@@ -113,10 +116,13 @@ class BatchPlans(Sequence[BatchPlan]):
         self._shapes = np.array([source.full.shape for source in self.sources], dtype=np.int64)
         self._doses = np.array([len(source.low) for source in self.sources], dtype=np.int64)
         self._slices_before = np.cumsum(self._shapes[:, 0])
-        small = sorted({f"{y} x {x}" for _, y, x in self._shapes if min(y, x) < settings.size})
+        window = settings.window
+        small = sorted({f"{y} x {x}" for _, y, x in self._shapes if min(y, x) < window})
         if small:
+            scaled = f" scaled from up to {window} pixels" if settings.scales else ""
             raise SettingsError(
-                f"patches of {settings.size} pixels do not fit into slices of:\n{listed(small)}",
+                f"patches of {settings.size} pixels{scaled} do not fit into slices of:\n"
+                f"{listed(small)}",
                 where="patches.size",
                 fix="Make the patches smaller, or leave these series out.",
             )
@@ -126,7 +132,7 @@ class BatchPlans(Sequence[BatchPlan]):
 
     def __getitem__(self, step: int) -> BatchPlan:  # type: ignore[override]  # no slices of plans
         rng = stream(self.seed, "patches", step)
-        count, size = self.batch_size, self.settings.size
+        count, size = self.batch_size, self.settings.window
         pick = rng.integers(0, self._slices_before[-1], count)
         source = np.searchsorted(self._slices_before, pick, side="right")
         dose = rng.integers(0, self._doses[source])
@@ -147,13 +153,29 @@ class BatchPlans(Sequence[BatchPlan]):
             fraction = np.exp(rng.uniform(lowest, highest, count))
             noise_seed = rng.integers(0, 2**63 - 1, count)
         places = (z[which], row[which], column[which])
-        return BatchPlan(source, dose, *places, symmetry, fraction, noise_seed)
+        changes = self._changes(step)
+        return BatchPlan(source, dose, *places, symmetry, fraction, noise_seed, changes)
+
+    def _changes(self, step: int) -> PatchChanges | None:
+        """Scales and jitter, from a stream of their own: places and noise are as without them."""
+        settings = self.settings
+        if not (settings.scales or settings.jitter_hu or settings.jitter_gain):
+            return None
+        rng = stream(self.seed, "patch changes", step)
+        where, gain, offset = rng.random((3, self.batch_size))
+        smallest, largest = np.log([settings.smallest_scale, settings.largest_scale])
+        return PatchChanges(
+            size=settings.size,
+            scale=np.exp(smallest + where * (largest - smallest)) if settings.scales else None,
+            gain=1 + settings.jitter_gain * (2 * gain - 1),
+            offset_hu=settings.jitter_hu * (2 * offset - 1),
+        )
 
     def _body_share(
         self, source: IndexArray, z: IndexArray, row: IndexArray, column: IndexArray
     ) -> npt.NDArray[np.float64]:
         """Share of body in each place, measured on a coarse grid, [batch, place]."""
-        probes = np.linspace(0, self.settings.size - 1, PROBES).round().astype(np.int64)
+        probes = np.linspace(0, self.settings.window - 1, PROBES).round().astype(np.int64)
         share = np.empty(z.shape)
         for number in np.unique(source):
             full = self.sources[number].full
