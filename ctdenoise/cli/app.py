@@ -36,6 +36,7 @@ _COMMANDS = (
     ("check", _STEPS, "Judge a derived series against its source."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
+    ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
     ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
     ("phantom", _TRY, "Make a study whose truth is known."),
@@ -53,6 +54,10 @@ _MORE = {
         "not asked. Ends with exit code 1 if there is an error."
     ),
     "convert": "Values and places stay the same unless --resample is given.",
+    "import": (
+        "The file is read without running what it asks for. The scale of the images cannot be seen "
+        "in it and must be said."
+    ),
     "networks": (
         "Operations are multiplications with an addition for one slice of 512 x 512 pixels. The "
         "receptive field is the square of input pixels that one output pixel depends on."
@@ -69,9 +74,13 @@ _MORE = {
 }
 """What the help of a command says besides its one line."""
 
+FUNCTIONS = {"import": "import_weights"}
+"""Function and module of a command whose name is a word of the language."""
+
 for _place, (_name, _group, _help) in enumerate(_COMMANDS):
+    _function = FUNCTIONS.get(_name, _name)
     app.command(
-        f"ctdenoise.cli.{_name}:{_name}",
+        f"ctdenoise.cli.{_function}:{_function}",
         name=_name,
         help="\n\n".join(text for text in (_help, _MORE.get(_name)) if text),
         group=_group,
