@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ from ctdenoise.core.units import AIR_HU
 from ctdenoise.errors import OutputError
 from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.image_domain import ImageDomainNoise
+from ctdenoise.simulation.noise import NoiseStatistics
 from ctdenoise.simulation.noise_maps import NoiseMaps, Spread
+from ctdenoise.simulation.patch_noise import PatchNoise, Places
 from ctdenoise.simulation.recorded import RecordedScan
 
 SLICES_AT_ONCE = 32
@@ -46,19 +49,19 @@ class FreshNoise:
         doses: tuple[float, float],
     ) -> None:
         self._settings, self._rows = scan.settings, scan.model.rows
-        self._drawing = ImageDomainNoise(scan.model)
+        drawing = ImageDomainNoise(scan.model)
         rows = scan.model.rows
         ends = tuple(
             noise_statistics(dose, scan.settings, rows=rows) for dose in dict.fromkeys(doses)
         )
-        spread = _unnamed_file((len(stored), *self._drawing.map_shape(len(ends))))
+        spread = _unnamed_file((len(stored), *drawing.map_shape(len(ends))))
         for start in range(0, len(stored), SLICES_AT_ONCE):
             block = stored[start : start + SLICES_AT_ONCE]
             hu = np.where(block == padding, AIR_HU, block).astype(np.float32)
             photons = scan.photons[first + start : first + start + len(hu)]
-            maps = self._drawing.maps(self._drawing.project(hu), ends, photons=photons)
+            maps = drawing.maps(drawing.project(hu), ends, photons=photons)
             spread[start : start + len(hu)] = maps.spread
-        self._maps = NoiseMaps(spread, ends, self._drawing.factor)
+        self._patches = PatchNoise(drawing, NoiseMaps(spread, ends, drawing.factor))
 
     def draw(
         self, index: int, place: tuple[int, int], size: int, *, dose: float, seed: int
@@ -72,9 +75,17 @@ class FreshNoise:
             dose: Dose over that of the scan, within the range.
             seed: Same seed, same noise.
         """
-        rng = np.random.Generator(np.random.SFC64(seed))
-        statistics = noise_statistics(dose, self._settings, rows=self._rows)
-        return self._drawing.draw_patch(self._maps, index, place, size, statistics, rng)
+        return np.asarray(self.draw_all(_one(index, place, size), [dose], [seed])[0])
+
+    def draw_all(self, places: Places, doses: Sequence[float], seeds: Sequence[int]) -> HuArray:
+        """Noise of many patches at once, HU, [patch, y, x].
+
+        Args:
+            places: Where they lie; slices are counted from the first of those given.
+            doses: Dose of each over that of the scan, within the range.
+            seeds: One for each: same seed, same noise.
+        """
+        return self._patches.draw(places, self._statistics(doses), seeds)
 
     def deviation(
         self, index: int, place: tuple[int, int], size: int, *, dose: float
@@ -87,8 +98,15 @@ class FreshNoise:
             size: Edge of the patch, pixels.
             dose: Dose over that of the scan, within the range.
         """
-        statistics = noise_statistics(dose, self._settings, rows=self._rows)
-        return self._drawing.deviation_of_patch(self._maps, index, place, size, statistics)
+        place_alone = _one(index, place, size)
+        return np.asarray(self._patches.deviation(place_alone, self._statistics([dose]))[0])
+
+    def _statistics(self, doses: Sequence[float]) -> list[NoiseStatistics]:
+        return [noise_statistics(dose, self._settings, rows=self._rows) for dose in doses]
+
+
+def _one(index: int, place: tuple[int, int], size: int) -> Places:
+    return Places(np.array([index]), np.array([place[0]]), np.array([place[1]]), size)
 
 
 def _unnamed_file(shape: tuple[int, ...]) -> Spread:

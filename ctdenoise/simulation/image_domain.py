@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft
 
 from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray
@@ -65,7 +66,10 @@ _NEAREST = 0.5
 """Least distance from the focal spot over that of the isocentre, where noise is finest."""
 
 
-class _Frequencies(NamedTuple):
+IndexArray = npt.NDArray[np.int64]
+
+
+class Frequencies(NamedTuple):
     """Frequencies of a patch along y and along x, 1/mm, and the sectors, [sector, fy, fx]."""
 
     along_y: FloatArray
@@ -74,7 +78,7 @@ class _Frequencies(NamedTuple):
 
 
 class ImageDomainNoise:
-    """Draws noise of slices and patches of one scan.
+    """Draws noise of slices of one scan.
 
     Args:
         model: What to simulate with.
@@ -94,7 +98,7 @@ class ImageDomainNoise:
         self._table = np.append(entries_per_mm, density / self._filtered_power).astype(np.float32)
         self._share = np.cumsum(density) / density.sum()
         self._variances: dict[NoiseStatistics, LogVariance] = {}
-        self._lengths: dict[int, _Frequencies] = {}
+        self._lengths: dict[int, Frequencies] = {}
         self._amplitudes: dict[tuple[int, ...], FloatArray] = {}
         self._inside: BoolArray = grid.radius_mm() <= fan.field_radius_mm
 
@@ -192,59 +196,6 @@ class ImageDomainNoise:
         maps = self.maps(line_integrals, (statistics,), photons=photons)
         return self.draw_slices(maps, statistics, keys, weights)
 
-    def draw_patch(
-        self,
-        maps: NoiseMaps,
-        index: int,
-        place: tuple[int, int],
-        size: int,
-        statistics: NoiseStatistics,
-        rng: np.random.Generator,
-    ) -> FloatArray:
-        """Noise of a square patch, HU, [y, x]; zero outside the scan field.
-
-        Args:
-            maps: Of the slices.
-            index: Which of them.
-            place: First row and column of the patch; it may reach beyond the slice.
-            size: Edge of the patch, pixels.
-            statistics: What noise to draw, at a dose between those of the maps.
-            rng: Source of randomness; each call takes the same amount from it.
-        """
-        transfer = self._transfer(place, size)
-        spread = maps.at(index, statistics, place, (size, size))
-        return self._patch(spread, place, transfer, _white(rng, _period(size)))
-
-    def deviation_of_patch(
-        self,
-        maps: NoiseMaps,
-        index: int,
-        place: tuple[int, int],
-        size: int,
-        statistics: NoiseStatistics,
-    ) -> FloatArray:
-        """Standard deviation of what `draw_patch` draws, HU, [y, x].
-
-        The sectors are filtered from the same white noise, so their covariances count as well.
-
-        Args:
-            maps: Of the slices.
-            index: Which of them.
-            place: First row and column of the patch.
-            size: Edge of the patch, pixels.
-            statistics: What noise is drawn.
-        """
-        transfer = self._transfer(place, size)
-        length = transfer.shape[1]
-        both = np.full(transfer.shape[2], np.float32(2))  # half of the frequencies are not stored
-        both[[0, -1]] = 1
-        flat = (transfer * np.sqrt(both)).reshape(len(transfer), -1)
-        covariance = flat @ flat.T / np.float32(length**2)
-        spread = maps.at(index, statistics, place, (size, size))
-        variance = np.einsum("jyx,jyx->yx", np.tensordot(covariance, spread, 1), spread)
-        deviation: FloatArray = np.sqrt(np.maximum(variance, 0)) * self._in_field(place, size)
-        return deviation
-
     def draw_slices(
         self,
         maps: NoiseMaps,
@@ -274,7 +225,7 @@ class ImageDomainNoise:
                 layers: list[FloatArray] = []
                 for index in range(slices):
                     while len(layers) < min(shared.shape[1], len(rngs) - index):
-                        layers.append(_white(rngs[index + len(layers)], _period(size)))
+                        layers.append(_white(rngs[index + len(layers)], period_of(size)))
                     white = np.einsum("k,kyx->yx", shared[index, : len(layers)], np.array(layers))
                     spread = maps.at(index, statistics, place, (size, size))
                     patch = self._patch(spread, place, transfer, white)
@@ -282,16 +233,24 @@ class ImageDomainNoise:
                     del layers[0]
         return noise
 
-    def _transfer(self, place: tuple[int, int], size: int) -> FloatArray:
-        """Transfer function of each sector around the middle of a patch, [sector, fy, fx]."""
-        grid = self.model.grid
-        frequencies = self._frequencies(_period(size))
+    def spectrum_of(self, place: tuple[int, int], size: int) -> tuple[int, int, int]:
+        """Patches for which this is equal have one spectrum: middle row and column, and size."""
         step = _SAME_SPECTRUM
-        middle = tuple(round((first + (size - 1) / 2) / step) * step for first in place)
-        key = (*middle, size)
+        row, column = (round((first + (size - 1) / 2) / step) * step for first in place)
+        return row, column, size
+
+    def amplitude(self, place: tuple[int, int], size: int) -> FloatArray:
+        """Root of the power around the middle of a patch, over all directions, [fy, fx].
+
+        Args:
+            place: First row and column of the patch.
+            size: Edge, pixels.
+        """
+        key = self.spectrum_of(place, size)
         if key not in self._amplitudes:
-            y_mm = (middle[0] - grid.isocentre_row) * grid.row_spacing_mm
-            x_mm = (middle[1] - grid.isocentre_column) * grid.column_spacing_mm
+            grid, frequencies = self.model.grid, self.frequencies(period_of(size))
+            y_mm = (key[0] - grid.isocentre_row) * grid.row_spacing_mm
+            x_mm = (key[1] - grid.isocentre_column) * grid.column_spacing_mm
             amplitude = np.empty(frequencies.sectors.shape[1:], np.float32)
             fill_amplitudes(
                 (frequencies.along_y, frequencies.along_x),
@@ -302,10 +261,14 @@ class ImageDomainNoise:
                 amplitude,
             )
             self._amplitudes[key] = amplitude
-        return frequencies.sectors * self._amplitudes[key]
+        return self._amplitudes[key]
 
-    def _frequencies(self, length: int) -> _Frequencies:
-        """Frequencies of patches of some length, and their sectors."""
+    def _transfer(self, place: tuple[int, int], size: int) -> FloatArray:
+        """Transfer function of each sector around the middle of a patch, [sector, fy, fx]."""
+        return self.frequencies(period_of(size)).sectors * self.amplitude(place, size)
+
+    def frequencies(self, length: int) -> Frequencies:
+        """Frequencies of patches with a period of some length, and their sectors."""
         if length not in self._lengths:
             grid, fan = self.model.grid, self.model.fan
             along_y = np.fft.fftfreq(length, grid.row_spacing_mm).astype(np.float32)
@@ -314,7 +277,7 @@ class ImageDomainNoise:
             # Of the density of the channels' frequency and of the pixels.
             density = fan.channel_angle / (grid.row_spacing_mm * grid.column_spacing_mm)
             sectors *= np.float32(np.sqrt(density))
-            self._lengths[length] = _Frequencies(along_y, along_x, sectors)
+            self._lengths[length] = Frequencies(along_y, along_x, sectors)
         return self._lengths[length]
 
     def _patch(
@@ -328,16 +291,21 @@ class ImageDomainNoise:
         length, size = transfer.shape[1], spread.shape[1]
         drawn = fft.irfft2(fft.rfft2(white) * transfer, (length, length), overwrite_x=True)
         noise: FloatArray = np.einsum("jyx,jyx->yx", spread, drawn[:, :size, :size])
-        noise *= self._in_field(place, size)
+        noise *= self.in_field(np.array([place[0]]), np.array([place[1]]), size)[0]
         return noise
 
-    def _in_field(self, place: tuple[int, int], size: int) -> BoolArray:
-        """Which pixels of a patch lie inside the scan field, [y, x]."""
-        row, column = place
-        grid = self.model.grid
-        rows = np.clip(np.arange(row, row + size), 0, grid.rows - 1)
-        columns = np.clip(np.arange(column, column + size), 0, grid.columns - 1)
-        return self._inside[rows[:, None], columns]
+    def in_field(self, row: IndexArray, column: IndexArray, size: int) -> BoolArray:
+        """Which pixels of square patches lie inside the scan field, [patch, y, x].
+
+        Args:
+            row: First row of each patch.
+            column: First column.
+            size: Edge, pixels.
+        """
+        grid, steps = self.model.grid, np.arange(size)
+        rows = np.clip(row[:, None] + steps, 0, grid.rows - 1)
+        columns = np.clip(column[:, None] + steps, 0, grid.columns - 1)
+        return np.asarray(self._inside[rows[:, :, None], columns[:, None, :]])
 
 
 def _white(rng: np.random.Generator, length: int) -> FloatArray:
@@ -345,7 +313,7 @@ def _white(rng: np.random.Generator, length: int) -> FloatArray:
     return rng.standard_normal((length, length), np.float32)
 
 
-def _period(size: int) -> int:
+def period_of(size: int) -> int:
     """An even length with fast transforms that holds a patch and its margin."""
     length = int(fft.next_fast_len(size + _MARGIN, real=True))
     while length % 2:

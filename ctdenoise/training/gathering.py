@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, StoredArray
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.simulation.patch_noise import Places
 from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
 from ctdenoise.training.plans import BatchPlan, IndexArray, PatchSource
@@ -66,8 +67,7 @@ class GatherPatches:
             index = self._index(plan, chosen, source.full.shape)
             full[chosen] = np.take(source.full.reshape(-1), index)
             if source.fresh is not None:
-                for patch in chosen:
-                    low[patch] = self._with_noise(full[patch], source.fresh, plan, patch)
+                low[chosen] = self._with_noise(full[chosen], source.fresh, plan, chosen)
             if noise is not None and source.expected is not None:
                 for patch in chosen:
                     noise[patch] = self._expected(source.expected, plan, patch)
@@ -79,17 +79,14 @@ class GatherPatches:
         return StoredBatch(low, full, labels, noise, plan.changes)
 
     def _with_noise(
-        self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, patch: np.int64
+        self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, chosen: IndexArray
     ) -> StoredArray:
-        """A full-dose patch, turned as planned, with the noise that its plan holds the seed of."""
-        noise = fresh.draw(
-            int(plan.z[patch]),
-            (int(plan.row[patch]), int(plan.column[patch])),
-            self.size,
-            dose=float(plan.dose_fraction[patch]),
-            seed=int(plan.noise_seed[patch]),
-        )
-        noise = turned(noise, int(plan.symmetry[patch]))
+        """Full-dose patches, turned as planned, with the noise that their plan holds seeds of."""
+        places = Places(plan.z[chosen], plan.row[chosen], plan.column[chosen], self.size)
+        doses, seeds = plan.dose_fraction[chosen].tolist(), plan.noise_seed[chosen].tolist()
+        drawn = fresh.draw_all(places, doses, seeds)
+        symmetries = plan.symmetry[chosen].tolist()
+        noise = np.array([turned(*each) for each in zip(drawn, symmetries, strict=True)])
         low = np.clip(np.rint(full + noise), SMALLEST_HU, LARGEST_HU).astype(np.int16)
         return np.where(full == PADDING_HU, full, low)
 

@@ -17,15 +17,16 @@ from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import slice_keys
+from ctdenoise.simulation.patch_noise import Places
 from ctdenoise.simulation.recorded import RecordedScan
 from tests.perf.bench_simulator import SLICES, cpu_seconds, torso
 
-PATCHES = 200
+PATCHES, BATCH = 208, 16
 
 
 def main() -> None:
     """Measure and print."""
-    volume, settings = torso(), SimulateSettings()
+    volume, settings = torso(SLICES), SimulateSettings()
     model = ScanModel.of(volume.geometry, volume.acquisition, settings)
     photons = np.full(SLICES, 4e5, np.float32)
     stored = volume.hu.astype(np.int16)
@@ -38,9 +39,10 @@ def main() -> None:
 
     def patches(size: int) -> Callable[[], None]:
         def draw() -> None:
-            for n in range(PATCHES):
-                place = (100 + n % 200, 60 + n)
-                fresh.draw(n % SLICES, place, size, dose=0.1 + 0.3 * n / PATCHES, seed=n)
+            for first in range(0, PATCHES, BATCH):
+                n = np.arange(first, first + BATCH)
+                places = Places(n % SLICES, 100 + n % 200, 60 + n, size)
+                fresh.draw_all(places, (0.1 + 0.3 * n / PATCHES).tolist(), n.tolist())
 
         return draw
 

@@ -10,6 +10,7 @@ from ctdenoise.config.kernels import GaussianKernelSettings, RampKernelSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.read import read_volume
+from ctdenoise.simulation import patch_noise
 from ctdenoise.simulation.calibration import without_padding
 from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.image_domain import ImageDomainNoise
@@ -17,6 +18,7 @@ from ctdenoise.simulation.insertion import NoiseInsertion
 from ctdenoise.simulation.log_variance import LogVariance
 from ctdenoise.simulation.model import ScanModel
 from ctdenoise.simulation.noise import NoiseStatistics, added_noise, native_noise, slice_keys
+from ctdenoise.simulation.patch_noise import PatchNoise, Places
 from tests.physics.fan_scan import (
     MU_WATER,
     centre,
@@ -42,6 +44,10 @@ def body_of(half_axes: tuple[float, float], size: int = 96, spacing: float = 2.0
 def drawing(volume: CTVolume, **changes: object) -> ImageDomainNoise:
     chosen = settings(**changes)
     return ImageDomainNoise(ScanModel.of(volume.geometry, volume.acquisition, chosen))
+
+
+def at(index: np.ndarray, place: tuple[int, int], size: int) -> Places:
+    return Places(index, *(np.full(len(index), first) for first in place), size=size)
 
 
 def block_ratio(one: np.ndarray, other: np.ndarray, body: np.ndarray, size: int) -> np.ndarray:
@@ -137,11 +143,9 @@ def test_patches_have_the_statistics_of_the_slice():
     noise = drawing(volume, **changes)
     statistics = noise_statistics(0.25, settings(**changes), rows=1)
     maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(16, 3e5, np.float32))
-    rng = np.random.default_rng(3)
     place, size = (36, 52), 24
-    patches = np.array(
-        [noise.draw_patch(maps, n % 16, place, size, statistics, rng) for n in range(256)]
-    )
+    where = at(np.arange(256) % 16, place, size)
+    patches = PatchNoise(noise, maps).draw(where, [statistics] * 256, range(256))
     whole = noise_of(ellipse(HALF_AXES, slices=128), mode="image_domain", seed=4, **changes)
     part = whole[:, place[0] : place[0] + size, place[1] : place[1] + size]
     variance, error = variance_and_error(patches)
@@ -157,13 +161,60 @@ def test_opposite_edges_of_a_patch_are_independent():
     noise = drawing(volume)
     statistics = noise_statistics(0.25, settings(), rows=1)
     maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(16, 1e5, np.float32))
-    rng = np.random.default_rng(5)
-    patches = np.array(
-        [noise.draw_patch(maps, 0, (32, 32), 32, statistics, rng) for _ in range(256)]
-    )
+    where = at(np.zeros(256, np.int64), (32, 32), 32)
+    patches = PatchNoise(noise, maps).draw(where, [statistics] * 256, range(256))
     for one, two in ((patches[:, 0], patches[:, -1]), (patches[:, :, 0], patches[:, :, -1])):
         correlation = (one * two).mean() / (patches**2).mean()
         assert correlation == pytest.approx(0, abs=4 / np.sqrt(256 * 32 / 4) + 0.01)
+
+
+def test_few_products_draw_the_variance_and_texture_of_all_sectors(monkeypatch):
+    """At the edge of a flat ellipse, where directions differ most in strength."""
+    volume = ellipse(HALF_AXES, slices=1)
+    noise = drawing(volume, photons=3e5)
+    statistics = noise_statistics(0.25, settings(photons=3e5), rows=1)
+    maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(1, 3e5, np.float32))
+    where, same = at(np.zeros(64, np.int64), (20, 4), 64), [statistics] * 64
+    few = PatchNoise(noise, maps).draw(where, same, range(64))
+    lost = patch_noise.LOST_SHARE
+    monkeypatch.setattr(patch_noise, "LOST_SHARE", 0.0)
+    every = PatchNoise(noise, maps).draw(where, same, range(64))
+    assert not np.array_equal(few, every)
+    # The same white noise: what is left out is 0.3 % of the variance, over the patch.
+    assert np.corrcoef(few.ravel(), every.ravel())[0, 1] > 1 - lost
+    assert few.var() == pytest.approx(every.var(), rel=0.01)
+    local = (few.reshape(64, 8, 8, 8, 8) ** 2).mean(axis=(0, 2, 4))
+    other = (every.reshape(64, 8, 8, 8, 8) ** 2).mean(axis=(0, 2, 4))
+    assert np.sqrt(local / other) == pytest.approx(1, abs=0.05)
+    one, two = radial(spectrum(few), 2.0), radial(spectrum(every), 2.0)
+    assert np.abs(np.log(one / two)).max() < 0.03
+
+
+def test_a_patch_depends_on_its_seed_and_not_on_those_beside_it():
+    volume = ellipse(HALF_AXES, slices=2)
+    noise = drawing(volume)
+    statistics = noise_statistics(0.25, settings(), rows=1)
+    maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(2, 1e5, np.float32))
+    patches = PatchNoise(noise, maps)
+    where = at(np.arange(40) % 2, (30, 30), 24)
+    whole = patches.draw(where, [statistics] * 40, range(40))
+    part = Places(where.z[37:], where.row[37:], where.column[37:], 24)
+    alone = patches.draw(part, [statistics] * 3, range(37, 40))
+    np.testing.assert_allclose(alone, whole[37:], atol=1e-3 * whole.std())
+
+
+@pytest.mark.parametrize("size", [24, 33, 64])
+def test_the_stated_deviation_is_that_of_the_patches(size):
+    volume = ellipse(HALF_AXES, slices=1)
+    noise = drawing(volume, photons=3e5)
+    statistics = noise_statistics(0.25, settings(photons=3e5), rows=1)
+    maps = noise.maps(noise.project(volume.hu), (statistics,), photons=np.full(1, 3e5, np.float32))
+    where, same = at(np.zeros(400, np.int64), (20, 10), size), [statistics] * 400
+    patches = PatchNoise(noise, maps)
+    ratio = patches.draw(where, same, range(400)).std(axis=0) / patches.deviation(where, same)[0]
+    # The SD of 400 draws scatters by 3.5 %.
+    assert ratio.mean() == pytest.approx(1.0, abs=0.02)
+    assert ratio.std() < 0.06
 
 
 @pytest.mark.parametrize("source_noise", ["subtract", "none"])
