@@ -35,6 +35,7 @@ _COMMANDS = (
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
     ("check", _STEPS, "Judge a derived series against its source."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
+    ("compare", _STEPS, "Compare trained networks on the same pairs: numbers, pictures, one page."),
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
@@ -52,6 +53,10 @@ _MORE = {
     "check": (
         "Works on series that other programs derived, too; what only this program promises is then "
         "not asked. Ends with exit code 1 if there is an error."
+    ),
+    "compare": (
+        "Every network is applied as `infer` applies it, to every dose of every pair, and judged "
+        "as `evaluate` judges. What was trained on a test patient carries a warning."
     ),
     "convert": "Values and places stay the same unless --resample is given.",
     "import": (

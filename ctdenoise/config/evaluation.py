@@ -64,7 +64,7 @@ def window_settings(name: WindowName) -> WindowSettings:
             assert_never(name)
 
 
-def _named_window(value: object) -> object:
+def named_window(value: object) -> object:
     """A name as the window it stands for; anything else as it is."""
     if not isinstance(value, str):
         return value
@@ -92,7 +92,7 @@ _USUAL_WINDOWS: tuple[WindowName, ...] = ("full", "redcnn", "ldctbench-chest")
 class EvaluateSettings(Settings):
     """How test volumes are compared with a reference."""
 
-    windows: tuple[Annotated[WindowSettings, BeforeValidator(_named_window)], ...] = tuple(
+    windows: tuple[Annotated[WindowSettings, BeforeValidator(named_window)], ...] = tuple(
         window_settings(name) for name in _USUAL_WINDOWS
     )
     """Windows for PSNR and SSIM: full, redcnn, ldctbench-chest, ldctbench-abdomen, ldctbench-neuro,

@@ -194,12 +194,13 @@ def verify_pairs(pairs: Iterable[PairFiles]) -> None:
         )
 
 
-def read_pair(files: PairFiles, index: int = 0) -> Pair:
+def read_pair(files: PairFiles, index: int = 0, *, slices: Sequence[int] | None = None) -> Pair:
     """A pair as volumes, with the history of both; padding becomes the mask again.
 
     Args:
         files: As found by `find_pairs`.
         index: Which of the low doses.
+        slices: Numbers of the slices to read, from 0; None for all.
 
     Raises:
         PairsError: If there is no such low dose, or a file was changed since it was found.
@@ -212,11 +213,12 @@ def read_pair(files: PairFiles, index: int = 0) -> Pair:
         )
     arrays = files.open()
     image, exposure = manifest.low[index]
+    numbers = list(range(files.shape[0]) if slices is None else slices)
     return Pair(
-        full=_volume(files, manifest.full, arrays.full),
-        low=_volume(files, image, arrays.low[index]),
+        full=_volume(files, manifest.full, arrays.full, numbers),
+        low=_volume(files, image, arrays.low[index], numbers),
         exposure=exposure,
-        labels=None if arrays.labels is None else np.array(arrays.labels),
+        labels=None if arrays.labels is None else np.array(arrays.labels[numbers]),
         label_names=dict(files.label_names),
     )
 
@@ -260,15 +262,14 @@ def _damage(files: PairFiles) -> list[str]:
     return problems
 
 
-def _volume(files: PairFiles, image: ImageFile, stored: StoredArray) -> CTVolume:
-    instances = tuple(
-        SourceInstance(files.folder / image.file, frame=z) for z in range(files.shape[0])
-    )
-    padding = stored == PADDING_HU
+def _volume(files: PairFiles, image: ImageFile, stored: StoredArray, slices: list[int]) -> CTVolume:
+    instances = tuple(SourceInstance(files.folder / image.file, frame=z) for z in slices)
+    chosen = stored[slices]
+    padding = chosen == PADDING_HU
     return CTVolume(
-        hu=stored.astype(np.float32),
-        geometry=files.geometry,
-        acquisition=files.acquisition,
+        hu=chosen.astype(np.float32),
+        geometry=files.geometry.select(slices),
+        acquisition=files.acquisition.select(slices),
         source=SourceSeries("nifti", instances, patient_key=files.patient_key),
         history=image.history,
         padding=padding if padding.any() else None,

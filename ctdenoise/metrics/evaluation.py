@@ -79,7 +79,13 @@ def evaluate(
     )
     along = reference.geometry.along_normal_mm()
     table = SliceTable(tuple((along - along[0]).tolist()), sums.columns())
-    return Evaluation(metrics, table, Histogram(_DIFFERENCE_EDGES, sums.histogram))
+    return Evaluation(
+        metrics,
+        table,
+        Histogram(_DIFFERENCE_EDGES, sums.histogram),
+        tuple(sums.slices),
+        {name: tuple(found) for name, found in sums.by_tissue.items()},
+    )
 
 
 def unique_windows(settings: EvaluateSettings) -> tuple[WindowSettings, ...]:
@@ -116,8 +122,8 @@ class _Sums:
     """What has been seen so far."""
 
     slices: list[DifferenceSums] = field(default_factory=list)
-    by_tissue: dict[str, DifferenceSums] = field(
-        default_factory=lambda: {tissue.name: DifferenceSums() for tissue in TISSUES}
+    by_tissue: dict[str, list[DifferenceSums]] = field(
+        default_factory=lambda: {tissue.name: [] for tissue in TISSUES}
     )
     by_window: dict[str, list[float | None]] = field(default_factory=dict)
     histogram: DoubleArray = field(default_factory=lambda: np.zeros(len(_DIFFERENCE_EDGES) - 1))
@@ -126,7 +132,7 @@ class _Sums:
         difference = both.test - both.reference
         self.slices.append(DifferenceSums.of(difference[both.body]))
         for name, mask in both.tissues.items():
-            self.by_tissue[name] += DifferenceSums.of(difference[mask])
+            self.by_tissue[name].append(DifferenceSums.of(difference[mask]))
         inside = np.clip(difference[both.body], _DIFFERENCE_EDGES[0], _DIFFERENCE_EDGES[-1])
         self.histogram += np.histogram(inside, bins=_DIFFERENCE_EDGES)[0]
         where = None if both.padding is None else ~both.padding
@@ -187,7 +193,7 @@ def _differences(sums: _Sums) -> Iterator[Metric]:
 
 def _tissues(sums: _Sums) -> Iterator[Metric]:
     for tissue in TISSUES:
-        total = sums.by_tissue[tissue.name]
+        total = sum(sums.by_tissue[tissue.name], DifferenceSums())
         enough = total.count >= FEWEST_TISSUE_VOXELS
         if not enough:
             continue

@@ -54,6 +54,14 @@ class DifferenceSums:
             self.squared + other.squared,
         )
 
+    def __sub__(self, other: DifferenceSums) -> DifferenceSums:
+        return DifferenceSums(
+            self.count - other.count,
+            self.total - other.total,
+            self.absolute - other.absolute,
+            max(0.0, self.squared - other.squared),
+        )
+
     @property
     def rmse(self) -> float | None:
         """Root of the mean squared difference, HU; None without voxels."""

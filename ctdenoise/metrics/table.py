@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.provenance import JsonValue
+from ctdenoise.metrics.fidelity import DifferenceSums
 
 Better = Literal["lower", "higher", "near zero", "neither"]
 """Which of two values of a metric is the better one, if either."""
@@ -110,11 +111,15 @@ class Evaluation:
         metrics: The numbers, the primary ones first.
         slices: Some of them slice by slice.
         differences: Test minus reference inside the body.
+        body: Sums over the body of each slice.
+        tissues: Sums over each tissue of each slice, by its name.
     """
 
     metrics: tuple[Metric, ...]
     slices: SliceTable
     differences: Histogram
+    body: tuple[DifferenceSums, ...] = ()
+    tissues: Mapping[str, tuple[DifferenceSums, ...]] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Metric:
         for metric in self.metrics:

@@ -45,8 +45,17 @@ class Chart:
     dark: str
 
 
+USUAL_SIZE = (4.2, 2.7)
+"""Width and height of a chart, inches at 240 dots."""
+
+
 def write_chart(
-    folder: Path, name: str, text: tuple[str, str], draw: Callable[[Any, Theme], None]
+    folder: Path,
+    name: str,
+    text: tuple[str, str],
+    draw: Callable[[Any, Theme], None],
+    *,
+    size: tuple[float, float] = USUAL_SIZE,
 ) -> Chart:
     """Draw a chart for both themes and write the light one as a PNG file.
 
@@ -55,24 +64,25 @@ def write_chart(
         name: Its name without suffix.
         text: Title and caption.
         draw: Draws on matplotlib axes with the colours of a theme.
+        size: Width and height, inches at 240 dots.
     """
     title, caption = text
     uris = {}
     for theme in (LIGHT, DARK):
-        png = _rendered(draw, theme)
+        png = _rendered(draw, theme, size)
         if theme is LIGHT:
             (folder / f"{name}.png").write_bytes(png)
         uris[theme.name] = data_uri(png)
     return Chart(title, caption, uris["light"], uris["dark"])
 
 
-def _rendered(draw: Callable[[Any, Theme], None], theme: Theme) -> bytes:
+def _rendered(draw: Callable[[Any, Theme], None], theme: Theme, size: tuple[float, float]) -> bytes:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_style(theme)):
-        figure = Figure(figsize=(4.2, 2.7), dpi=240, layout="constrained")
+        figure = Figure(figsize=size, dpi=240, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         draw(axes, theme)

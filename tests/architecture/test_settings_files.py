@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.demo import DemoSettings
 from ctdenoise.config.dose import SimulateSettings
@@ -24,6 +25,7 @@ KINDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "infer": InferSettings,
     "evaluate": EvaluateSettings,
+    "compare": CompareSettings,
     "demo": DemoSettings,
     "convert": ConvertSettings,
 }
@@ -31,6 +33,7 @@ DEFAULTS = {
     "simulate": "default",
     "infer": "default",
     "evaluate": "default",
+    "compare": "default",
     "train": "redcnn",
     "demo": "default",
     "convert": "default",

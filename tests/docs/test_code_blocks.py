@@ -18,6 +18,7 @@ import yaml
 
 from ctdenoise.cli.app import FUNCTIONS, app
 from ctdenoise.config.base import Settings
+from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
@@ -42,6 +43,7 @@ SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "phantom": (PhantomSettings, ""),  # the kind of phantom names the file
     "train": (TrainSettings, "redcnn"),
     "evaluate": (EvaluateSettings, "default"),
+    "compare": (CompareSettings, "default"),
     "convert": (ConvertSettings, "default"),
 }
 OTHER_PROGRAMS = {"cd", "export", "git", "head", "mkdir", "python3", "source", "tar", "torchrun"}

@@ -1,0 +1,162 @@
+"""Charts of a comparison: figures against dose, courses of the trainings, cost against quality."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ctdenoise.config.comparison import CompareSettings
+from ctdenoise.metrics.evaluation import psnr_key
+from ctdenoise.metrics.noise_texture import Truth
+from ctdenoise.report.charts import Chart, Theme, series_style, write_chart
+from ctdenoise.report.compared import Comparison, Condition
+
+
+def comparison_charts(
+    folder: Path, comparison: Comparison, settings: CompareSettings
+) -> tuple[Chart, ...]:
+    """Draw the charts that the comparison has figures for.
+
+    Args:
+        folder: Where the PNG files go.
+        comparison: What was found.
+        settings: The first window counts.
+    """
+    charts = [
+        *_against_dose(folder, comparison, settings),
+        *_courses(folder, comparison),
+        *_costs(folder, comparison),
+    ]
+    return tuple(charts)
+
+
+def _against_dose(folder: Path, comparison: Comparison, settings: CompareSettings) -> list[Chart]:
+    charts = []
+    window = settings.windows[0]
+    for truth in dict.fromkeys(condition.truth for condition in comparison.conditions):
+        some = [condition for condition in comparison.conditions if condition.truth == truth]
+        if len(some) < 2:
+            continue
+        for key, title, unit in (
+            ("rmse", "RMSE", "HU"),
+            (psnr_key(window), f"PSNR {window.label}", "dB"),
+        ):
+            text = (f"{title} against dose, {_against(truth)}", _NUMBERS)
+            name = f"{key.partition('[')[0]}_by_dose_{truth}"
+            draw = partial(
+                _draw_doses,
+                comparison=comparison,
+                conditions=some,
+                what=(key, f"{title} ({unit})"),
+            )
+            charts.append(write_chart(folder, name, text, draw, size=_SIZE))
+    return charts
+
+
+def _against(truth: Truth) -> str:
+    return "against the full-dose scan" if truth == "scan" else "against the exact truth"
+
+
+_SIZE = (5.4, 4.0)
+_NUMBERS = "Numbers are those of the table; 0 is the low dose itself."
+
+
+def _draw_doses(
+    axes: Any,
+    theme: Theme,
+    comparison: Comparison,
+    conditions: list[Condition],
+    what: tuple[str, str],
+) -> None:
+    key, label = what
+    doses = [100 * condition.dose_fraction for condition in conditions]
+    for row in range(len(comparison.contenders)):
+        colour, line, marker = series_style(theme, row)
+        figures = [condition.figures[row].get(key) for condition in conditions]
+        values = [None if f is None or f.metric.value is None else f.metric.value for f in figures]
+        points = [(d, v) for d, v in zip(doses, values, strict=True) if v is not None]
+        if not points:
+            continue
+        axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker)
+        _number(axes, theme, row, max(points))
+    axes.set_xscale("log")
+    axes.set_xticks(doses, [f"{dose:g}" for dose in doses])
+    axes.minorticks_off()
+    axes.set_xlabel("dose (%)")
+    axes.set_ylabel(label)
+
+
+def _number(axes: Any, theme: Theme, number: int, point: tuple[float, float]) -> None:
+    """The number of a row beside a point."""
+    axes.annotate(
+        str(number),
+        point,
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        color=theme.ink,
+        fontsize=8,
+    )
+
+
+def _courses(folder: Path, comparison: Comparison) -> list[Chart]:
+    if not any(row.training.curve for row in comparison.contenders):
+        return []
+    text = (
+        "Courses of the trainings",
+        "RMSE on the slices that judged each training, by step; the dashed line is their low dose. "
+        + _NUMBERS,
+    )
+    draw = partial(_draw_courses, comparison=comparison)
+    return [write_chart(folder, "courses", text, draw, size=_SIZE)]
+
+
+def _draw_courses(axes: Any, theme: Theme, comparison: Comparison) -> None:
+    baselines = set()
+    for number, row in enumerate(comparison.contenders):
+        if not row.training.curve:
+            continue
+        colour, line, marker = series_style(theme, number)
+        steps, values = zip(*row.training.curve, strict=True)
+        axes.plot(steps, values, color=colour, linestyle=line, marker=marker, markersize=3)
+        _number(axes, theme, number, (steps[-1], values[-1]))
+        if row.training.baseline_rmse_hu is not None:
+            baselines.add(round(row.training.baseline_rmse_hu, 2))
+    for value in sorted(baselines):
+        axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("RMSE (HU)")
+
+
+def _costs(folder: Path, comparison: Comparison) -> list[Chart]:
+    charts = []
+    for place, condition in enumerate(comparison.conditions):
+        text = (
+            f"Cost against quality, {condition.title}",
+            "Operations for a slice of 512 x 512 against RMSE; low and left is better. The dashed "
+            "line is the low dose. " + _NUMBERS,
+        )
+        draw = partial(_draw_costs, comparison=comparison, condition=condition)
+        charts.append(write_chart(folder, f"cost_{place + 1}", text, draw, size=_SIZE))
+    return charts
+
+
+def _draw_costs(axes: Any, theme: Theme, comparison: Comparison, condition: Condition) -> None:
+    for number, row in enumerate(comparison.contenders):
+        figure = condition.figures[number].get("rmse")
+        value = None if figure is None else figure.metric.value
+        if value is None:
+            continue
+        if not number:
+            axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
+        elif row.operations:
+            colour, _, marker = series_style(theme, number)
+            point = (row.operations / 1e9, value)
+            axes.plot(*point, color=colour, marker=marker, linestyle="none")
+            _number(axes, theme, number, point)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("G operations per slice")
+    axes.set_ylabel("RMSE (HU)")

@@ -1,0 +1,223 @@
+"""The test images of a comparison, and what every network makes of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ctdenoise.config.comparison import CompareSettings
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.body import body_mask
+from ctdenoise.core.progress import Advance
+from ctdenoise.core.provenance import Step
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import SettingsError
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
+from ctdenoise.io.pairs import PairFiles, read_pair
+from ctdenoise.metrics.comparison import Figures, figures_of
+from ctdenoise.metrics.evaluation import evaluate
+from ctdenoise.metrics.noise_texture import (
+    FlatAreas,
+    TextureFigures,
+    Truth,
+    flat_areas,
+    noise_power,
+)
+from ctdenoise.metrics.nps import PowerSums
+from ctdenoise.report.compared import Picture, TestImage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Test:
+    """A low dose of a pair and the slices of it that are measured.
+
+    Args:
+        files: The pair.
+        index: Which of its low doses.
+        image: What the report says about it.
+    """
+
+    files: PairFiles
+    index: int
+    image: TestImage
+
+    @property
+    def slices(self) -> list[int]:
+        """Numbers of the slices, from 0."""
+        return [number - 1 for number in self.image.slices]
+
+
+def tests_of(pairs: Sequence[PairFiles], settings: CompareSettings) -> tuple[Test, ...]:
+    """Every low dose of every pair, with the slices that are measured.
+
+    Args:
+        pairs: As found by `find_pairs`.
+        settings: Which slices.
+
+    Raises:
+        SettingsError: If a pair has no slice of some number.
+    """
+    tests = []
+    for place, files in enumerate(pairs, start=1):
+        name = f"pair {place}"
+        slices = tuple(number + 1 for number in _numbers(files.shape[0], name, settings))
+        manifest = read_manifest(files.folder / MANIFEST_FILE)
+        for index, (file, exposure) in enumerate(manifest.low):
+            image = TestImage(
+                name,
+                files.patient_key or name,
+                exposure.dose_fraction,
+                _truth_of(file.history),
+                slices,
+            )
+            tests.append(Test(files, index, image))
+    return tuple(tests)
+
+
+def shown_tests(tests: Sequence[Test], count: int) -> tuple[Test, ...]:
+    """The test images that the page shows: of every kind of truth in turn, low doses first.
+
+    Args:
+        tests: All of them.
+        count: How many at most.
+    """
+    kinds: dict[Truth, list[Test]] = {}
+    for test in sorted(tests, key=lambda test: test.image.dose_fraction):
+        kinds.setdefault(test.image.truth, []).append(test)
+    turns = max((len(some) for some in kinds.values()), default=0)
+    order = [some[turn] for turn in range(turns) for some in kinds.values() if turn < len(some)]
+    return tuple(order[:count])
+
+
+def _numbers(slices: int, name: str, settings: CompareSettings) -> tuple[int, ...]:
+    wanted = settings.slices
+    if wanted is None:
+        return tuple(range(slices))
+    if isinstance(wanted, int):
+        count = min(wanted, slices)
+        return tuple((2 * place + 1) * slices // (2 * count) for place in range(count))
+    beyond = [number for number in wanted if number > slices]
+    if beyond:
+        raise SettingsError(
+            f"{name} has {slices} slices, so there is no slice {beyond[0]}.",
+            where="slices",
+            fix="Give numbers that every pair has, or how many slices at even distances.",
+        )
+    return tuple(sorted({number - 1 for number in wanted}))
+
+
+def _truth_of(history: Sequence[Step]) -> Truth:
+    """Whether a low dose was simulated from an image that counts as noise-free."""
+    without_noise = any(step.params.get("source_noise") == "none" for step in history)
+    return "exact" if without_noise else "scan"
+
+
+@dataclass(slots=True)
+class SliceClock:
+    """A progress that keeps the time of each slice and hands on that it is done.
+
+    Args:
+        advance: Told about every slice; None for nobody.
+        seconds: Time of each slice; what was done before the first one is shared out among them.
+    """
+
+    advance: Advance | None = None
+    seconds: list[float] = field(default_factory=list)
+    _last: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def stage(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+        """Open a stage; the time before it belongs to all of its slices."""
+        del what, done
+        now = time.perf_counter()
+        before = (now - self._last) / max(1, total)
+        self._last = now
+
+        def tell(count: int = 1, *, note: str = "") -> None:
+            del note
+            now = time.perf_counter()
+            self.seconds += [(now - self._last) / count + before] * count
+            self._last = now
+            if self.advance is not None:
+                self.advance(count)
+
+        yield tell
+
+
+class MeasuredImage:
+    """A test image in memory, with what all methods on it have in common.
+
+    Args:
+        test: Which one.
+        settings: How to measure.
+    """
+
+    def __init__(self, test: Test, settings: CompareSettings) -> None:
+        pair = read_pair(test.files, test.index, slices=test.slices)
+        self.full: CTVolume = pair.full
+        self.low: CTVolume = pair.low
+        self.image = test.image
+        self.body: BoolArray = body_mask(pair.full.hu, pair.full.padding)
+        self._settings = settings.evaluation()
+        self._areas: FlatAreas = flat_areas(
+            self.full, self.body, side=settings.noise_patch, truth=self.image.truth
+        )
+        standard = self.full if self.image.truth == "scan" else self.low
+        self._standard: tuple[PowerSums, ...] = noise_power(standard, self.full, self._areas)
+
+    def figures(self, volume: CTVolume) -> Figures:
+        """The figures of a method.
+
+        Args:
+            volume: What it made of the low dose.
+        """
+        evaluation = evaluate(self.full, volume, self._settings, body=self.body)
+        power = noise_power(volume, self.full, self._areas)
+        truth, side = self.image.truth, self._areas.side
+        return figures_of(evaluation, TextureFigures(power, self._standard, truth, side))
+
+    def denoised(self, denoiser: Denoiser, advance: Advance) -> tuple[CTVolume, list[float]]:
+        """What a network makes of the low dose, and the time of each slice.
+
+        Args:
+            denoiser: The network.
+            advance: Told about every slice.
+        """
+        clock = SliceClock(advance)
+        return denoiser(self.low, progress=clock), clock.seconds
+
+    def slice_of(self, volume: CTVolume) -> HuArray:
+        """A copy of the slice that is shown: the middle one of those with a body.
+
+        Args:
+            volume: What a method made of the low dose.
+        """
+        image: HuArray = volume.hu[self.shown_slice].copy()
+        return image
+
+    @property
+    def shown_slice(self) -> int:
+        """Which of the slices is shown."""
+        with_body = [place for place, body in enumerate(self.body) if body.any()]
+        return with_body[len(with_body) // 2] if with_body else len(self.body) // 2
+
+    def picture(self, shown: Sequence[HuArray]) -> Picture:
+        """The slice that is shown, as every row has it.
+
+        Args:
+            shown: The slice of each row.
+        """
+        place = self.shown_slice
+        padding = self.full.padding
+        return Picture(
+            self.image,
+            self.image.slices[place],
+            self.slice_of(self.full),
+            tuple(shown),
+            self.body[place].copy(),
+            None if padding is None else padding[place].copy(),
+            self.full.geometry,
+        )

@@ -1,0 +1,202 @@
+"""The trained networks of a comparison: what they are, what they cost, whom they have seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ctdenoise.errors import CheckpointError, UsageError
+from ctdenoise.io.runfile import RUN_FILE
+from ctdenoise.networks.catalogue import facts_of
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+from ctdenoise.report.compared import LOW_DOSE, Contender, Training
+from ctdenoise.training.records import read_metrics
+from ctdenoise.training.start import digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained network as it was given.
+
+    Args:
+        path: Run folder or checkpoint file.
+        row: What the table says about it.
+        seen: Digests of the patients it was trained on; None where the checkpoint does not say.
+        judges: Keys of the patients that chose its best step, as far as the run says.
+    """
+
+    path: Path
+    row: Contender
+    seen: frozenset[str] | None
+    judges: frozenset[str]
+
+    def warned(self, patients: Iterable[str]) -> Model:
+        """With a sentence for each reason why its figures on some patients may flatter.
+
+        Args:
+            patients: Keys of the patients of the test; empty for one without a key.
+        """
+        keys = sorted(set(patients))
+        known = [key for key in keys if key]
+        found = []
+        trained = [key for key in known if digest_of(key) in (self.seen or ())]
+        if trained:
+            found.append(
+                f"TRAINED ON A TEST PATIENT ({', '.join(trained)}): its figures flatter and must "
+                "not be compared."
+            )
+        if self.seen is None:
+            found.append(
+                "Its file does not say whom it was trained on: a test patient may be among them."
+            )
+        elif len(known) < len(keys):
+            found.append("Some pairs have no patient key: their patient may have trained it.")
+        judged = [key for key in known if key in self.judges]
+        if judged:
+            found.append(
+                f"A test patient ({', '.join(judged)}) also chose its best step: its figures "
+                "flatter a little."
+            )
+        return replace(self, row=replace(self.row, warnings=tuple(found)))
+
+
+def read_models(
+    paths: Sequence[Path],
+    *,
+    names: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    notes: Sequence[str] | None = None,
+) -> tuple[Model, ...]:
+    """The networks of a comparison, rows of one group together.
+
+    Args:
+        paths: Run folders of `train`, or checkpoint files.
+        names: What to call them; None for their kinds of network, numbered where they repeat.
+        groups: A group for each; None for none.
+        notes: A few words for each; None for none.
+
+    Raises:
+        UsageError: If there is no model, or names, groups or notes do not match.
+        CheckpointError: If one is no checkpoint.
+    """
+    if not paths:
+        raise UsageError("there is no model to compare.", where="models")
+    checkpoints = [load_checkpoint(path) for path in paths]
+    called = _checked_names(paths, names, [one.network.name for one in checkpoints])
+    told = [
+        _one_each(paths, words, option)
+        for words, option in ((groups, "--groups"), (notes, "--notes"))
+    ]
+    models = [
+        _model(path, checkpoint, name, group, note)
+        for path, checkpoint, name, group, note in zip(
+            paths, checkpoints, called, *told, strict=True
+        )
+    ]
+    order = {group: place for place, group in reversed(list(enumerate(told[0])))}
+    return tuple(sorted(models, key=lambda model: order[model.row.group]))
+
+
+def _checked_names(
+    paths: Sequence[Path], names: Sequence[str] | None, kinds: Sequence[str]
+) -> tuple[str, ...]:
+    if names is None:
+        repeated = {kind for kind in kinds if kinds.count(kind) > 1}
+        return tuple(
+            f"{kind} {kinds[: place + 1].count(kind)}" if kind in repeated else kind
+            for place, kind in enumerate(kinds)
+        )
+    called = tuple(name.strip() for name in names)
+    taken = {*called, LOW_DOSE}
+    if len(called) != len(paths) or not all(called) or len(taken) != len(called) + 1:
+        raise UsageError(
+            f"{len(paths)} models need {len(paths)} different names other than {LOW_DOSE!r}, and "
+            f"{len(called)} were given: {', '.join(called) or 'none'}.",
+            where="--names",
+        )
+    return called
+
+
+def _one_each(paths: Sequence[Path], words: Sequence[str] | None, option: str) -> tuple[str, ...]:
+    if words is None:
+        return ("",) * len(paths)
+    if len(words) != len(paths):
+        raise UsageError(
+            f"{len(paths)} models need {len(paths)} of them, and {len(words)} were given.",
+            where=option,
+            fix="Give one for each model, in their order; '' for none.",
+        )
+    return tuple(word.strip() for word in words)
+
+
+def _model(path: Path, checkpoint: Checkpoint, name: str, group: str, note: str) -> Model:
+    facts = facts_of(checkpoint.network)
+    run = _run_of(path)
+    seen = checkpoint.training.get("trained_patients")
+    settings = run.get("settings", {})
+    judges = settings.get("validation", {}).get("patients", ())
+    row = Contender(
+        name=name,
+        group=group,
+        note=note,
+        network=checkpoint.network.name,
+        digest=checkpoint.digest,
+        parameters=facts.parameters,
+        operations=facts.operations,
+        training=_training(path, checkpoint, run),
+    )
+    return Model(
+        path,
+        row,
+        frozenset(map(str, seen)) if isinstance(seen, list) else None,
+        frozenset(map(str, judges or ())),
+    )
+
+
+def _run_of(path: Path) -> dict[str, Any]:
+    """`run.json` of the run that a checkpoint came from, where it lies beside it; else empty."""
+    file = (path if path.is_dir() else path.parent) / RUN_FILE
+    if not file.is_file():
+        return {}
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            "the record of this run cannot be read as JSON.",
+            where=file,
+            fix="Copy the run folder again, or give its model.safetensors from another place.",
+        ) from error
+    return run if isinstance(run, dict) and run.get("command") == "train" else {}
+
+
+def _training(path: Path, checkpoint: Checkpoint, run: Mapping[str, Any]) -> Training:
+    folder = path if path.is_dir() else path.parent
+    rows = read_metrics(folder) if run else []
+    curve = [
+        (int(row["step"]), float(row["val_rmse_hu"])) for row in rows if row.get("val_rmse_hu")
+    ]
+    settings, results = run.get("settings", {}), run.get("results", {})
+    steps = results.get("steps")
+    batch = settings.get("batch_size")
+    best = checkpoint.training.get("step")
+    baseline = checkpoint.training.get("val_baseline_rmse_hu")
+    return Training(
+        steps=steps,
+        best_step=best if isinstance(best, int) else None,
+        patches=None if steps is None or batch is None else steps * batch,
+        patch_size=settings.get("patches", {}).get("size"),
+        seconds=run.get("timings_s", {}).get("steps"),
+        doses=_doses(checkpoint.training.get("trained_on")),
+        curve=tuple(curve),
+        baseline_rmse_hu=baseline if isinstance(baseline, float) else None,
+    )
+
+
+def _doses(trained_on: object) -> tuple[float, float] | None:
+    doses = trained_on.get("dose_fraction") if isinstance(trained_on, Mapping) else None
+    if isinstance(doses, list) and len(doses) == 2:
+        return float(doses[0]), float(doses[1])
+    return None
