@@ -116,6 +116,12 @@ class DataSettings(Settings):
     """Class of each label, by the label's name or number: several labels may share a class, those
     that are not named are background (0). Null: the label numbers are the classes."""
 
+    keep_on: Literal["auto", "disk", "memory", "device"] = "auto"
+    """Where the volumes are while a network trains; patches are the same for each. disk: files that
+    the system maps into memory as they are used. memory: read before the first step. device: where
+    the network is, which cuts stored pairs into patches there. auto: device for a GPU that has
+    twice the room, disk otherwise. What does not fit is refused before it is read."""
+
     threads: int | None = Field(default=None, ge=0, le=64)
     """Threads that prepare the next batches while the network computes; batches are the same for
     any number. Null: none on a CPU, where they would take processors from the network; up to four

@@ -50,13 +50,14 @@ MAY_CHANGE = frozenset(
         "clip_norm",
         "precision",
         "threads",
+        "data.keep_on",
         "data.threads",
         "peer_timeout_s",
     }
 )
 """Settings that a resumed run may change: to go on longer, or after it diverged."""
 
-UNTOLD = frozenset({"threads", "data.threads", "peer_timeout_s"})
+UNTOLD = frozenset({"threads", "data.keep_on", "data.threads", "peer_timeout_s"})
 """Those of them that do not enter the result's history: the record of the machine has them."""
 
 

@@ -14,7 +14,7 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.losses.build import Target
-from ctdenoise.training.changes import PatchImages, changed
+from ctdenoise.training.changes import PatchChanges, PatchImages, changed
 from ctdenoise.training.gathering import StoredBatch
 
 # Batches are no tuples: MONAI takes tuples apart.
@@ -62,8 +62,12 @@ class ToNetworkScale:
             labels=None if batch.labels is None else self.moved(batch.labels).long(),
             noise=None if batch.noise is None else self.moved(batch.noise),
         )
-        if batch.changes is not None:
-            images = changed(images, batch.changes)
+        return self.finished(images, batch.changes)
+
+    def finished(self, images: PatchImages, changes: PatchChanges | None) -> PatchBatch:
+        """Patches in HU, changed as planned and brought to the scale of the network."""
+        if changes is not None:
+            images = changed(images, changes)
         low, full = (self.hu_range.to_network(hu)[:, None] for hu in (images.low, images.full))
         noise = None if images.noise is None else self._noise(images.noise)
         return PatchBatch(low, Target(full, images.labels, low), noise)
@@ -87,13 +91,13 @@ class ToNetworkScale:
         """
         return self.hu_range.to_network(self.hu(stored))[:, None]
 
-    def hu(self, stored: StoredArray) -> Tensor:
+    def hu(self, stored: StoredArray | Tensor) -> Tensor:
         """Stored slices as float32 HU [batch, y, x], padding as air.
 
         Args:
-            stored: int16 HU [batch, y, x].
+            stored: int16 HU [batch, y, x]; a tensor is on the device already.
         """
-        values = self.moved(stored)
+        values = stored if isinstance(stored, Tensor) else self.moved(stored)
         return values.float().masked_fill_(values == PADDING_HU, AIR_HU)
 
     def moved(self, array: npt.NDArray[np.generic]) -> Tensor:

@@ -17,7 +17,8 @@ from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.patch_noise import Places
 from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
-from ctdenoise.training.plans import BatchPlan, IndexArray, PatchSource
+from ctdenoise.training.indexing import IndexArray, patch_steps
+from ctdenoise.training.plans import BatchPlan, PatchSource
 from ctdenoise.training.symmetries import turned
 
 
@@ -106,22 +107,9 @@ class GatherPatches:
     ) -> npt.NDArray[np.int64]:
         """Place of every pixel of the chosen patches in the flat volume, [patch, y, x]."""
         _, rows, columns = shape
-        symmetry = plan.symmetry[chosen]
-        mirror_rows, mirror_columns = symmetry & 1 == 1, symmetry & 2 == 2
-        transpose = symmetry & 4 == 4
-        last = self.size - 1
         first = (plan.z[chosen] * rows + plan.row[chosen]) * columns + plan.column[chosen]
-        first = first + mirror_rows * (last * columns) + mirror_columns * last
-        along_y = np.where(mirror_rows, -columns, columns)
-        along_x = np.where(mirror_columns, -1, 1)
-        along_y, along_x = (
-            np.where(transpose, along_x, along_y),
-            np.where(transpose, along_y, along_x),
-        )
+        found = patch_steps(first, columns, plan.symmetry[chosen], self.size)
+        start, along_y, along_x = (each[:, None, None] for each in found)
         steps = np.arange(self.size)
-        index: npt.NDArray[np.int64] = (
-            first[:, None, None]
-            + along_y[:, None, None] * steps[:, None]
-            + along_x[:, None, None] * steps
-        )
+        index: npt.NDArray[np.int64] = start + along_y * steps[:, None] + along_x * steps
         return index

@@ -33,6 +33,7 @@ from ctdenoise.training.compiled import compiled
 from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.finiteness import Guard
+from ctdenoise.training.kept import choose_place, in_memory
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
 from ctdenoise.training.patches import PatchBatches
@@ -142,8 +143,10 @@ def prepare_job(
     split = split_pairs(pairs, settings.validation, seed=seed)
     require_unseen(split, start, settings)
     tables = _tables(split, settings, classes)
+    sources = tuple(_source(part, tables, settings) for part in split.train)
+    place = choose_place(settings.data, sources, device, peers)
     plans = BatchPlans(
-        [_source(part, tables, settings) for part in split.train],
+        in_memory(sources) if place == "memory" else sources,
         settings.patches,
         batch_size=settings.batch_size,
         steps=settings.steps,
@@ -161,7 +164,7 @@ def prepare_job(
     share = ShareOfPlans(plans, rank=peers.rank, world=peers.world)
     guard, optimizer = Guard(device, peers), build_optimizer(settings.optimizer, network)
     guard.protect(optimizer)
-    batches = PatchBatches(share, hu_range, device)
+    batches = PatchBatches(share, hu_range, device, on_device=place == "device")
     return TrainingJob(
         settings=settings,
         identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision, peers)),

@@ -20,6 +20,7 @@ from monai.transforms import Compose
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.training.batches import PatchBatch, ToNetworkScale
 from ctdenoise.training.gathering import GatherPatches
+from ctdenoise.training.kept import GatherOnDevice
 from ctdenoise.training.plans import BatchPlans
 from ctdenoise.training.shares import ShareOfPlans
 
@@ -32,6 +33,7 @@ class PatchBatches(Sequence[PatchBatch]):
         hu_range: The network's scale.
         device: Where the tensors go.
         transforms: Further transforms of a `PatchBatch`, MONAI's or others, applied in order.
+        on_device: Keep the volumes on the device and cut patches there.
     """
 
     def __init__(
@@ -40,9 +42,14 @@ class PatchBatches(Sequence[PatchBatch]):
         hu_range: HuRange,
         device: torch.device,
         transforms: Sequence[Callable[[PatchBatch], PatchBatch]] = (),
+        *,
+        on_device: bool = False,
     ) -> None:
-        gather = GatherPatches(plans.sources, plans.settings.window)
-        steps = Compose([gather, ToNetworkScale(hu_range, device), *transforms])
+        window, scale = plans.settings.window, ToNetworkScale(hu_range, device)
+        if on_device:
+            steps = Compose([GatherOnDevice(plans.sources, window, scale), *transforms])
+        else:
+            steps = Compose([GatherPatches(plans.sources, window), scale, *transforms])
         self.dataset = Dataset(plans, steps)
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from ctdenoise.io.pair_images import StoredArray
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
+from ctdenoise.training.indexing import IndexArray
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.symmetries import SYMMETRIES
 
@@ -27,8 +28,6 @@ PLACES = 8
 
 PROBES = 8
 """Body is looked for on a grid of this many points along each edge of a patch."""
-
-IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +49,11 @@ class PatchSource:
     classes: ClassTable | None = None
     fresh: FreshNoise | None = None
     expected: ExpectedNoise | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all that patches show is stored, and nothing is computed for each."""
+        return self.fresh is None and self.expected is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
