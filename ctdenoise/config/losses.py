@@ -171,15 +171,10 @@ class HeteroscedasticSettings(Settings):
     """Factor of the term in the sum."""
 
 
-ImageTermSettings = (
-    MseSettings
-    | L1Settings
-    | CharbonnierSettings
-    | MsSsimSettings
-    | GradientSettings
-    | HuBiasSettings
-    | PerceptualSettings
-)
+DifferenceTermSettings = MseSettings | L1Settings | CharbonnierSettings | GradientSettings
+"""Terms of the difference from the full-dose image alone, which may be counted in any unit."""
+
+ImageTermSettings = DifferenceTermSettings | MsSsimSettings | HuBiasSettings | PerceptualSettings
 """Terms that compare the denoised image with the full-dose one and nothing else."""
 
 LossTermSettings = Annotated[
@@ -199,6 +194,12 @@ class LossSettings(Settings):
     terms: tuple[LossTermSettings, ...] = Field(default=(MseSettings(),), min_length=1)
     """The terms, each kind at most once."""
 
+    relative_to_noise: bool = False
+    """Count differences in units of the noise of their patch, as the network is told it, so that
+    every dose weighs the same; without it the noisiest patches decide. Concerns the terms `mse`,
+    `l1`, `charbonnier` and `gradient`; needs `network.noise_input`. A patch with 30 HU noise counts
+    as it does otherwise, and less than 5 HU count as 5 HU."""
+
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         names = [term.name for term in self.terms]
@@ -206,6 +207,12 @@ class LossSettings(Settings):
         if twice:
             raise ValueError(
                 f"{', '.join(twice)} is there more than once; raise its weight instead"
+            )
+        if self.relative_to_noise and not any(
+            isinstance(term, DifferenceTermSettings) for term in self.terms
+        ):
+            raise ValueError(
+                "relative_to_noise changes nothing without a term mse, l1, charbonnier or gradient"
             )
         return self
 

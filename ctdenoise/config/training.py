@@ -16,6 +16,7 @@ from ctdenoise.config.networks import (
     RedCnnSettings,
     segmentation_classes,
     states_error,
+    takes_noise,
 )
 from ctdenoise.config.optimizers import (
     AdamSettings,
@@ -261,6 +262,8 @@ class TrainSettings(Settings):
             raise ValueError(
                 "loss.terms has `heteroscedastic`, which needs network.predict_sigma=true"
             )
+        if self.loss.relative_to_noise and not takes_noise(self.network):
+            raise ValueError("loss.relative_to_noise=true needs network.noise_input=true")
         if self.loss.needs_labels and classes is None:
             raise ValueError(
                 "a loss term compares labels, so the network needs network.head.classes"

@@ -13,6 +13,7 @@ from ctdenoise.config.losses import (
     CharbonnierSettings,
     CrossEntropySettings,
     DiceSettings,
+    DifferenceTermSettings,
     GradientSettings,
     HeteroscedasticSettings,
     HuBiasSettings,
@@ -73,11 +74,14 @@ class Target(NamedTuple):
         labels: Class of each pixel, integers from 0, [batch, y, x]; None where nobody labelled.
         low: Low-dose images in network scale, for terms that look at the noise; None where none
             does.
+        noise: Standard deviation of the noise of the low-dose images, network scale, like them;
+            None where nobody told it.
     """
 
     image: Tensor
     labels: Tensor | None = None
     low: Tensor | None = None
+    noise: Tensor | None = None
 
 
 class LossTerms(NamedTuple):
@@ -100,6 +104,12 @@ _Term = Callable[[Predicted, Target], Tensor]
 _BIAS_UNIT_HU = 10.0
 """A mean error of a tissue that counts 1."""
 
+_REFERENCE_NOISE_HU = 30.0
+"""Noise of a patch whose differences count as they are where they are relative to the noise."""
+
+_LEAST_NOISE_HU = 5.0
+"""Noise below this counts as this, or patches without any would decide alone."""
+
 
 def build_loss(
     settings: LossSettings,
@@ -120,7 +130,12 @@ def build_loss(
         network does not predict or the pairs do not have.
     """
     scale = hu_range or HuRange()
-    values_of = {term.name: _term(term, scale, encoder) for term in settings.terms}
+    values_of = {
+        term.name: _relative(term, scale)
+        if settings.relative_to_noise and isinstance(term, DifferenceTermSettings)
+        else _term(term, scale, encoder)
+        for term in settings.terms
+    }
 
     def loss(prediction: Predicted, target: Target) -> LossTerms:
         values: dict[str, Tensor] = {
@@ -134,6 +149,19 @@ def build_loss(
         return LossTerms(total, {name: value.detach() for name, value in values.items()})
 
     return loss
+
+
+def _relative(term: DifferenceTermSettings, scale: HuRange) -> _Term:
+    """A term of images in units of the noise of each patch: its root mean square."""
+    compare = _image_term(term, scale, None)
+    reference, least = (hu / scale.width_hu for hu in (_REFERENCE_NOISE_HU, _LEAST_NOISE_HU))
+
+    def value_of(prediction: Predicted, target: Target) -> Tensor:
+        power = _noise(target).float().square().mean(dim=(1, 2, 3), keepdim=True)
+        factor = reference / power.sqrt().clamp_min(least)  # [batch, 1, 1, 1]
+        return compare(prediction.image.float() * factor, target.image.float() * factor)
+
+    return value_of
 
 
 def _term(term: LossTermSettings, scale: HuRange, encoder: FrozenEncoder | None) -> _Term:
@@ -198,6 +226,15 @@ def _low(target: Target) -> Tensor:
     if target.low is None:
         raise UsageError("The loss `spectrum` needs the low-dose image beside the full-dose one.")
     return target.low
+
+
+def _noise(target: Target) -> Tensor:
+    if target.noise is None:
+        raise UsageError(
+            "A loss relative to the noise needs to be told the noise.",
+            fix="Set network.noise_input=true, or loss.relative_to_noise=false.",
+        )
+    return target.noise
 
 
 def _scores_and_labels(name: str, prediction: Predicted, target: Target) -> tuple[Tensor, Tensor]:

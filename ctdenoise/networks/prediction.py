@@ -15,8 +15,11 @@ LOG_SIGMA_START = -4.0
 
 NOISE_UNIT = 0.1
 """Standard deviation, in network scale, that a network sees as 1 in its noise channel: 100 HU in a
-range of 1000 HU. The change is multiplied by the noise in this unit; with a smaller one the first
-steps of a training overshoot, and ReLUs die."""
+range of 1000 HU."""
+
+LARGEST_CHANGE = 5.0
+"""Largest change of a pixel over the noise it is said to have, for networks that are told. Normal
+noise is beyond in less than one pixel of a million; a stronger deviation is anatomy, or streaks."""
 
 
 class Prediction(NamedTuple):
@@ -75,8 +78,8 @@ class DenoisingNetwork(nn.Module):
     type of the weights. Whoever calls it owns device, precision and gradient mode.
 
     With `constraints.noise_input` the last channel is the standard deviation of the noise of the
-    image, not negative, and may differ from pixel to pixel. The image is changed in proportion to
-    it, so that an image said to be without noise comes back as it is.
+    image, not negative, and may differ from pixel to pixel. No pixel is changed by more than
+    `LARGEST_CHANGE` times this, so that an image said to be without noise comes back as it is.
 
     Args:
         constraints: What the network asks of its input.
@@ -127,8 +130,8 @@ class Noisy(NamedTuple):
 
     Args:
         image: Low-dose images in network scale, [batch, channel, y, x].
-        noise: Standard deviation of their noise in units of `NOISE_UNIT`, [batch, 1, y, x]; None
-            where the network is not told of it.
+        noise: Standard deviation of their noise in network scale, [batch, 1, y, x]; None where the
+            network is not told of it.
     """
 
     image: Tensor
@@ -139,13 +142,18 @@ class Noisy(NamedTuple):
         """Image and noise of an input that fits the constraints."""
         if not constraints.noise_input:
             return cls(scaled, None)
-        return cls(scaled[:, :-1], scaled[:, -1:] * (1.0 / NOISE_UNIT))
+        return cls(scaled[:, :-1], scaled[:, -1:])
 
     @property
     def seen(self) -> Tensor:
         """What the first layer sees."""
-        return self.image if self.noise is None else torch.cat((self.image, self.noise), dim=1)
+        if self.noise is None:
+            return self.image
+        return torch.cat((self.image, self.noise * (1.0 / NOISE_UNIT)), dim=1)
 
-    def in_proportion(self, change: Tensor) -> Tensor:
-        """A change of the image in proportion to its noise; unchanged where none is told."""
-        return change if self.noise is None else change.float() * self.noise
+    def limited(self, change: Tensor) -> Tensor:
+        """A change of the image within what its noise explains; as it is where none is told."""
+        if self.noise is None:
+            return change
+        limit = self.noise * LARGEST_CHANGE
+        return change.to(limit.dtype).clamp(-limit, limit)

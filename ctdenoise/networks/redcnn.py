@@ -57,7 +57,7 @@ class RedCnn(DenoisingNetwork):
     and, if asked for, a last ReLU. 1,848,865 parameters at 96 channels. The segmentation head is a
     sixth transposed convolution from r(d4) to one map per class; the logarithm of the stated error
     comes from a seventh. A network that is told the noise s sees it as a second channel of x, and
-    ends with image = s T5 r(d4) + x.
+    ends with image = T5 r(d4) + x, the change cut to 5 s on both sides.
 
     Args:
         settings: Channels, last ReLU, first weights, head.
@@ -120,7 +120,7 @@ class RedCnn(DenoisingNetwork):
         del e2
         features = _relu(self.tconv4(_relu(maps)))
         # The sum is made in the type of the input, so that low precision touches the change only.
-        image = given.in_proportion(self.tconv5(features)).to(scaled.dtype) + given.image
+        image = given.limited(self.tconv5(features)).to(scaled.dtype) + given.image
         if self.final_relu:
             image = F.relu(image)
         logits = None if self.head is None else self.head(features)

@@ -64,7 +64,7 @@ class UNet(DenoisingNetwork):
         given = Noisy.of(scaled, self.constraints)
         features = self.trunk(given.seen.to(self.last.weight.dtype))
         logits = None if self.head is None else self.head(features)
-        image = with_change(given.image, given.in_proportion(self.last(features)))
+        image = with_change(given.image, given.limited(self.last(features)))
         log_sigma = None if self.sigma is None else self.sigma(features).float() + LOG_SIGMA_START
         return Prediction(image, logits, log_sigma)
 

@@ -26,7 +26,7 @@ class PatchBatch:
 
     Args:
         low: Low-dose patches in network scale, float32 [batch, 1, y, x].
-        target: Full-dose patches and, if used, labels.
+        target: Full-dose patches and, if used, labels and noise.
         noise: Standard deviation of the noise of `low`, like it; None for networks not told.
     """
 
@@ -70,7 +70,7 @@ class ToNetworkScale:
             images = changed(images, changes)
         low, full = (self.hu_range.to_network(hu)[:, None] for hu in (images.low, images.full))
         noise = None if images.noise is None else self._noise(images.noise)
-        return PatchBatch(low, Target(full, images.labels, low), noise)
+        return PatchBatch(low, Target(full, images.labels, low, noise), noise)
 
     def noise(self, noise_hu: FloatArray) -> Tensor:
         """Standard deviations as float32 [batch, 1, y, x] in network scale.

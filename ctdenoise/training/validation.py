@@ -118,8 +118,8 @@ class Validator:
         for item in self.slices[self.peers.rank :: self.peers.world]:
             target = self._target(item)
             seen = self.scale.scaled(item.low[None])
-            if item.noise is not None:
-                seen = torch.cat((seen, self.scale.noise(item.noise[None])), dim=1)
+            if target.noise is not None:
+                seen = torch.cat((seen, target.noise), dim=1)
             prediction = network(seen)
             hu = self.hu_range.to_hu(prediction.image[0, 0]).cpu().numpy()
             inside = item.full != PADDING_HU
@@ -144,11 +144,12 @@ class Validator:
         )
 
     def _target(self, item: ValidationSlice) -> Target:
-        labels = item.labels
+        labels, noise = item.labels, item.noise
         return Target(
             self.scale.scaled(item.full[None]),
             None if labels is None else self.scale.moved(labels[None]).long(),
             self.scale.scaled(item.low[None]),
+            None if noise is None else self.scale.noise(noise[None]),
         )
 
     def _panel(self, item: ValidationSlice, hu: npt.NDArray[np.float32]) -> Gray:

@@ -1,183 +1,180 @@
-"""One network that is told the noise, against networks of a single dose; and ways to tell it.
+"""One network that is told the noise, against networks of a single dose.
 
-Run it as ``python -m tests.perf.study_conditioning STEPS --train FOLDERS --test FOLDERS``, with
-folders of pairs that `simulate` made, tests at several doses. Small RED-CNNs are trained with the
-same seed and budget on noise drawn for each patch. The difference to the full-dose image (of a
-phantom: the truth) is measured in the body at each dose of the test pairs, with the noise map
-measured from the pixels, as it is when a network is put to work. Nothing is asserted.
+    python -m tests.perf.study_conditioning --train FOLDERS --test FOLDERS [--config NAME]
+        [--set KEY=VALUE ...] [--single 0.1 0.25 0.5] [--slices 3] [--crop 320]
+
+with folders of pairs that `simulate` made, tests at several doses. The settings are those of a
+network that is told the noise (`redcnn_conditioned`). Networks of a single dose are trained with
+the same ones and the same number of steps, each at its own dose; the one that is told once with as
+many steps as one of them, and once with as many as all of them together, since it replaces them
+all. All see noise drawn for every patch, and patches of the same places.
+
+Printed is the difference to the full dose (of a phantom: the truth) in the body at each dose of the
+test pairs, and by how many dB the longer trained network is better than each of the others: the
+ratio of the root mean squared errors, so the difference of the PSNR in any window. The noise map
+is measured from the pixels, as it is when a network is put to work; "true map" is the same network
+told what was added and, of the scan's own noise, what was measured in the full dose. Nothing is
+asserted.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import math
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.training import TrainSettings
+from ctdenoise.core.arrays import BoolArray, FloatArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.intensity import HuRange
-from ctdenoise.io.pair_images import PADDING_HU
+from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.io.pairs import PairFiles, find_pairs
-from ctdenoise.metrics.noise_map import measured_noise
-from ctdenoise.networks.prediction import NOISE_UNIT, DenoisingNetwork, Prediction
+from ctdenoise.metrics.noise_map import difference_map, measured_noise
+from ctdenoise.networks.prediction import DenoisingNetwork
 from ctdenoise.training.batches import ToNetworkScale
 from ctdenoise.training.job import prepare_job
-from ctdenoise.training.optimizers import learning_rate_at
-from ctdenoise.training.step import training_step
+from ctdenoise.training.loop import train
+from ctdenoise.training.state import Progressed
 
-CPU = torch.device("cpu")
-SCALE = HuRange(0.0, 1000.0)
-EVERY_DOSE = (0.05, 0.9)
-SLICES = 3
-"""Slices of each test pair."""
+Case = tuple[str, float]
+"""Name of a pair, and the dose of its twin."""
 
-
-class PlainChannel(DenoisingNetwork):
-    """The noise as a second channel and nothing else: the change is not in proportion to it."""
-
-    def __init__(self, inner: DenoisingNetwork) -> None:
-        super().__init__(inner.constraints)
-        self.inner = inner
-
-    def forward(self, scaled: Tensor) -> Prediction:
-        """See `DenoisingNetwork`."""
-        image, noise = scaled[:, :1], scaled[:, 1:].clamp_min(1e-5) / NOISE_UNIT
-        change = (self.inner(torch.cat((image, noise * NOISE_UNIT), 1)).image - image) / noise
-        return Prediction(image + change)
-
-
-class DividedByNoise(DenoisingNetwork):
-    """The image is divided by its noise, so that the network sees unit noise, and what it changes
-    is multiplied back; the noise is still a second channel."""
-
-    def __init__(self, inner: DenoisingNetwork) -> None:
-        super().__init__(inner.constraints)
-        self.inner = inner
-
-    def forward(self, scaled: Tensor) -> Prediction:
-        """See `DenoisingNetwork`."""
-        image, noise = scaled[:, :1], scaled[:, 1:].clamp_min(1e-4) / NOISE_UNIT
-        divided = image / noise
-        seen = torch.cat((divided, noise * NOISE_UNIT), 1)
-        return Prediction(image + self.inner(seen).image - divided)
+Errors = dict[Case, float]
+"""Root mean squared difference in the body, HU."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice to test on: low and full dose, HU, its noise map, and the body."""
+    """The middle of a slice: low and full dose, noise measured and true, HU; the body."""
 
-    low: np.ndarray
-    full: np.ndarray
-    noise: np.ndarray
-    body: np.ndarray
-
-
-def settings_of(*, told: bool, doses: tuple[float, float], steps: int) -> TrainSettings:
-    """A small RED-CNN."""
-    return TrainSettings.model_validate(
-        {
-            "network": {"name": "redcnn", "channels": 8, "noise_input": told},
-            "noise": {"name": "on_the_fly", "lowest_dose": doses[0], "highest_dose": doses[1]},
-            "patches": {"size": 32, "least_body": 0.3},
-            "batch_size": 4,
-            "steps": steps,
-            "optimizer": {"learning_rate": 2e-3},
-            "schedule": {"name": "cosine", "warmup_steps": 30, "final_learning_rate": 1e-5},
-            "validation": {"slices": 1, "crop": 64, "share": 0.05},
-            "precision": "float32",
-            "device": "cpu",
-        }
-    )
+    low: StoredArray
+    full: StoredArray
+    measured: FloatArray
+    true: FloatArray
+    body: BoolArray
 
 
-def trained(
-    pairs: tuple[PairFiles, ...], settings: TrainSettings, scheme: str = "in proportion"
-) -> DenoisingNetwork:
-    """A network after its last step."""
-    started = time.perf_counter()
-    job = prepare_job(pairs, settings, seed=5)
-    wrap = {"plain channel": PlainChannel, "divided": DividedByNoise}.get(scheme)
-    network = job.network if wrap is None else wrap(job.network)
-    for step in range(settings.steps):
-        for group in job.optimizer.param_groups:
-            group["lr"] = learning_rate_at(
-                step,
-                first=settings.optimizer.learning_rate,
-                schedule=settings.schedule,
-                steps=settings.steps,
-            )
-        batch = job.batches[step]
-        training_step(network, job.optimizer, job.loss, batch, precision="float32", clip_norm=None)
-    print(f"({scheme}, {settings.steps} steps, {time.perf_counter() - started:.0f} s)", flush=True)
-    return network.eval()
-
-
-def slices_of(files: PairFiles) -> dict[float, list[Slice]]:
+def slices_of(files: PairFiles, count: int, crop: int) -> dict[Case, list[Slice]]:
     """Slices spread over a pair, by dose."""
     arrays, spacing = files.open(), files.pixel_spacing_mm
-    chosen = np.linspace(2, files.shape[0] - 3, SLICES).round().astype(int)
-    found: dict[float, list[Slice]] = {}
-    for low, file in zip(arrays.low, files.low, strict=True):
-        noise = measured_noise(low, low == PADDING_HU, spacing)
+    chosen = np.linspace(2, files.shape[0] - 3, count).round().astype(int)
+    full = np.asarray(arrays.full)
+    padding = full == PADDING_HU
+    own = measured_noise(full, padding, spacing)
+    corner = tuple(max(0, (size - crop) // 2) for size in full.shape[1:])
+    cut = tuple(slice(start, start + crop) for start in corner)
+    found: dict[Case, list[Slice]] = {}
+    for stored, file in zip(arrays.low, files.low, strict=True):
+        low = np.asarray(stored)
+        measured = measured_noise(low, padding, spacing)
+        added = difference_map(low, full, padding, spacing)
         for index in chosen:
-            full = np.asarray(arrays.full[index])
-            body = body_mask(full.astype(np.float32), full == PADDING_HU)
-            some = Slice(np.array(low[index]), full, noise.at(index, (0, 0), full.shape), body)
-            found.setdefault(file.exposure.dose_fraction, []).append(some)
+            body = body_mask(full[index].astype(np.float32), padding[index])[cut]
+            maps = [each.at(index, corner, body.shape) for each in (measured, added, own)]
+            true = np.hypot(maps[1], maps[2])
+            some = Slice(low[index][cut], full[index][cut], maps[0], true, body)
+            found.setdefault((files.folder.name, file.exposure.dose_fraction), []).append(some)
     return found
 
 
 @torch.no_grad()
-def rmse_hu(network: DenoisingNetwork | None, slices: list[Slice]) -> float:
-    """Root mean squared difference in the body, HU; of the low dose itself without a network."""
-    scale = ToNetworkScale(SCALE, CPU)
-    squares = []
-    for each in slices:
-        hu = each.low.astype(np.float32)
-        if network is not None:
-            seen = scale.scaled(each.low[None])
-            if network.constraints.noise_input:
-                seen = torch.cat((seen, scale.noise(each.noise[None])), 1)
-            hu = SCALE.to_hu(network(seen).image[0, 0]).numpy()
-        squares.append(np.square(hu - each.full)[each.body])
-    return float(np.sqrt(np.concatenate(squares).mean(dtype=np.float64)))
+def errors_of(
+    network: DenoisingNetwork | None,
+    cases: dict[Case, list[Slice]],
+    scale: ToNetworkScale,
+    *,
+    told: str = "measured",
+) -> Errors:
+    """Errors of a network; of the low doses themselves without one."""
+    errors: Errors = {}
+    for case, slices in cases.items():
+        squares = []
+        for each in slices:
+            hu = each.low.astype(np.float32)
+            if network is not None:
+                seen = scale.scaled(each.low[None])
+                if network.constraints.noise_input:
+                    seen = torch.cat((seen, scale.noise(getattr(each, told)[None])), 1)
+                hu = scale.hu_range.to_hu(network(seen).image[0, 0]).numpy()
+            squares.append(np.square(hu - each.full)[each.body])
+        errors[case] = float(np.sqrt(np.concatenate(squares).mean(dtype=np.float64)))
+    return errors
+
+
+def trained(pairs: Sequence[PairFiles], settings: TrainSettings, seed: int) -> DenoisingNetwork:
+    """The network after its last step, by the loop that `ctdenoise train` runs."""
+    job = prepare_job(pairs, settings, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = train(job, Progressed(), out=Path(folder))
+    speed = outcome.patches_per_second
+    print(f"({settings.steps} steps, {speed:.0f} patches/s)", flush=True)
+    return job.judged.eval()
+
+
+def single(settings: TrainSettings, dose: float, *, steps: int) -> TrainSettings:
+    """The same training at one dose, of a network that is not told."""
+    values = settings.as_json()
+    values["network"]["noise_input"] = False
+    values["loss"]["relative_to_noise"] = False
+    values["noise"] |= {"lowest_dose": dose, "highest_dose": dose}
+    return TrainSettings.model_validate({**values, "steps": steps})
+
+
+def show(name: str, errors: Errors, *, form: str = ".2f") -> None:
+    """A row for each pair."""
+    for pair in dict.fromkeys(pair for pair, _ in errors):
+        values = [format(error, form) for (of, _), error in sorted(errors.items()) if of == pair]
+        print(f"| {pair} | {name} | {' | '.join(values)} |", flush=True)
 
 
 def main() -> None:
     """Train, measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("steps", type=int)
     parser.add_argument("--train", nargs="+", type=Path, required=True)
     parser.add_argument("--test", nargs="+", type=Path, required=True)
+    parser.add_argument("--config", default="redcnn_conditioned")
+    parser.add_argument("--set", nargs="*", default=[], dest="overrides")
+    parser.add_argument("--single", nargs="*", type=float, default=[0.1, 0.25, 0.5])
+    parser.add_argument("--slices", type=int, default=3)
+    parser.add_argument("--crop", type=int, default=320)
+    parser.add_argument("--seed", type=int, default=5)
     asked = parser.parse_args()
-    pairs = find_pairs(asked.train)
-    tests = {files.folder.name: slices_of(files) for files in find_pairs(asked.test)}
-
-    def show(name: str, network: DenoisingNetwork | None) -> None:
-        for test, by_dose in tests.items():
-            values = [f"{rmse_hu(network, slices):.2f}" for _, slices in sorted(by_dose.items())]
-            print(f"| {test} | {name} | {' | '.join(values)} |", flush=True)
-
-    doses = {f"{dose:g}": None for by_dose in tests.values() for dose in sorted(by_dose)}
-    print(f"RMSE in the body, HU\n| pair | network | {' | '.join(doses)} |")
-    show("low dose", None)
-    runs = [
-        ("in proportion", True, EVERY_DOSE),
-        ("plain channel", True, EVERY_DOSE),
-        ("only 0.25", False, (0.25, 0.25)),
-        ("only 0.1", False, (0.1, 0.1)),
-        ("only 0.5", False, (0.5, 0.5)),
-        ("divided", True, EVERY_DOSE),
-        ("not told", False, EVERY_DOSE),
-    ]
-    for name, told, range_of_doses in runs:
-        settings = settings_of(told=told, doses=range_of_doses, steps=asked.steps)
-        show(name, trained(pairs, settings, name))
+    settings = load_settings(
+        TrainSettings, find_settings_file("train", asked.config), asked.overrides
+    )
+    torch.set_num_threads(settings.threads or 1)
+    scale = ToNetworkScale(
+        HuRange(settings.hu_range.low, settings.hu_range.high), torch.device("cpu")
+    )
+    cases: dict[Case, list[Slice]] = {}
+    for files in find_pairs(asked.test):
+        cases |= slices_of(files, asked.slices, asked.crop)
+    pairs, steps = find_pairs(asked.train), settings.steps
+    doses = " | ".join(f"{dose:g}" for dose in sorted({dose for _, dose in cases}))
+    print(f"RMSE in the body, HU\n| pair | network | {doses} |")
+    found = {"low dose": errors_of(None, cases, scale)}
+    show("low dose", found["low dose"])
+    runs = {f"only {dose:g}": single(settings, dose, steps=steps) for dose in asked.single}
+    runs["told"] = settings
+    longest = f"told, {max(1, len(runs) - 1)} x steps"
+    runs[longest] = settings.replaced(steps=steps * max(1, len(runs) - 1))
+    for name, its_settings in runs.items():
+        network = trained(pairs, its_settings, asked.seed)
+        found[name] = errors_of(network, cases, scale)
+        show(name, found[name])
+    found["true map"] = errors_of(network, cases, scale, told="true")
+    show(f"{longest}, true map", found["true map"])
+    print(f"\n{longest}, better by dB than\n| pair | network | {doses} |")
+    for name, errors in found.items():
+        gain = {case: 20 * math.log10(errors[case] / found[longest][case]) for case in cases}
+        show(name, gain, form="+.2f")
 
 
 if __name__ == "__main__":

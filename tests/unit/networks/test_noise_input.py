@@ -14,7 +14,7 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.catalogue import facts_of
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ctdenoise.networks.prediction import NOISE_UNIT
+from ctdenoise.networks.prediction import LARGEST_CHANGE, NOISE_UNIT
 
 HEAD = {"classes": 3}
 TOLD = [
@@ -55,6 +55,14 @@ class TestEach:
         with torch.no_grad():
             assert torch.equal(net(given(0.0)).image, given()[:, :1])
             assert not torch.equal(net(given(NOISE_UNIT)).image, given()[:, :1])
+
+    def test_no_pixel_changes_by_more_than_its_noise_explains(self, settings):
+        net, seen = awake(settings), given(0.0005)
+        seen[..., 1, 16:, :] = 10.0
+        with torch.no_grad():
+            change = (net(seen).image - seen[:, :1]).abs()
+        assert change[..., :16, :].max() == pytest.approx(LARGEST_CHANGE * 0.0005, rel=1e-3)
+        assert change[..., 16:, :].max() > 10 * LARGEST_CHANGE * 0.0005
 
     def test_gradients_reach_every_parameter(self, settings):
         net = awake(settings)
