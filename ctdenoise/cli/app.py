@@ -33,6 +33,7 @@ _COMMANDS = (
     ("simulate", _STEPS, "Make low-dose twins of a normal-dose study."),
     ("train", _STEPS, "Train a network on pairs that simulate made."),
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
+    ("fuse", _STEPS, "Fuse repeated scans of one position into one series."),
     ("check", _STEPS, "Judge a derived series against its source."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("compare", _STEPS, "Compare trained networks on the same pairs: numbers, pictures, one page."),
@@ -59,6 +60,10 @@ _MORE = {
         "as `evaluate` judges. What was trained on a test patient carries a warning."
     ),
     "convert": "Values and places stay the same unless --resample is given.",
+    "fuse": (
+        "At each spatial frequency a scan counts the more, the more it has of it: what motion has "
+        "blurred counts less. The mean of the scans is kept."
+    ),
     "import": (
         "The file is read without running what it asks for. The scale of the images cannot be seen "
         "in it and must be said."

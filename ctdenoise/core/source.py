@@ -40,6 +40,8 @@ class SourceSeries:
         study_instance_uid: Empty for an image file.
         patient_key: A short digest that is equal for series of one patient and names nobody; empty
             where unknown. Training splits by it.
+        others: Further series that went into the volume, slice by slice on the same grid; this one
+            gives the headers.
     """
 
     kind: SourceKind
@@ -47,6 +49,7 @@ class SourceSeries:
     series_instance_uid: str = ""
     study_instance_uid: str = ""
     patient_key: str = ""
+    others: tuple[SourceSeries, ...] = ()
 
     def select(self, indices: Sequence[int]) -> SourceSeries:
         """The same series with some of its slices.
@@ -54,4 +57,8 @@ class SourceSeries:
         Args:
             indices: Which, in order.
         """
-        return replace(self, instances=tuple(self.instances[index] for index in indices))
+        return replace(
+            self,
+            instances=tuple(self.instances[index] for index in indices),
+            others=tuple(other.select(indices) for other in self.others),
+        )

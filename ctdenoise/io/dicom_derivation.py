@@ -36,6 +36,8 @@ _CODES = {
 }
 _SYNTHETIC_STEPS = frozenset(("simulate_low_dose", "degrade", "phantom"))
 TOLD_PARAMETERS = (
+    "frames",
+    "power",
     "model",
     "model_digest",
     "version",

@@ -44,7 +44,8 @@ def stack_key(source: SourceSeries) -> str:
     return digest(
         [
             one.sop_instance_uid if one.frame is None else f"{one.sop_instance_uid}#{one.frame}"
-            for one in source.instances
+            for series in (source, *source.others)
+            for one in series.instances
         ]
     )
 

@@ -55,6 +55,7 @@ _OWN_WORDS = frozenset(
         "denoise",
         "simulate_low_dose",
         "degrade",
+        "fuse",
         "phantom",
         "identity",
         "acquisition",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctdenoise.core.source import SourceSeries
@@ -25,12 +25,14 @@ class DerivedSeries:
         maker: Who wrote it, as far as it says.
         paths: Its files.
         sources: Instances that it references as its source.
+        first_sources: Those that a slice names first; it has their header.
     """
 
     description: str
     maker: Maker
     paths: tuple[Path, ...]
     sources: frozenset[str]
+    first_sources: frozenset[str]
 
 
 def derived_series(folder: Path, *, besides: frozenset[Path] = frozenset()) -> list[DerivedSeries]:
@@ -68,26 +70,21 @@ def derived_series(folder: Path, *, besides: frozenset[Path] = frozenset()) -> l
             raise StudyError("there is no CT series to check.", where=folder)
         found = [_series(members) for members in views.values()]
     first = found[0]
-    whole = DerivedSeries(
-        first.description, first.maker, (*first.paths, *unreadable), first.sources
-    )
+    whole = replace(first, paths=(*first.paths, *unreadable))
     return [whole, *found[1:]]
 
 
 def _series(views: Sequence[View]) -> DerivedSeries:
     text = views[0].text("SeriesDescription")
     ours = any(_is_ours(view) for view in views)
-    names = {
-        text_value(item, "ReferencedSOPInstanceUID")
-        for view in views
-        for one in view.slices()
-        for item in one.source_images
-    }
+    images = [one.source_images for view in views for one in view.slices()]
+    named = [[text_value(item, "ReferencedSOPInstanceUID") for item in items] for items in images]
     return DerivedSeries(
         "".join(c if c.isascii() and c.isprintable() else "?" for c in text),
         "ours" if ours else "others",
         tuple(view.path for view in views),
-        frozenset(names),
+        frozenset(name for names in named for name in names),
+        frozenset(name for names in named for name in names[:1]),
     )
 
 
@@ -113,10 +110,13 @@ def source_of(derived: DerivedSeries, found: Sequence[FoundSeries], *, where: Pa
     """
     dicom = [one for one in found if one.kind == "dicom" and one.what == "CT"]
     counts = [
-        sum(instance.sop_instance_uid in derived.sources for instance in one.source.instances)
+        tuple(
+            sum(instance.sop_instance_uid in names for instance in one.source.instances)
+            for names in (derived.first_sources, derived.sources)
+        )
         for one in dicom
     ]
-    if counts and max(counts) > 0:
+    if counts and max(counts) > (0, 0):
         return dicom[counts.index(max(counts))].source
     readable = [one for one in dicom if one.readable]
     if len(readable) == 1:

@@ -32,6 +32,7 @@ from ctdenoise.io.dicom_file import (
     read_instance,
     transfer_syntax,
 )
+from ctdenoise.io.dicom_fused import keep_warnings, name_more_sources
 from ctdenoise.io.dicom_identity import free_series_numbers, series_uid, source_of, stack_key
 from ctdenoise.io.dicom_kinds import CT_IMAGE
 from ctdenoise.io.dicom_pixels import NATIVE_SYNTAXES, stored_values, without_unused_bits
@@ -155,6 +156,8 @@ class DerivedWriter:
                 raise StudyError(
                     f"no slice can be derived: {error}.", where=instance.path
                 ) from error
+            for other in name_more_sources(header, self._source, index):
+                keep_warnings(header, other, LOSSY_METHODS)
             words, stored = _new_words(dataset, instance, hu, padding)
         return header, words, stored
 

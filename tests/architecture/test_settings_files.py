@@ -12,6 +12,7 @@ from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.demo import DemoSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
+from ctdenoise.config.fusion import FuseSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
@@ -26,6 +27,7 @@ KINDS: dict[str, type[Settings]] = {
     "infer": InferSettings,
     "evaluate": EvaluateSettings,
     "compare": CompareSettings,
+    "fuse": FuseSettings,
     "demo": DemoSettings,
     "convert": ConvertSettings,
 }

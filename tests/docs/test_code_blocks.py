@@ -22,6 +22,7 @@ from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
+from ctdenoise.config.fusion import FuseSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
@@ -44,6 +45,7 @@ SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "train": (TrainSettings, "redcnn"),
     "evaluate": (EvaluateSettings, "default"),
     "compare": (CompareSettings, "default"),
+    "fuse": (FuseSettings, "default"),
     "convert": (ConvertSettings, "default"),
 }
 OTHER_PROGRAMS = {"cd", "export", "git", "head", "mkdir", "python3", "source", "tar", "torchrun"}
