@@ -34,6 +34,7 @@ class Training:
         doses: Lowest and highest dose fraction of the pairs; None where unknown.
         curve: Step and RMSE on the slices that judged the training, HU.
         baseline_rmse_hu: That of their low-dose twins.
+        dice: Mean Dice over the classes on these slices, of a kept network that labels; else None.
     """
 
     steps: int | None = None
@@ -44,6 +45,7 @@ class Training:
     doses: tuple[float, float] | None = None
     curve: tuple[tuple[int, float], ...] = ()
     baseline_rmse_hu: float | None = None
+    dice: float | None = None
 
     def as_json(self) -> dict[str, JsonValue]:
         """Plain JSON."""
@@ -56,6 +58,7 @@ class Training:
             "dose_fractions": None if self.doses is None else list(self.doses),
             "validation_rmse_hu": [[step, rmse] for step, rmse in self.curve],
             "validation_baseline_rmse_hu": self.baseline_rmse_hu,
+            "validation_dice": self.dice,
         }
 
 

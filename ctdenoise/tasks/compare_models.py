@@ -182,6 +182,7 @@ def _training(path: Path, checkpoint: Checkpoint, run: Mapping[str, Any]) -> Tra
     steps = results.get("steps")
     batch = settings.get("batch_size")
     best = checkpoint.training.get("step")
+    kept = [row for row in rows if int(row["step"]) == best]
     baseline = checkpoint.training.get("val_baseline_rmse_hu")
     return Training(
         steps=steps,
@@ -192,6 +193,7 @@ def _training(path: Path, checkpoint: Checkpoint, run: Mapping[str, Any]) -> Tra
         doses=_doses(checkpoint.training.get("trained_on")),
         curve=tuple(curve),
         baseline_rmse_hu=baseline if isinstance(baseline, float) else None,
+        dice=next((float(row["val_dice"]) for row in kept if row.get("val_dice")), None),
     )
 
 

@@ -1,0 +1,99 @@
+"""The jobs in `pipelines/` call commands that exist, with settings that those commands accept."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ctdenoise.config.base import Settings
+from ctdenoise.config.comparison import CompareSettings
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.load import find_settings_file, load_settings
+from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.training import TrainSettings
+
+FOLDER = Path(__file__).parents[2] / "pipelines"
+KINDS: dict[str, type[Settings]] = {
+    "phantom": PhantomSettings,
+    "simulate": SimulateSettings,
+    "train": TrainSettings,
+    "compare": CompareSettings,
+}
+SAY = """#!/usr/bin/env bash
+printf '%s\\x1f' "$@"
+printf '\\n'
+"""
+"""A program that says what it was called with, words apart by a character that none of them has."""
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """Runs a job with a program that does nothing; gives the words of every call."""
+    program = tmp_path / "say"
+    program.write_text(SAY, encoding="utf-8")
+    program.chmod(0o755)
+
+    def run(job, **variables):
+        done = subprocess.run(
+            ["bash", FOLDER / job, tmp_path / "out"],
+            env={"PATH": "/usr/bin:/bin", "CTDENOISE": str(program), **variables},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return [line.split("\x1f")[:-1] for line in done.stdout.splitlines()]
+
+    return run
+
+
+def value_of(option, words):
+    return words[words.index(option) + 1]
+
+
+def changes_in(words):
+    return [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+class TestAblations:
+    def test_every_call_has_settings_that_its_command_accepts(self, spoken):
+        for words in spoken("ablations.sh", SEEDS="1"):
+            if words[0] in KINDS:
+                file = find_settings_file(words[0], value_of("--config", words))
+                load_settings(KINDS[words[0]], file, changes_in(words))
+
+    def test_what_is_compared_was_trained_before_on_pairs_that_were_made_before(self, spoken):
+        made = set()
+        for words in spoken("ablations.sh", SEEDS="1 2"):
+            if words[0] == "train":
+                for pairs in words[1 : words.index("--config")]:
+                    assert any(folder.startswith(f"{pairs}/") for folder in made)
+            if words[0] == "compare":
+                assert set(words[1 : words.index("--on")]) <= made
+            made.add(value_of("--out", words))
+
+    def test_variants_of_a_page_differ_in_their_settings(self, spoken):
+        calls = spoken("ablations.sh", SEEDS="1")
+        trained = {value_of("--out", words): words[1:-2] for words in calls if words[0] == "train"}
+        for words in calls:
+            if words[0] == "compare":
+                variants = [tuple(trained[model]) for model in words[1 : words.index("--on")]]
+                assert len(set(variants)) == len(variants) > 1
+
+    def test_seeds_and_sizes_are_the_callers_choice(self, spoken):
+        calls = spoken(
+            "ablations.sh",
+            ABLATIONS="gates",
+            SEEDS="7",
+            TRAIN_PATIENTS="2",
+            TEST_PATIENTS="1",
+            TRAIN_SET="steps=2 validation.every=1",
+        )
+        trained = [words for words in calls if words[0] == "train"]
+        assert {value_of("--seed", words) for words in trained} == {"7"}
+        assert all({"steps=2", "validation.every=1"} <= set(changes_in(words)) for words in trained)
+        assert sum(words[0] == "phantom" for words in calls) == 3
