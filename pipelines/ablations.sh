@@ -117,11 +117,12 @@ gates() {
 }
 
 noise() {
-    # Variance 0.01 and amplitude 0.1 where 1000 HU are 1; cos(1.5 pi x) with x in pixels of 1.6 mm.
-    pairs torso gaussian gaussian_noise --set "degradations=[{name: gaussian, sigma_hu: 100}]"
+    # Where -1000 HU are 0 and 1000 HU are 1: variance 0.01, one pixel in ten lost, 0.1 cos(1.5 pi x)
+    # with x in pixels of 1.6 mm.
+    pairs torso gaussian gaussian_noise --set "degradations=[{name: gaussian, sigma_hu: 200}]"
     pairs torso pepper salt_and_pepper
     pairs torso periodic periodic_noise --set \
-        "degradations=[{name: periodic, amplitude_hu: 100, period_mm: 2.1333, angle_degrees: 0}]"
+        "degradations=[{name: periodic, amplitude_hu: 200, period_mm: 2.1333, angle_degrees: 0}]"
     pairs torso poisson poisson_noise
     local kind
     for kind in gaussian pepper periodic poisson; do
@@ -143,7 +144,7 @@ classes() {
 
 transfer() {
     pairs torso clean no_noise
-    pairs torso gaussian gaussian_noise --set "degradations=[{name: gaussian, sigma_hu: 100}]"
+    pairs torso gaussian gaussian_noise --set "degradations=[{name: gaussian, sigma_hu: 200}]"
     variant "clean" "$torso/clean/train" ablation_autoencoder
     variant "clean, then noisy for a fifth" "$torso/gaussian/train" ablation_autoencoder \
         --set steps=200 --set "init.from=$out/models/clean/SEED"
