@@ -222,6 +222,11 @@ class LossSettings(Settings):
         return any(isinstance(term, CrossEntropySettings | DiceSettings) for term in self.terms)
 
     @property
+    def looks_at_image(self) -> bool:
+        """Whether a term compares the denoised image with something."""
+        return not all(isinstance(term, CrossEntropySettings | DiceSettings) for term in self.terms)
+
+    @property
     def needs_sigma(self) -> bool:
         """Whether a term compares the stated standard deviation with the error."""
         return any(isinstance(term, HeteroscedasticSettings) for term in self.terms)

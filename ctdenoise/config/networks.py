@@ -10,7 +10,11 @@ from ctdenoise.config.base import Settings
 
 
 class SegmentationHeadSettings(Settings):
-    """A second output that labels every pixel."""
+    """A second output that labels every pixel, computed from what the last layer is given.
+
+    Every network that decodes maps for the whole image can have one; `cnn4`, `denoisenet` and
+    `identity` have no such maps.
+    """
 
     classes: int = Field(ge=2, le=256)
     """Number of classes, background included: labels run from 0 to classes - 1."""
@@ -144,6 +148,9 @@ class WavResNetSettings(Settings):
     domain: Literal["wavelet", "image"] = "wavelet"
     """`image`: the same layers on the image itself, for comparison."""
 
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
+
 
 class UNetSettings(Settings):
     """The U-Net of MONAI (BasicUNet) that computes the change of the image."""
@@ -182,6 +189,9 @@ class CscSettings(Settings):
     steps: int = Field(default=3, ge=1, le=32)
     """Steps of the iteration (ML-ISTA); 1 is a plain feed-forward network."""
 
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
+
 
 class AutoencoderSettings(Settings):
     """Autoencoders: dense on patches of 28 x 28, convolutional, or variational."""
@@ -203,6 +213,9 @@ class AutoencoderSettings(Settings):
     divergence: float = Field(default=1e-4, ge=0)
     """Weight in the loss of how far the drawn code is from the standard normal distribution
     (`variational`)."""
+
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
 
 
 NetworkSettings = Annotated[

@@ -145,6 +145,10 @@ class DataSettings(Settings):
         return value
 
 
+FreezeName = Literal["none", "encoder", "trunk"]
+"""What keeps the weights that it starts with."""
+
+
 class InitSettings(Settings):
     """What to start from instead of fresh weights."""
 
@@ -157,8 +161,22 @@ class InitSettings(Settings):
     parts: Literal["all", "encoder"] = "all"
     """`encoder`: only the layers before the decoder are taken, the others are drawn afresh."""
 
+    freeze: FreezeName = "none"
+    """What keeps the weights of the checkpoint while the rest learns. `trunk`: everything but
+    segmentation head and stated error, so that the denoised image stays, bit for bit, that of the
+    checkpoint. `encoder`: the layers before the decoder."""
+
     allow_seen_patients: bool = False
     """Judge on patients that the earlier run has trained on; the figures then flatter."""
+
+    @model_validator(mode="after")
+    def _nothing_fresh_is_frozen(self) -> Self:
+        if self.freeze == "trunk" and self.parts == "encoder":
+            raise ValueError(
+                "freeze=trunk with parts=encoder would freeze a decoder that never learnt; "
+                "use parts=all or freeze=encoder"
+            )
+        return self
 
     @field_serializer("checkpoint")
     def _checkpoint_as_text(self, value: Path) -> str:
@@ -250,6 +268,27 @@ class TrainSettings(Settings):
     @classmethod
     def _adam_unless_named(cls, value: object) -> object:
         return {"name": "adam", **value} if isinstance(value, dict) else value
+
+    @property
+    def freezes(self) -> FreezeName:
+        """What keeps the weights that it starts with."""
+        return "none" if self.init is None else self.init.freeze
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Self:
+        if self.freezes != "trunk":
+            return self
+        if segmentation_classes(self.network) is None and not self.loss.needs_sigma:
+            raise ValueError(
+                "init.freeze=trunk leaves nothing to learn: it needs network.head.classes, or "
+                "network.predict_sigma with the loss `heteroscedastic`"
+            )
+        if self.validation.metric in ("rmse_hu", "psnr_db"):
+            raise ValueError(
+                f"with init.freeze=trunk the image never changes, so {self.validation.metric} "
+                "cannot choose the network to keep; set validation.metric to dice or loss"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -46,6 +46,9 @@ Migration = Callable[[Record, Weights], tuple[Record, Weights]]
 MIGRATIONS: Mapping[int, Migration] = MappingProxyType({})
 """For each old format version, how to turn its record and weights into the next version's."""
 
+_HEAD_CAME_LATER = ("autoencoder", "csc", "wavresnet")
+"""Networks whose settings had no `head` at first."""
+
 _DIGITS = 12
 
 
@@ -106,9 +109,8 @@ class Checkpoint:
 def _deciding(network: NetworkSettings) -> dict[str, JsonValue]:
     """The settings of a network; one that came later counts where it is used: old digests stay."""
     settings = network.as_json()
-    if not settings.get("noise_input"):
-        settings.pop("noise_input", None)
-    return settings
+    later = ("noise_input", "head") if network.name in _HEAD_CAME_LATER else ("noise_input",)
+    return {key: value for key, value in settings.items() if value or key not in later}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path:

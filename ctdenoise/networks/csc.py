@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor, nn
 
 from ctdenoise.config.networks import CscSettings
+from ctdenoise.networks.blocks import draw_weights, transposed_convolution
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
 
 
@@ -21,23 +22,25 @@ class Csc(DenoisingNetwork):
     With dictionaries P1..PK, thresholds l1..lK and x the input, the first step is
     `ck = relu(Pk' c(k-1) - lk)` with c0 = x. Every further step replaces each code in turn,
     `ck = relu(ck + Pk' (c(k-1) - Pk ck) - lk)`, from the
-    shallowest on. The image is `P1 P2 ... PK cK`. Steps share their weights.
+    shallowest on. The image is `P1 P2 ... PK cK`. Steps share their weights. The segmentation head
+    is one more dictionary beside P1: it makes class scores of the maps `P2 ... PK cK`.
 
     Args:
-        settings: Atoms, their size, steps.
+        settings: Atoms, their size, steps, head.
         generator: Source of randomness for the first weights; None for torch's global one.
     """
 
     def __init__(self, settings: CscSettings, *, generator: torch.Generator | None = None) -> None:
         reach = settings.kernel // 2
         depth = len(settings.channels)
+        classes = 0 if settings.head is None else settings.head.classes
         super().__init__(
             Constraints(
                 smallest_input=settings.kernel,
                 # Analysis and synthesis through all layers, and one pair more for every layer that
                 # a further step corrects.
                 receptive_field_radius=reach * depth * (2 + 2 * (settings.steps - 1) * 2),
-                peak_values_per_pixel=3 * sum(settings.channels),
+                peak_values_per_pixel=3 * sum(settings.channels) + classes,
             )
         )
         self._steps, self._padding = settings.steps, reach
@@ -50,11 +53,19 @@ class Csc(DenoisingNetwork):
             nn.init.normal_(atoms, std=(settings.kernel**2 * after) ** -0.5, generator=generator)
             self.atoms.append(nn.Parameter(atoms))
             self.thresholds.append(nn.Parameter(torch.zeros(1, after, 1, 1)))
+        self.head: nn.ConvTranspose2d | None = None
+        if classes:
+            size = settings.kernel
+            self.head = transposed_convolution(settings.channels[0], classes, size, padding=reach)
+            draw_weights(self.head, "he", generator)
 
     def forward(self, scaled: Tensor) -> Prediction:
         """Denoise a batch; see `DenoisingNetwork`."""
-        codes = self.codes(scaled)
-        return Prediction(self._synthesised(codes[-1], len(self.atoms)).float())
+        maps = self.codes(scaled)[-1]
+        for level in reversed(range(1, len(self.atoms))):
+            maps = self._synthesised_once(maps, level)
+        logits = None if self.head is None else self.head(maps)
+        return Prediction(self._synthesised_once(maps, 0).float(), logits)
 
     def codes(self, scaled: Tensor) -> list[Tensor]:
         """Codes of every layer, none below zero.
@@ -82,8 +93,3 @@ class Csc(DenoisingNetwork):
 
     def _synthesised_once(self, code: Tensor, level: int) -> Tensor:
         return F.conv_transpose2d(code, self.atoms[level], padding=self._padding)
-
-    def _synthesised(self, code: Tensor, levels: int) -> Tensor:
-        for level in reversed(range(levels)):
-            code = self._synthesised_once(code, level)
-        return code

@@ -21,10 +21,12 @@ class WavResNet(DenoisingNetwork):
 
     Three convolutions with batch normalisation and ReLU, six residual blocks of three, then what
     the first stage and every block gave side by side (7 x 128 = 896 maps) into three convolutions
-    to the change of each sub-band; their sum is the change of the image.
+    to the change of each sub-band; their sum is the change of the image. The sub-bands are the
+    encoder here, and every map is as large as the image: the segmentation head is one convolution
+    more, from the maps that become the change.
 
     Args:
-        settings: Maps, blocks, directions.
+        settings: Maps, blocks, directions, head.
         generator: Source of randomness for the first weights; None for torch's global one.
     """
 
@@ -35,11 +37,12 @@ class WavResNet(DenoisingNetwork):
         in_bands = settings.domain == "wavelet"
         bands = sum(settings.directions) if in_bands else 1
         layers = 3 + 3 * settings.blocks + 3
+        classes = 0 if settings.head is None else settings.head.classes
         super().__init__(
             Constraints(
                 smallest_input=2,
                 receptive_field_radius=None if in_bands else layers,
-                peak_values_per_pixel=(settings.blocks + 4) * maps + 8 * bands,
+                peak_values_per_pixel=(settings.blocks + 4) * maps + 8 * bands + classes,
             )
         )
         self._directions = settings.directions if in_bands else None
@@ -50,6 +53,7 @@ class WavResNet(DenoisingNetwork):
         )
         self.gather = nn.Sequential(_layer((settings.blocks + 1) * maps, maps), _layer(maps, maps))
         self.last = nn.Conv2d(maps, bands, 3, padding=1)
+        self.head = nn.Conv2d(maps, classes, 3, padding=1) if classes else None
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 draw_weights(layer, "he", generator)
@@ -63,8 +67,11 @@ class WavResNet(DenoisingNetwork):
         for block in self.blocks:
             maps = maps + block(maps)
             kept.append(maps)
-        change = self.last(self.gather(torch.cat(kept, dim=1))).sum(dim=1, keepdim=True)
-        return Prediction(with_change(scaled, change))
+        gathered = self.gather(torch.cat(kept, dim=1))
+        change = self.last(gathered).sum(dim=1, keepdim=True)
+        return Prediction(
+            with_change(scaled, change), None if self.head is None else self.head(gathered)
+        )
 
 
 def _layer(inputs: int, outputs: int) -> nn.Sequential:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ctdenoise.config.losses import LossSettings, PerceptualSettings
-from ctdenoise.config.networks import segmentation_classes, takes_noise
+from ctdenoise.config.networks import segmentation_classes, states_error, takes_noise
 from ctdenoise.config.training import NoiseSettings, PairNoiseSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.provenance import JsonValue, digest
@@ -33,6 +33,7 @@ from ctdenoise.training.compiled import compiled
 from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.finiteness import Guard
+from ctdenoise.training.frozen import Learning, freeze
 from ctdenoise.training.kept import choose_place, in_memory
 from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
 from ctdenoise.training.optimizers import build_optimizer
@@ -77,6 +78,7 @@ class TrainingJob:
         trained_on: What the training data were, plain JSON, for the checkpoint.
         patients: Digests of all patients that the weights learn from; None where unknown.
         start: Which weights came from a checkpoint.
+        learning: How much of the network learns.
     """
 
     settings: TrainSettings
@@ -99,6 +101,7 @@ class TrainingJob:
     trained_on: dict[str, JsonValue]
     patients: list[str] | None
     start: Start
+    learning: Learning
 
     @property
     def judged(self) -> DenoisingNetwork:
@@ -136,7 +139,7 @@ def prepare_job(
     network = network.to(device)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it alone
-    network.train()
+    learning = freeze(network, settings)
     classes = segmentation_classes(settings.network)
     if classes is not None:
         require_labels(pairs)
@@ -186,6 +189,7 @@ def prepare_job(
         trained_on={**_trained_on(split, settings.noise), **_told_noise(batches, hu_range)},
         patients=patients_seen(split, start),
         start=start,
+        learning=learning,
     )
 
 
@@ -194,10 +198,9 @@ def _model(
 ) -> nn.Module:
     """What a training step calls in place of the network."""
     model = compiled(network, device) if settings.compile else network
-    states_unused_error = (
-        getattr(settings.network, "predict_sigma", False) and not settings.loss.needs_sigma
-    )
-    return peers.shared(model, device, has_unused=states_unused_error)
+    states_unused_error = states_error(settings.network) and not settings.loss.needs_sigma
+    unused_image = not settings.loss.looks_at_image and settings.freezes != "trunk"
+    return peers.shared(model, device, has_unused=states_unused_error or unused_image)
 
 
 def data_digest(pairs: Sequence[PairFiles]) -> str:

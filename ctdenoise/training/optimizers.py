@@ -27,12 +27,13 @@ def build_optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.op
 
     Args:
         settings: Which, and its constants. The learning rate is set anew before every step.
-        network: Whose parameters it changes.
+        network: Whose parameters it changes, but for those that are frozen.
     """
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     match settings:
         case AdamSettings():
             return torch.optim.AdamW(
-                network.parameters(),
+                learning,
                 lr=settings.learning_rate,
                 betas=settings.betas,
                 eps=settings.epsilon,
@@ -41,7 +42,7 @@ def build_optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.op
             )
         case SgdSettings():
             return torch.optim.SGD(
-                network.parameters(),
+                learning,
                 lr=settings.learning_rate,
                 momentum=settings.momentum,
                 weight_decay=settings.weight_decay,

@@ -19,14 +19,15 @@ from ctdenoise.training.split import Split
 
 _log = logging.getLogger(__name__)
 
-_OPTIONAL_PARTS = ("head.", "sigma.")
+HEADS = ("head.", "sigma.")
 """Parts of a network that may be new, or left out, when the rest starts from a checkpoint."""
 
-_ENCODERS: Mapping[str, tuple[str, ...]] = {
+ENCODERS: Mapping[str, tuple[str, ...]] = {
     "redcnn": ("conv",),
     "rednet": ("down.",),
     "dsc": ("down.",),
     "unet": ("trunk.conv_0.", "trunk.down_"),
+    "autoencoder": ("down.", "encode.", "layers.0.", "layers.1."),
 }
 """How the names of the weights before the decoder begin, by network."""
 
@@ -74,12 +75,13 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
     fresh, wanted = network.state_dict(), _wanted(settings.init, checkpoint, settings.network.name)
     found = {name: tensor for name, tensor in checkpoint.weights.items() if wanted(name)}
     taken, problems = _fitted(fresh, found)
+    _require_whole(settings.init, fresh, found)
     problems += [
         f"{name} is missing"
         for name in fresh
-        if wanted(name) and name not in found and not name.startswith(_OPTIONAL_PARTS)
+        if wanted(name) and name not in found and not name.startswith(HEADS)
     ]
-    left = [name for name in found if name not in fresh and not name.startswith(_OPTIONAL_PARTS)]
+    left = [name for name in found if name not in fresh and not name.startswith(HEADS)]
     problems += [f"{name} is no part of the network to be trained" for name in left]
     if problems:
         raise CheckpointError(
@@ -162,13 +164,13 @@ def _wanted(init: InitSettings, checkpoint: Checkpoint, name: str) -> Callable[[
     """Whether a weight of some name is to be taken."""
     if init.parts == "all":
         return lambda _: True
-    if name not in _ENCODERS or checkpoint.network.name != name:
+    if name not in ENCODERS or checkpoint.network.name != name:
         raise SettingsError(
             f"the encoder of `{checkpoint.network.name}` cannot start `{name}`.",
             where="init.parts",
-            fix=f"Both must be the same one of {', '.join(_ENCODERS)}.",
+            fix=f"Both must be the same one of {', '.join(ENCODERS)}.",
         )
-    return lambda weight: weight.startswith(_ENCODERS[name])
+    return lambda weight: weight.startswith(ENCODERS[name])
 
 
 def _fitted(
@@ -186,6 +188,20 @@ def _fitted(
         else:
             problems.append(f"{name} is {tuple(old.shape)}, not {tuple(new.shape)}")
     return taken, problems
+
+
+def _require_whole(
+    init: InitSettings, fresh: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> None:
+    """Refuse to freeze a network that is told of noise which its checkpoint was not told of."""
+    new = [n for n in fresh if n in found and _has_new_input(found[n], fresh[n])]
+    if new and init.freeze != "none":
+        raise SettingsError(
+            f"the noise input is new to this checkpoint, and a frozen {init.freeze} cannot learn "
+            "to use it.",
+            where="init.freeze",
+            fix="Set network.noise_input=false or init.freeze=none.",
+        )
 
 
 def _has_new_input(old: Tensor, new: Tensor) -> bool:

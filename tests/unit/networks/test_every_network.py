@@ -34,13 +34,14 @@ SMALL = [
     DscSettings(channels=(4, 4, 6, 6, 8), head=HEAD),
     DscSettings(channels=(4, 4, 6, 6, 8), gated=False, residual=False),
     DenoiseNetSettings(layers=5, channels=6),
-    WavResNetSettings(channels=6, blocks=2),
+    WavResNetSettings(channels=6, blocks=2, head=HEAD),
     WavResNetSettings(channels=6, blocks=2, domain="image"),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), head=HEAD, predict_sigma=True),
-    CscSettings(channels=(6, 8), kernel=3, steps=2),
-    AutoencoderSettings(code=20, hidden=30),
-    AutoencoderSettings(kind="convolutional", code=6, hidden=6),
-    AutoencoderSettings(kind="variational", code=6, hidden=6),
+    CscSettings(channels=(6, 8), kernel=3, steps=2, head=HEAD),
+    CscSettings(channels=(6,), kernel=3, steps=1),
+    AutoencoderSettings(code=20, hidden=30, head=HEAD),
+    AutoencoderSettings(kind="convolutional", code=6, hidden=6, head=HEAD),
+    AutoencoderSettings(kind="variational", code=6, hidden=6, head=HEAD),
 ]
 
 
