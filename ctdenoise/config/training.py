@@ -128,6 +128,19 @@ class DataSettings(Settings):
     any number. Null: none on a CPU, where they would take processors from the network; up to four
     for a GPU."""
 
+    class_names: dict[int, str] = Field(default={})
+    """Name of a class, for figures and for what `infer` writes: `{1: liver}`. A class without one
+    here has the names of its labels, as `labels` or the pairs say them."""
+
+    @field_validator("class_names")
+    @classmethod
+    def _names_tell_apart(cls, value: dict[int, str]) -> dict[int, str]:
+        if any(number < 1 or not name for number, name in value.items()):
+            raise ValueError("classes with a name are numbered from 1, and no name is empty")
+        if len(set(value.values())) < len(value):
+            raise ValueError("two classes have the same name")
+        return value
+
     @field_validator("labels", mode="before")
     @classmethod
     def _keys_as_text(cls, value: object) -> object:
@@ -318,10 +331,14 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"batch_size={self.batch_size} is no multiple of accumulate={self.accumulate}"
             )
-        highest = max((self.data.labels or {}).values(), default=0)
-        if classes is not None and highest >= classes:
-            raise ValueError(
-                f"data.labels names class {highest}, but network.head.classes is {classes} "
-                f"(classes 0 to {classes - 1})"
-            )
+        for key, numbers in (
+            ("labels", (self.data.labels or {}).values()),
+            ("class_names", self.data.class_names),
+        ):
+            highest = max(numbers, default=0)
+            if classes is not None and highest >= classes:
+                raise ValueError(
+                    f"data.{key} names class {highest}, but network.head.classes is {classes} "
+                    f"(classes 0 to {classes - 1})"
+                )
         return self

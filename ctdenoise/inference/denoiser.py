@@ -224,9 +224,13 @@ class NetworkDenoiser:
     def class_names(self) -> tuple[str, ...]:
         """A name for each class of the segmentation head; empty without one.
 
-        A class has the names of the labels that it was trained on, where they were given by name.
+        A checkpoint keeps the names that classes had in training; an older one, those of the labels
+        that were given by name.
         """
         classes = segmentation_classes(self.checkpoint.network) or 0
+        kept = self.checkpoint.training.get("class_names")
+        if isinstance(kept, list) and len(kept) == classes:
+            return tuple(map(str, kept))
         labels = self.checkpoint.training.get("labels")
         named = labels if isinstance(labels, dict) else {}
         names = ["background"]

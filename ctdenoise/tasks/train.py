@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ctdenoise.config.load import load_settings, write_settings
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.progress import SILENT, Progress
+from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import CheckpointError, UsageError, listed
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.runfile import RUN_FILE, Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.networks.checkpoint import MODEL_FILE
 from ctdenoise.tasks.train_readme import README_FILE, write_readme
-from ctdenoise.training.distributed import Peers, peers_of_this_process
-from ctdenoise.training.figures import columns
+from ctdenoise.training.distributed import peers_of_this_process
+from ctdenoise.training.figures import by_class, columns
 from ctdenoise.training.job import TrainingJob, device_name, prepare_job
 from ctdenoise.training.loop import Outcome, Stopped, train
 from ctdenoise.training.records import MetricsTable, TensorBoardEvents
@@ -76,6 +77,10 @@ class TrainReport:
         stopped: "finished", "early" (nothing gained any more) or "interrupted" (resume it).
         model: The kept network, if there is one yet.
         rank: Number of this process, from 0; only the first one has anything to tell.
+        learning: What is frozen and how many parameters learn, for people; empty where all do.
+        dice: Mean Dice of the classes of the kept network; None without labels.
+        class_dice: Dice of each class of the kept network by name; None for a class that no
+            validation slice shows. Empty without labels.
     """
 
     out: Path
@@ -88,6 +93,9 @@ class TrainReport:
     stopped: Stopped
     model: Path | None
     rank: int = 0
+    learning: str = ""
+    dice: float | None = None
+    class_dice: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def run(
@@ -137,10 +145,10 @@ def run(
             _open_folder(job, progressed, out, resume=resume)
         outcome = _train(job, progressed, out, progress)
         if peers.is_first:
-            _warn_if_useless(outcome)
+            _warn_if_useless(outcome, job)
             _write_run(out, job, outcome, time.perf_counter() - started, threads=threads)
         peers.wait()
-    return _report(out, outcome, time.perf_counter() - started, peers)
+    return _report(out, outcome, time.perf_counter() - started, job)
 
 
 def _open_folder(job: TrainingJob, progressed: Progressed, out: Path, *, resume: bool) -> None:
@@ -164,15 +172,16 @@ def _train(job: TrainingJob, progressed: Progressed, out: Path, progress: Progre
     if not job.peers.is_first:
         return train(job, progressed, out=out)
     with ExitStack() as records:
-        table = MetricsTable(out, columns(job.settings), after=progressed.step)
+        table = MetricsTable(out, columns(job.settings, job.class_names), after=progressed.step)
         events = TensorBoardEvents(out, after=progressed.step)
         records.callback(events.close)
         return train(job, progressed, out=out, recorders=(table, events), progress=progress)
 
 
-def _warn_if_useless(outcome: Outcome) -> None:
+def _warn_if_useless(outcome: Outcome, job: TrainingJob) -> None:
     best = outcome.progressed.best
-    if best is not None and best.rmse_hu > LEAST_CHANGE * best.baseline_rmse_hu:
+    learns = job.learning.frozen != "trunk"
+    if learns and best is not None and best.rmse_hu > LEAST_CHANGE * best.baseline_rmse_hu:
         _log.warning(
             "The network is no better than doing nothing (%.2f HU). Train longer, or with a "
             "smaller optimizer.learning_rate and a longer schedule.warmup_steps.",
@@ -272,6 +281,11 @@ def _write_run(
             "best_step": None if best is None else best.step,
             "val_rmse_hu": None if best is None else best.rmse_hu,
             "val_baseline_rmse_hu": None if best is None else best.baseline_rmse_hu,
+            "val_dice": None if best is None else best.dice,
+            "val_class_dice": {} if best is None else by_class(job.class_names, best.class_dice),
+            "frozen": job.learning.frozen,
+            "parameters": job.learning.parameters,
+            "parameters_learning": job.learning.learning,
             "patches_per_second": round(outcome.patches_per_second, 2),
         },
         timings_s={"steps": outcome.progressed.seconds, "this_part": seconds},
@@ -287,7 +301,7 @@ def _replacing(out: Path) -> Iterator[Path]:
         yield Path(stage)
 
 
-def _report(out: Path, outcome: Outcome, seconds: float, peers: Peers) -> TrainReport:
+def _report(out: Path, outcome: Outcome, seconds: float, job: TrainingJob) -> TrainReport:
     best = outcome.progressed.best
     model = out / MODEL_FILE
     return TrainReport(
@@ -300,5 +314,8 @@ def _report(out: Path, outcome: Outcome, seconds: float, peers: Peers) -> TrainR
         patches_per_second=outcome.patches_per_second,
         stopped=outcome.stopped,
         model=model if model.is_file() else None,
-        rank=peers.rank,
+        rank=job.peers.rank,
+        learning=job.learning.text,
+        dice=None if best is None else best.dice,
+        class_dice={} if best is None else by_class(job.class_names, best.class_dice),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctdenoise.config.losses import LossSettings
+from ctdenoise.training.figures import dice_columns
 from ctdenoise.training.job import TrainingJob
 
 README_FILE = "README.md"
@@ -34,7 +35,7 @@ def _text(job: TrainingJob) -> str:
     begin = "torchrun --nproc-per-node N -m ctdenoise" if job.peers.world > 1 else "ctdenoise"
     return f"""# A training run of ctdenoise
 
-A `{settings.network.name}` of {network:,} parameters, {settings.steps:,} steps of \
+A `{settings.network.name}` of {network:,} parameters{_learning(job)}, {settings.steps:,} steps of \
 {settings.batch_size} patches of {settings.patches.size} x {settings.patches.size} pixels, on \
 {data["series"]} series of {data["patients"]} patients ({data["slices"]} slices); \
 {data["held_out_patients"]} patients judge (0: the last slices of the only one).
@@ -69,7 +70,7 @@ denoised, full dose in the window {window[0]:g} to {window[1]:g} HU, and denoise
 | `val_rmse_hu`, `val_baseline_rmse_hu` | root mean squared error of the denoised and of the \
 low-dose slices, HU |
 | `val_psnr_db` | PSNR of the images clipped to {window[0]:g} to {window[1]:g} HU |
-{"| `val_dice` | mean Dice of the classes |" + chr(10) if settings.loss.needs_labels else ""}\
+{_dice(job)}\
 | `patches_per_second`, `seconds` | mean speed and time spent in steps since the start |
 """
 
@@ -79,4 +80,24 @@ def _losses(loss: LossSettings) -> str:
     terms = " + ".join(f"{term.weight:g} {term.name}" for term in loss.terms)
     rows = [f"| `loss` | {terms}, mean since the line before |"]
     rows += [f"| `loss_{term.name}` | that term, without its weight |" for term in loss.terms]
+    return "\n".join([*rows, ""])
+
+
+def _learning(job: TrainingJob) -> str:
+    """How many of the parameters learn, where not all do."""
+    learning = job.learning
+    if learning.frozen == "none":
+        return ""
+    return f", of which {learning.learning:,} learn: the {learning.frozen} is frozen"
+
+
+def _dice(job: TrainingJob) -> str:
+    """A row for the mean Dice and one for that of each class."""
+    if not job.class_names:
+        return ""
+    rows = ["| `val_dice` | mean Dice of the classes below that the validation slices show |"]
+    rows += [
+        f"| `{column}` | Dice of {name}; empty where the validation slices do not show it |"
+        for column, name in zip(dice_columns(job.class_names), job.class_names[1:], strict=True)
+    ]
     return "\n".join([*rows, ""])

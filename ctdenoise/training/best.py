@@ -37,7 +37,14 @@ def take_note(progressed: Progressed, measured: Measured, settings: TrainSetting
         progressed.checks_without_gain += 1
     if best is not None and not sign * (value - best.value) > 0:
         return False
-    progressed.best = Best(progressed.step, value, measured.rmse_hu, measured.baseline_rmse_hu)
+    progressed.best = Best(
+        progressed.step,
+        value,
+        measured.rmse_hu,
+        measured.baseline_rmse_hu,
+        measured.dice,
+        measured.class_dice,
+    )
     return True
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ctdenoise.config.training import TrainSettings
+from ctdenoise.core.provenance import JsonValue
 from ctdenoise.losses.build import LossTerms
 from ctdenoise.training.distributed import Peers
 from ctdenoise.training.records import TIMINGS
@@ -63,15 +66,45 @@ class LossSums:
         return torch.tensor(value, dtype=torch.float64, device=self._device)
 
 
-def columns(settings: TrainSettings) -> tuple[str, ...]:
-    """The columns of the table that `train` records, "step" first."""
+def columns(settings: TrainSettings, class_names: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns of the table that `train` records, "step" first.
+
+    Args:
+        settings: Of the run.
+        class_names: Name of each class, background first; empty without a head.
+    """
     terms = [f"loss_{term.name}" for term in settings.loss.terms]
     if getattr(settings.network, "kind", None) == "variational":
         terms.append("loss_penalty")
     measured = ["val_loss", "val_rmse_hu", "val_psnr_db", "val_baseline_rmse_hu"]
     if settings.loss.needs_labels:
-        measured.append("val_dice")
+        measured += ["val_dice", *dice_columns(class_names)]
     return ("step", "learning_rate", "loss", *terms, *measured, *TIMINGS)
+
+
+def dice_columns(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The column for the Dice of each class above background, such as `val_dice_left_kidney`.
+
+    Args:
+        class_names: Background first.
+    """
+    found: list[str] = []
+    for number, name in enumerate(class_names[1:], 1):
+        column = "val_dice_" + re.sub(r"\W+", "_", name).strip("_").lower()
+        found.append(f"{column}_{number}" if column in found else column)
+    return tuple(found)
+
+
+def by_class(
+    class_names: Sequence[str], class_dice: Sequence[float | None]
+) -> dict[str, JsonValue]:
+    """The Dice of each class by its name; empty without labels.
+
+    Args:
+        class_names: Background first.
+        class_dice: Of class 1, 2, ...; None for a class that the slices do not show.
+    """
+    return dict(zip(class_names[1:], class_dice, strict=False))
 
 
 def row_of(
@@ -103,4 +136,5 @@ def row_of(
         row["val_baseline_rmse_hu"] = measured.baseline_rmse_hu
         if job.settings.loss.needs_labels:
             row["val_dice"] = measured.dice
+            row |= dict(zip(dice_columns(job.class_names), measured.class_dice, strict=True))
     return row

@@ -35,7 +35,12 @@ from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.frozen import Learning, freeze
 from ctdenoise.training.kept import choose_place, in_memory
-from ctdenoise.training.labels import ClassTable, class_shares, class_tables, require_labels
+from ctdenoise.training.labels import (
+    ClassTable,
+    require_labels,
+    trained_classes,
+    warn_of_unjudged,
+)
 from ctdenoise.training.optimizers import build_optimizer
 from ctdenoise.training.patches import PatchBatches
 from ctdenoise.training.plans import BatchPlans, PatchSource
@@ -79,6 +84,8 @@ class TrainingJob:
         patients: Digests of all patients that the weights learn from; None where unknown.
         start: Which weights came from a checkpoint.
         learning: How much of the network learns.
+        class_names: Name of each class that the network labels, background first; empty without a
+            segmentation head.
     """
 
     settings: TrainSettings
@@ -102,6 +109,7 @@ class TrainingJob:
     patients: list[str] | None
     start: Start
     learning: Learning
+    class_names: tuple[str, ...] = ()
 
     @property
     def judged(self) -> DenoisingNetwork:
@@ -145,7 +153,7 @@ def prepare_job(
         require_labels(pairs)
     split = split_pairs(pairs, settings.validation, seed=seed)
     require_unseen(split, start, settings)
-    tables = _tables(split, settings, classes)
+    names, tables = trained_classes(split, settings.data, classes=classes)
     sources = tuple(_source(part, tables, settings) for part in split.train)
     place = choose_place(settings.data, sources, device, peers)
     plans = BatchPlans(
@@ -163,6 +171,7 @@ def prepare_job(
         multiple_of=network.constraints.multiple_of,
         with_noise=takes_noise(settings.network),
     )
+    warn_of_unjudged([one.labels for one in slices], names)
     loss = build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss))
     share = ShareOfPlans(plans, rank=peers.rank, world=peers.world)
     guard, optimizer = Guard(device, peers), build_optimizer(settings.optimizer, network)
@@ -190,6 +199,7 @@ def prepare_job(
         patients=patients_seen(split, start),
         start=start,
         learning=learning,
+        class_names=names,
     )
 
 
@@ -279,20 +289,6 @@ def _require_fitting(settings: TrainSettings, constraints: Constraints, peers: P
         raise SettingsError(
             f"these settings do not fit the network `{settings.network.name}`:\n{listed(problems)}"
         )
-
-
-def _tables(
-    split: Split, settings: TrainSettings, classes: int | None
-) -> dict[str, ClassTable] | None:
-    if classes is None:
-        return None
-    tables = class_tables((*split.train, *split.validation), settings.data.labels, classes=classes)
-    shares = class_shares(split.train, tables)
-    _log.info(
-        "Classes in the training slices: %s.",
-        ", ".join(f"{number}: {share:.2%}" for number, share in enumerate(shares)),
-    )
-    return tables
 
 
 def _source(

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ctdenoise.config.training import DataSettings
 from ctdenoise.errors import PairsError, SettingsError, listed
 from ctdenoise.io.pairs import PairFiles
-from ctdenoise.training.split import SliceRange
+from ctdenoise.training.split import SliceRange, Split
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +67,68 @@ def class_tables(
     return {str(files.folder): _table(files, wanted) for files in found}
 
 
-def class_shares(ranges: Sequence[SliceRange], tables: Mapping[str, ClassTable]) -> list[float]:
+def trained_classes(
+    split: Split, settings: DataSettings, *, classes: int | None
+) -> tuple[tuple[str, ...], dict[str, ClassTable] | None]:
+    """Names and tables of the classes of a run; nothing for a network without a head.
+
+    Args:
+        split: What is trained on, and what judges.
+        settings: Which labels belong to which class, and what classes are called.
+        classes: How many classes the network tells apart; None without a head.
+
+    Raises:
+        SettingsError: If a label is no class of the network, or a wanted name is in no pair.
+    """
+    if classes is None:
+        return (), None
+    tables = class_tables((*split.train, *split.validation), settings.labels, classes=classes)
+    names = class_names(split.train, settings, classes=classes)
+    shares = class_shares(split.train, tables, names)
+    _log.info(
+        "Classes in the training slices: %s.",
+        ", ".join(f"{name} {share:.2%}" for name, share in zip(names, shares, strict=False)),
+    )
+    return names, tables
+
+
+def class_names(
+    ranges: Sequence[SliceRange], settings: DataSettings, *, classes: int
+) -> tuple[str, ...]:
+    """A name for each class, background first, no two alike.
+
+    It is the name that the settings give the class, or else the names of its labels, as the
+    settings or the pairs say them, or else its number.
+
+    Args:
+        ranges: The series, all with labels.
+        settings: Which labels belong to which class, and what classes are called.
+        classes: How many classes the network tells apart.
+    """
+    called = {number: name for part in ranges for number, name in part.files.label_names.items()}
+    own: dict[int, dict[str, None]] = {}  # in order, each once
+    if settings.labels is None:
+        own = {number: {name: None} for number, name in called.items()}
+    else:
+        for key, number in settings.labels.items():
+            name = called.get(int(key)) if key.isdigit() else key
+            own.setdefault(number, {}).update({name: None} if name else {})
+    names = ["background"]
+    for number in range(1, classes):
+        name = settings.class_names.get(number) or " and ".join(own.get(number, ()))
+        names.append(f"class {number}" if not name or name in names else name)
+    return tuple(names)
+
+
+def class_shares(
+    ranges: Sequence[SliceRange], tables: Mapping[str, ClassTable], names: Sequence[str]
+) -> list[float]:
     """Share of the pixels that each class has, by class number; what is absent is warned about.
 
     Args:
         ranges: The training slices.
         tables: As made by `class_tables`.
+        names: Name of each class.
     """
     pixels = np.zeros(256, dtype=np.int64)
     for part in ranges:
@@ -79,10 +136,31 @@ def class_shares(ranges: Sequence[SliceRange], tables: Mapping[str, ClassTable])
         np.add.at(pixels, tables[str(part.files.folder)], counts)
     used = int(max(table.max() for table in tables.values()))
     shares = pixels[: used + 1] / pixels.sum()
-    absent = [str(number) for number, share in enumerate(shares) if share == 0]
+    absent = [f"{names[n]} ({n})" for n, share in enumerate(shares) if share == 0]
     if absent:
-        _log.warning("No training slice shows class %s, so it cannot be learnt.", ", ".join(absent))
+        _log.warning(
+            "No training slice shows the class %s, so it cannot be learnt.", ", ".join(absent)
+        )
     return [float(share) for share in shares]
+
+
+def warn_of_unjudged(shown: Iterable[npt.NDArray[np.integer] | None], names: Sequence[str]) -> None:
+    """Warn of classes whose Dice will have no value, since no validation slice shows them.
+
+    Args:
+        shown: Class of each pixel of every validation slice; None where labels are not used.
+        names: Name of each class.
+    """
+    found = {
+        int(number) for classes in shown if classes is not None for number in np.unique(classes)
+    }
+    absent = [f"{name} ({n})" for n, name in enumerate(names) if n and n not in found]
+    if absent:
+        _log.warning(
+            "No validation slice shows the class %s, so its Dice stays empty. Measure more with "
+            "validation.slices and validation.crop.",
+            ", ".join(absent),
+        )
 
 
 def _table(files: PairFiles, wanted: Mapping[str, int]) -> ClassTable:

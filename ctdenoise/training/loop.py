@@ -20,7 +20,7 @@ from ctdenoise.losses.build import LossTerms
 from ctdenoise.networks.checkpoint import MODEL_FILE, Checkpoint, save_checkpoint
 from ctdenoise.training.batches import PatchBatch
 from ctdenoise.training.best import take_note
-from ctdenoise.training.figures import LossSums, row_of
+from ctdenoise.training.figures import LossSums, by_class, row_of
 from ctdenoise.training.finiteness import FIX, failure
 from ctdenoise.training.job import TrainingJob
 from ctdenoise.training.optimizers import learning_rate_at
@@ -200,9 +200,12 @@ def _checkpoint(job: TrainingJob, step: int, measured: Measured) -> Checkpoint:
         "val_psnr_db": measured.psnr_db,
         "val_loss": measured.loss,
         "val_dice": measured.dice,
+        "val_class_dice": by_class(job.class_names, measured.class_dice),
         "metric": job.settings.validation.metric,
         "ema": None if job.settings.ema is None else job.settings.ema.as_json(),
         "labels": job.settings.data.labels,
+        "class_names": list(job.class_names),
+        "frozen": job.learning.frozen,
         "trained_on": job.trained_on,
         "trained_patients": None if job.patients is None else list(job.patients),
     }

@@ -206,8 +206,10 @@ def _require_whole(
 
 def _has_new_input(old: Tensor, new: Tensor) -> bool:
     """Whether a convolution of the image alone meets one of the image and more."""
+    if not old.ndim == new.ndim == 4:
+        return False
     others_equal = (old.shape[0], *old.shape[2:]) == (new.shape[0], *new.shape[2:])
-    return old.ndim == new.ndim == 4 and others_equal and old.shape[1] == 1 < new.shape[1] <= 3
+    return others_equal and old.shape[1] == 1 < new.shape[1] <= 3
 
 
 def _short(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,16 @@ class Best:
         value: Of the metric that decides.
         rmse_hu: Validation RMSE of the network, HU.
         baseline_rmse_hu: RMSE of the low-dose images themselves, HU.
+        dice: Mean Dice of the classes; None without labels.
+        class_dice: Dice of class 1, 2, ...; None for those that the slices do not show.
     """
 
     step: int
     value: float
     rmse_hu: float
     baseline_rmse_hu: float
+    dice: float | None = None
+    class_dice: Sequence[float | None] = ()
 
 
 @dataclass(slots=True)

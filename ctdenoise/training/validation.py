@@ -20,6 +20,7 @@ from ctdenoise.networks.prediction import DenoisingNetwork
 from ctdenoise.training.batches import ToNetworkScale
 from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.expected_noise import noise_of_slice
+from ctdenoise.training.frozen import predicting
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.pictures import Gray, panel
 from ctdenoise.training.split import SliceRange
@@ -55,6 +56,9 @@ class Measured:
         loss: The loss that is trained, a mean over the slices.
         dice: Mean over the classes (without background) that the reference shows; None without
             labels, or if it shows none.
+        class_dice: Dice of class 1, 2, ... over the pixels of all slices; None where the reference
+            does not show the class: whatever is labelled so is wrong then, and 0 would say no more
+            of one pixel than of a thousand. Empty without labels.
         panels: Pictures of the first slices of this process; see `pictures.panel`.
     """
 
@@ -63,6 +67,7 @@ class Measured:
     psnr_db: float
     loss: float
     dice: float | None = None
+    class_dice: tuple[float | None, ...] = ()
     panels: tuple[Gray, ...] = field(default=(), compare=False, repr=False)
 
 
@@ -107,11 +112,14 @@ class Validator:
 
     @torch.no_grad()
     def measure(self, network: DenoisingNetwork) -> Measured:
-        """Denoise every slice and compare; the network comes back in training mode.
+        """Denoise every slice and compare; the network comes back in the mode that it was in.
 
         Every process must measure, with equal weights.
         """
-        network.eval()
+        with predicting(network):
+            return self._measured(network)
+
+    def _measured(self, network: DenoisingNetwork) -> Measured:
         sums = torch.zeros(3, dtype=torch.float64)  # of squares, of those in the window, of losses
         overlaps: list[Tensor] = []
         panels: list[Gray] = []
@@ -131,15 +139,17 @@ class Validator:
                 overlaps.append(_overlap(prediction.logits[0], torch.from_numpy(item.labels)))
             if len(panels) < self.pictures.slices:
                 panels.append(self._panel(item, hu))
-        network.train()
         squared, in_window, losses = self.peers.summed(sums).tolist()
         pixels, width_hu = max(1, self.pixels), self.window_hu[1] - self.window_hu[0]
+        class_dice = self._class_dice(overlaps)
+        shown = [dice for dice in class_dice if dice is not None]
         return Measured(
             rmse_hu=math.sqrt(squared / pixels),
             baseline_rmse_hu=self.baseline_rmse_hu,
             psnr_db=_decibels(width_hu**2 * pixels, in_window),
             loss=losses / len(self.slices),
-            dice=self._dice(overlaps),
+            dice=sum(shown) / len(shown) if shown else None,
+            class_dice=class_dice,
             panels=tuple(panels),
         )
 
@@ -156,17 +166,17 @@ class Validator:
         difference_hu = self.pictures.difference_hu
         return panel(item.low, hu, item.full, window_hu=self.window_hu, difference_hu=difference_hu)
 
-    def _dice(self, overlaps: Sequence[Tensor]) -> float | None:
+    def _class_dice(self, overlaps: Sequence[Tensor]) -> tuple[float | None, ...]:
         """Over the slices of all processes; whether there are labels is the same in each."""
         tables = [item.labels for item in self.slices if item.labels is not None]
         if not tables:
-            return None
+            return ()
         # A process without a slice does not know how many classes there are.
         classes = self.peers.largest(len(overlaps[0]) if overlaps else 0)
         total = torch.zeros(classes, 3, dtype=torch.int64)
         for overlap in overlaps:
             total += overlap
-        return _mean_dice(self.peers.summed(total))
+        return _dice_of(self.peers.summed(total))
 
 
 def choose_slices(
@@ -237,12 +247,12 @@ def _overlap(logits: Tensor, labels: Tensor) -> Tensor:
     )
 
 
-def _mean_dice(overlap: Tensor) -> float | None:
-    both, predicted, reference = overlap[1:].double().unbind(dim=1)
-    shown = reference > 0
-    if not bool(shown.any()):
-        return None
-    return float((2 * both / (predicted + reference))[shown].mean())
+def _dice_of(overlap: Tensor) -> tuple[float | None, ...]:
+    """Dice of each class above background; None where the reference does not show it."""
+    return tuple(
+        2 * both / (predicted + reference) if reference else None
+        for both, predicted, reference in overlap[1:].tolist()
+    )
 
 
 def _squares(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:

@@ -118,6 +118,38 @@ def test_two_processes_give_the_losses_and_weights_of_one(pairs, tmp_path):
     )
 
 
+def test_two_processes_learn_a_head_on_a_frozen_trunk_as_one_does(make_pair, tmp_path):
+    folders = [
+        make_pair(name, patient=name, seed=ord(name), labelled=True).folder for name in "abc"
+    ]
+    pairs = folders[0].parent
+    _run(_words(pairs, tmp_path / "start"), 1)
+    settings = (
+        "network.head.classes=3",
+        "data.labels={1: 1, 3: 2}",
+        "loss.terms=[{name: cross_entropy}]",  # a mean over pixels; nothing looks at the image
+        "validation.metric=dice",
+        "ema.decay=0.9",
+        f"init.from={tmp_path / 'start'}",
+    )
+    frozen = (*settings, "init.freeze=trunk")
+    _run(_words(pairs, tmp_path / "one", *frozen), 1)
+    _run(_words(pairs, tmp_path / "two", *frozen), 2)
+    start, one, two = (
+        load_file(tmp_path / n / "model.safetensors") for n in ("start", "one", "two")
+    )
+    for name, weight in two.items():
+        if name in start:
+            assert torch.equal(weight, start[name]), name
+        else:
+            torch.testing.assert_close(weight, one[name], rtol=1e-3, atol=1e-6)
+    for row, other in zip(*(_lines(tmp_path / n) for n in ("one", "two")), strict=True):
+        assert row["val_dice"] == other["val_dice"]
+        assert row["val_dice_class_2"] == other["val_dice_class_2"]
+    # The same without freezing: the layer of the image then has no gradient in either process.
+    _run(_words(pairs, tmp_path / "joint", *settings), 2)
+
+
 def test_ctrl_c_stops_all_and_resuming_ends_like_an_uninterrupted_run(pairs, tmp_path):
     out, whole = tmp_path / "run", tmp_path / "whole"
     words = _words(pairs, out, "steps=400", "validation.every=400", "validation.pictures.slices=0")

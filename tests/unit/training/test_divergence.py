@@ -81,7 +81,7 @@ def test_the_weights_are_those_before_the_bad_step(started):
     assert all(bool(torch.isfinite(weight).all()) for weight in kept.values())
     again = prepare_job(task.find_pairs([job.parts[0].files.folder]), good.settings, seed=3)
     for step in range(2):
-        loop._step(again, step)
+        loop._step(again, step, again.batches)
     assert all(torch.equal(kept[name], w) for name, w in again.network.state_dict().items())
 
 
