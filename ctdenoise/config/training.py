@@ -305,7 +305,6 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        classes = segmentation_classes(self.network)
         if self.network.name == "identity":
             raise ValueError("the network `identity` has no weights to train")
         if not self.hu_range.high > self.hu_range.low:
@@ -316,6 +315,15 @@ class TrainSettings(Settings):
             )
         if self.loss.relative_to_noise and not takes_noise(self.network):
             raise ValueError("loss.relative_to_noise=true needs network.noise_input=true")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size={self.batch_size} is no multiple of accumulate={self.accumulate}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _head_and_labels_fit(self) -> Self:
+        classes = segmentation_classes(self.network)
         if self.loss.needs_labels and classes is None:
             raise ValueError(
                 "a loss term compares labels, so the network needs network.head.classes"
@@ -327,10 +335,6 @@ class TrainSettings(Settings):
             )
         if self.validation.metric == "dice" and classes is None:
             raise ValueError("validation.metric=dice needs network.head.classes")
-        if self.batch_size % self.accumulate:
-            raise ValueError(
-                f"batch_size={self.batch_size} is no multiple of accumulate={self.accumulate}"
-            )
         for key, numbers in (
             ("labels", (self.data.labels or {}).values()),
             ("class_names", self.data.class_names),
