@@ -25,6 +25,7 @@ from ctdenoise.training.distributed import peers_of_this_process
 from ctdenoise.training.figures import by_class, columns
 from ctdenoise.training.job import TrainingJob, device_name, prepare_job
 from ctdenoise.training.loop import Outcome, Stopped, train
+from ctdenoise.training.patches import BatchTransform
 from ctdenoise.training.records import MetricsTable, TensorBoardEvents
 from ctdenoise.training.state import (
     Progressed,
@@ -105,6 +106,7 @@ def run(
     out: Path,
     resume: bool = False,
     seed: int = 0,
+    transforms: Sequence[BatchTransform] = (),
     progress: Progress = SILENT,
 ) -> TrainReport:
     """Train a network on every pair at or below some folders.
@@ -120,6 +122,8 @@ def run(
             `settings.yaml`, `run.json` and a `README.md` that explains them.
         resume: Go on with the run in `out`; the result is the same as without the stop.
         seed: Same pairs, settings and seed: same network.
+        transforms: What further is done to the patches of a batch, from Python only; a resumed run
+            must be given the same.
         progress: Who is told.
 
     Raises:
@@ -137,7 +141,9 @@ def run(
     ):
         if not resume and peers.is_first:
             require_free_folder(out)
-        job = prepare_job(find_pairs(pairs), settings, seed=seed, peers=peers)
+        job = prepare_job(
+            find_pairs(pairs), settings, seed=seed, peers=peers, transforms=transforms
+        )
         progressed = _resumed(job, out, changes) if resume else Progressed()
         # Nobody writes before everybody has read.
         peers.wait()

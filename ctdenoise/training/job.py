@@ -42,7 +42,7 @@ from ctdenoise.training.labels import (
     warn_of_unjudged,
 )
 from ctdenoise.training.optimizers import build_optimizer
-from ctdenoise.training.patches import PatchBatches
+from ctdenoise.training.patches import BatchTransform, PatchBatches
 from ctdenoise.training.plans import BatchPlans, PatchSource
 from ctdenoise.training.prefetch import threads_for
 from ctdenoise.training.shares import ShareOfPlans
@@ -118,11 +118,17 @@ class TrainingJob:
 
     def whole_batch(self, step: int) -> PatchBatch:
         """The patches of a step of all processes."""
-        return PatchBatches(self.plans, self.hu_range, self.device)[step]
+        transforms = self.batches.transforms
+        return PatchBatches(self.plans, self.hu_range, self.device, transforms)[step]
 
 
 def prepare_job(
-    pairs: Sequence[PairFiles], settings: TrainSettings, *, seed: int, peers: Peers = ALONE
+    pairs: Sequence[PairFiles],
+    settings: TrainSettings,
+    *,
+    seed: int,
+    peers: Peers = ALONE,
+    transforms: Sequence[BatchTransform] = (),
 ) -> TrainingJob:
     """Check settings against the network, split the data, build everything.
 
@@ -131,6 +137,7 @@ def prepare_job(
         settings: What is asked for.
         seed: Decides the first weights, the split and every patch.
         peers: The processes that train together; each prepares its own job.
+        transforms: What further is done to the patches.
 
     Raises:
         SettingsError: If settings, network and data do not fit each other.
@@ -176,7 +183,7 @@ def prepare_job(
     share = ShareOfPlans(plans, rank=peers.rank, world=peers.world)
     guard, optimizer = Guard(device, peers), build_optimizer(settings.optimizer, network)
     guard.protect(optimizer)
-    batches = PatchBatches(share, hu_range, device, on_device=place == "device")
+    batches = PatchBatches(share, hu_range, device, transforms, on_device=place == "device")
     return TrainingJob(
         settings=settings,
         identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision, peers)),

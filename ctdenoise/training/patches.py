@@ -1,28 +1,84 @@
-"""Batches of patches through MONAI: drawn first, gathered second, then made tensors.
+"""Batches of patches through MONAI, and pairs for MONAI's own ways.
 
 `BatchPlans`, `GatherPatches` and `ToNetworkScale` are the data and the transforms of a
-`monai.data.Dataset`, so further MONAI transforms on a `PatchBatch` can follow.
+`monai.data.Dataset`. Further transforms may follow: of whole batches, or with `EachPatch` MONAI's
+dictionary transforms of single patches. For MONAI's own datasets and loaders, `slice_items` and
+`ReadSliced` give dictionaries of slices.
 
 This is the file by which MONAI enters training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import torch
-from monai.data import Dataset, get_track_meta, set_track_meta
-from monai.transforms import Compose
+from monai.data import Dataset, MetaTensor, get_track_meta, set_track_meta
+from monai.transforms import Compose, Randomizable, Transform
+from torch import Tensor
 
 from ctdenoise.core.intensity import HuRange
+from ctdenoise.core.units import AIR_HU
+from ctdenoise.io.pair_images import PADDING_HU
+from ctdenoise.io.pairs import PairFiles
 from ctdenoise.training.batches import PatchBatch, ToNetworkScale
 from ctdenoise.training.gathering import GatherPatches
+from ctdenoise.training.indexing import IndexArray
 from ctdenoise.training.kept import GatherOnDevice
 from ctdenoise.training.plans import BatchPlans
 from ctdenoise.training.shares import ShareOfPlans
+
+Item = dict[str, Any]
+"""What MONAI's dictionary transforms work on."""
+
+
+class EachPatch:
+    """A dictionary transform of MONAI, applied to every patch of a batch by itself.
+
+    A patch is a dictionary of `low`, `full` and, where they are used, `labels` and `noise`, each
+    [1, y, x]: images and noise in the scale of the network, labels as classes. Random transforms
+    draw from a seed of the patch, so batches depend on the run's seed and the step alone.
+
+    Args:
+        transform: Gives a dictionary with the same keys and sizes.
+    """
+
+    def __init__(self, transform: Callable[[Item], Mapping[Any, Any]]) -> None:
+        self._transform = transform
+        self._lock = Lock()
+
+    def __call__(self, batch: PatchBatch, seeds: IndexArray) -> PatchBatch:
+        """The batch, transformed.
+
+        Args:
+            batch: Patches.
+            seeds: One for each patch, int64 [batch], below 2^32.
+        """
+        target = batch.target
+        labels = None if target.labels is None else target.labels[:, None]
+        images = {"low": batch.low, "full": target.image, "labels": labels, "noise": batch.noise}
+        used = {key: value for key, value in images.items() if value is not None}
+        with self._lock:  # random transforms keep the state that they draw from
+            done = [self._one(used, number, int(seed)) for number, seed in enumerate(seeds)]
+        joined = {key: torch.stack([_plain(item[key]) for item in done]) for key in used}
+        classes = joined["labels"][:, 0].long() if labels is not None else None
+        low = joined["low"]
+        target = target._replace(image=joined["full"], labels=classes, low=low)
+        return dataclasses.replace(batch, low=low, target=target, noise=joined.get("noise"))
+
+    def _one(self, images: Mapping[str, Tensor], number: int, seed: int) -> Mapping[Any, Any]:
+        if isinstance(self._transform, Randomizable):
+            self._transform.set_random_state(seed=seed)
+        return self._transform({key: value[number] for key, value in images.items()})
+
+
+BatchTransform = Callable[[PatchBatch], PatchBatch] | EachPatch
+"""What may follow: a function of whole batches that draws nothing, or `EachPatch`."""
 
 
 class PatchBatches(Sequence[PatchBatch]):
@@ -32,7 +88,7 @@ class PatchBatches(Sequence[PatchBatch]):
         plans: What to cut in each step.
         hu_range: The network's scale.
         device: Where the tensors go.
-        transforms: Further transforms of a `PatchBatch`, MONAI's or others, applied in order.
+        transforms: Further transforms, applied in order.
         on_device: Keep the volumes on the device and cut patches there.
     """
 
@@ -41,15 +97,17 @@ class PatchBatches(Sequence[PatchBatch]):
         plans: BatchPlans | ShareOfPlans,
         hu_range: HuRange,
         device: torch.device,
-        transforms: Sequence[Callable[[PatchBatch], PatchBatch]] = (),
+        transforms: Sequence[BatchTransform] = (),
         *,
         on_device: bool = False,
     ) -> None:
+        self.transforms = tuple(transforms)
+        self._plans = plans
         window, scale = plans.settings.window, ToNetworkScale(hu_range, device)
         if on_device:
-            steps = Compose([GatherOnDevice(plans.sources, window, scale), *transforms])
+            steps = Compose([GatherOnDevice(plans.sources, window, scale)])
         else:
-            steps = Compose([GatherPatches(plans.sources, window), scale, *transforms])
+            steps = Compose([GatherPatches(plans.sources, window), scale])
         self.dataset = Dataset(plans, steps)
 
     def __len__(self) -> int:
@@ -57,7 +115,56 @@ class PatchBatches(Sequence[PatchBatch]):
 
     def __getitem__(self, step: int) -> PatchBatch:  # type: ignore[override]  # no slices of batches
         with plain_tensors():
-            return cast("PatchBatch", self.dataset[step])
+            batch = cast("PatchBatch", self.dataset[step])
+            for transform in self.transforms:
+                if isinstance(transform, EachPatch):
+                    batch = transform(batch, self._plans.seeds(step))
+                else:
+                    batch = transform(batch)
+            return batch
+
+
+def slice_items(pairs: Sequence[PairFiles]) -> list[Item]:
+    """One dictionary for every slice and low dose, the data of a MONAI dataset.
+
+    Nothing is read yet; `ReadSliced` does. `patient` tells patients apart, to split by.
+
+    Args:
+        pairs: As found by `find_pairs`.
+    """
+    return [
+        {"pair": files, "dose": dose, "z": z, "patient": files.patient_key}
+        for files in pairs
+        for dose in range(len(files.low))
+        for z in range(files.shape[0])
+    ]
+
+
+class ReadSliced(Transform):  # type: ignore[misc]  # MONAI has no types
+    """Reads a slice of a pair: the first transform on the items of `slice_items`.
+
+    Gives `low` and `full`, HU, float32 [1, y, x], padding as air, `labels` where the pair has them,
+    uint8 [1, y, x], and `dose_fraction`. It draws nothing, so `monai.data.CacheDataset` keeps what
+    it gave.
+    """
+
+    def __call__(self, data: Mapping[str, Any]) -> Item:
+        """The item with its images."""
+        files: PairFiles = data["pair"]
+        arrays, z = files.open(), data["z"]
+        images = {"low": arrays.low[data["dose"]][z], "full": arrays.full[z]}
+        item = {key: value for key, value in data.items() if key != "pair"}
+        for key, stored in images.items():
+            hu = np.where(stored == PADDING_HU, AIR_HU, stored).astype(np.float32)
+            item[key] = torch.from_numpy(hu)[None]
+        if arrays.labels is not None:
+            item["labels"] = torch.from_numpy(np.array(arrays.labels[z]))[None]
+        item["dose_fraction"] = files.low[data["dose"]].exposure.dose_fraction
+        return item
+
+
+def _plain(value: Tensor) -> Tensor:
+    return value.as_tensor() if isinstance(value, MetaTensor) else value
 
 
 class _Users:

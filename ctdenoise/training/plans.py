@@ -160,6 +160,10 @@ class BatchPlans(Sequence[BatchPlan]):
         changes = self._changes(step)
         return BatchPlan(source, dose, *places, symmetry, fraction, noise_seed, changes)
 
+    def seeds(self, step: int) -> IndexArray:
+        """A seed for every patch of a step, for random transforms that follow, [batch]."""
+        return stream(self.seed, "transforms", step).integers(0, 2**32, self.batch_size)
+
     def _changes(self, step: int) -> PatchChanges | None:
         """Scales and jitter, from a stream of their own: places and noise are as without them."""
         settings = self.settings

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from ctdenoise.training.indexing import IndexArray
     from ctdenoise.training.plans import BatchPlan, BatchPlans
 
 T = TypeVar("T")
@@ -36,6 +37,10 @@ class ShareOfPlans(Sequence["BatchPlan"]):
 
     def __getitem__(self, step: int) -> BatchPlan:  # type: ignore[override]  # no slices of plans
         return piece_of(self.plans[step], self.rank, self.world)
+
+    def seeds(self, step: int) -> IndexArray:
+        """Seeds of the rows of this process, see `BatchPlans.seeds`."""
+        return piece_of(self.plans.seeds(step), self.rank, self.world)
 
 
 def piece_of(batch: T, number: int, pieces: int) -> T:
