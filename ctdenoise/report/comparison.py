@@ -75,7 +75,7 @@ def write_comparison_page(folder: Path, content: ComparisonPage) -> Path:
     text = rendered(
         "comparison.html",
         title=comparison.title,
-        rows=comparison.contenders[1:],
+        warnings=_warnings(comparison),
         facts=_facts(comparison),
         tables=[table_of(comparison, one, content.settings) for one in comparison.conditions],
         budgets=[_budget(n, row) for n, row in enumerate(comparison.contenders) if n],
@@ -104,6 +104,15 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Slices", f"{sum(len(image.slices) for image in images)}"),
         ("Doses", ", ".join(doses)),
     ]
+
+
+def _warnings(comparison: Comparison) -> dict[str, list[str]]:
+    """Every warning once, with the names of the rows that it is about."""
+    found: dict[str, list[str]] = {}
+    for row in comparison.contenders:
+        for warning in row.warnings:
+            found.setdefault(warning, []).append(row.name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

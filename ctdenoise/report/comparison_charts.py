@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,7 @@ def _draw_doses(
 ) -> None:
     key, label = what
     doses = [100 * condition.dose_fraction for condition in conditions]
+    limits = (-math.inf, math.inf)
     for row in range(len(comparison.contenders)):
         colour, line, marker = series_style(theme, row)
         figures = [condition.figures[row].get(key) for condition in conditions]
@@ -79,7 +82,7 @@ def _draw_doses(
         if not points:
             continue
         axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker)
-        _number(axes, theme, row, max(points))
+        _number(axes, theme, row, max(points), limits)
     axes.set_xscale("log")
     axes.set_xticks(doses, [f"{dose:g}" for dose in doses])
     axes.minorticks_off()
@@ -87,12 +90,20 @@ def _draw_doses(
     axes.set_ylabel(label)
 
 
-def _number(axes: Any, theme: Theme, number: int, point: tuple[float, float]) -> None:
-    """The number of a row beside a point."""
+def _number(
+    axes: Any,
+    theme: Theme,
+    number: int,
+    point: tuple[float, float],
+    limits: tuple[float, float],
+) -> None:
+    """The number of a row beside a point; at the top of the chart where it lies beyond."""
+    x, y = point
+    beyond = y > limits[1]
     axes.annotate(
-        str(number),
-        point,
-        xytext=(5, 0),
+        f"{number} \N{UPWARDS ARROW} {y:.0f}" if beyond else str(number),
+        (x, limits[1] if beyond else y),
+        xytext=(4, -8 if beyond else 0),
         textcoords="offset points",
         va="center",
         color=theme.ink,
@@ -113,21 +124,36 @@ def _courses(folder: Path, comparison: Comparison) -> list[Chart]:
 
 
 def _draw_courses(axes: Any, theme: Theme, comparison: Comparison) -> None:
-    baselines = set()
-    for number, row in enumerate(comparison.contenders):
-        if not row.training.curve:
+    trainings = [row.training for row in comparison.contenders]
+    baselines = {one.baseline_rmse_hu for one in trainings if one.baseline_rmse_hu is not None}
+    limits = _limits([rmse for one in trainings for _, rmse in one.curve], baselines)
+    for number, training in enumerate(trainings):
+        if not training.curve:
             continue
         colour, line, marker = series_style(theme, number)
-        steps, values = zip(*row.training.curve, strict=True)
+        steps, values = zip(*training.curve, strict=True)
         axes.plot(steps, values, color=colour, linestyle=line, marker=marker, markersize=3)
-        _number(axes, theme, number, (steps[-1], values[-1]))
-        if row.training.baseline_rmse_hu is not None:
-            baselines.add(round(row.training.baseline_rmse_hu, 2))
+        _number(axes, theme, number, (steps[-1], values[-1]), limits)
     for value in sorted(baselines):
         axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
-    axes.set_yscale("log")
+    axes.set_ylim(*limits)
     axes.set_xlabel("step")
     axes.set_ylabel("RMSE (HU)")
+
+
+_MOST_OF_LOW_DOSE = 1.6
+"""Charts end at so many times the error of the low dose: what is worse is marked at their top."""
+
+
+def _limits(values: Sequence[float], baselines: Collection[float]) -> tuple[float, float]:
+    """From the least to the greatest value, or to where nobody needs to compare any more."""
+    every = [*values, *baselines]
+    top = max(every)
+    if baselines:
+        top = min(top, _MOST_OF_LOW_DOSE * max(baselines))
+    low = min(every)
+    margin = 0.06 * max(top - low, 1e-9)
+    return low - margin, top + margin
 
 
 def _costs(folder: Path, comparison: Comparison) -> list[Chart]:
@@ -144,19 +170,24 @@ def _costs(folder: Path, comparison: Comparison) -> list[Chart]:
 
 
 def _draw_costs(axes: Any, theme: Theme, comparison: Comparison, condition: Condition) -> None:
-    for number, row in enumerate(comparison.contenders):
-        figure = condition.figures[number].get("rmse")
-        value = None if figure is None else figure.metric.value
-        if value is None:
-            continue
-        if not number:
-            axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
-        elif row.operations:
+    found = [figures.get("rmse") for figures in condition.figures]
+    values = [None if figure is None else figure.metric.value for figure in found]
+    known = [value for value in values[1:] if value is not None]
+    low = values[0]
+    if not known or low is None:
+        return
+    limits = _limits(known, [low])
+    for number, (row, value) in enumerate(zip(comparison.contenders, values, strict=True)):
+        if number and row.operations and value is not None:
             colour, _, marker = series_style(theme, number)
             point = (row.operations / 1e9, value)
             axes.plot(*point, color=colour, marker=marker, linestyle="none")
-            _number(axes, theme, number, point)
+            _number(axes, theme, number, point, limits)
+    axes.axhline(low, color=theme.ink, linewidth=0.8, linestyle="--")
+    axes.set_ylim(*limits)
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.margins(x=0.1)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("G operations per slice")
     axes.set_ylabel("RMSE (HU)")

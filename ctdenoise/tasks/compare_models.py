@@ -45,20 +45,20 @@ class Model:
         trained = [key for key in known if digest_of(key) in (self.seen or ())]
         if trained:
             found.append(
-                f"TRAINED ON A TEST PATIENT ({', '.join(trained)}): its figures flatter and must "
+                f"TRAINED ON A TEST PATIENT ({', '.join(trained)}): the figures flatter and must "
                 "not be compared."
             )
         if self.seen is None:
             found.append(
-                "Its file does not say whom it was trained on: a test patient may be among them."
+                "The file does not say whom it was trained on; a test patient may be among them."
             )
         elif len(known) < len(keys):
-            found.append("Some pairs have no patient key: their patient may have trained it.")
+            found.append("Some pairs have no patient key; their patient may have been trained on.")
         judged = [key for key in known if key in self.judges]
         if judged:
             found.append(
-                f"A test patient ({', '.join(judged)}) also chose its best step: its figures "
-                "flatter a little."
+                f"A test patient ({', '.join(judged)}) chose the step at which it was kept: the "
+                "figures flatter a little."
             )
         return replace(self, row=replace(self.row, warnings=tuple(found)))
 
