@@ -139,7 +139,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class TestImage:
+class JudgedImage:
     """One low-dose image that everything was applied to.
 
     Args:
@@ -171,7 +171,7 @@ class Picture:
         geometry: Its grid.
     """
 
-    image: TestImage
+    image: JudgedImage
     number: int
     full: HuArray
     shown: tuple[HuArray, ...]
@@ -238,7 +238,7 @@ class Comparison:
 
     title: str
     contenders: tuple[Contender, ...]
-    images: tuple[TestImage, ...]
+    images: tuple[JudgedImage, ...]
     by_image: tuple[tuple[Figures, ...], ...]
     conditions: tuple[Condition, ...]
 

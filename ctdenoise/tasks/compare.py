@@ -24,14 +24,14 @@ from ctdenoise.report.compared import (
     Comparison,
     Condition,
     Contender,
+    JudgedImage,
     Picture,
     SliceTimes,
-    TestImage,
 )
 from ctdenoise.report.comparison import ComparisonPage, write_comparison_page
 from ctdenoise.report.page import PAGE_FILE
 from ctdenoise.report.requirements import require_report_extra
-from ctdenoise.tasks.compare_images import MeasuredImage, Test, shown_tests, tests_of
+from ctdenoise.tasks.compare_images import Judged, MeasuredImage, judged_images, shown_images
 from ctdenoise.tasks.compare_models import Model, read_models
 from ctdenoise.training.distributed import ALONE
 from ctdenoise.training.threads import arithmetic_threads
@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     if settings.page is not None:
         require_report_extra("Or ask for numbers alone with: --set page=null")
     contenders = read_models(models, names=names, groups=groups, notes=notes)
-    tests = tests_of(find_pairs(pairs), settings)
+    tests = judged_images(find_pairs(pairs), settings)
     keys = [test.files.patient_key for test in tests]
     contenders = tuple(model.warned(keys) for model in contenders)
     with arithmetic_threads(settings.threads, ALONE) as threads:
@@ -145,7 +145,7 @@ class _Measured:
     """
 
     rows: tuple[Contender, ...]
-    images: list[TestImage]
+    images: list[JudgedImage]
     by_image: list[tuple[Figures, ...]]
     pictures: list[Picture]
 
@@ -161,7 +161,7 @@ class _Measured:
 
 def _measure(
     models: Sequence[Model],
-    tests: Sequence[Test],
+    tests: Sequence[Judged],
     settings: CompareSettings,
     threads: int,
     progress: Progress,
@@ -169,7 +169,7 @@ def _measure(
     denoisers = [load_denoiser(model.path, settings.infer) for model in models]
     times: list[list[float]] = [[] for _ in models]
     measured = _Measured((), [], [], [])
-    shown = shown_tests(tests, 0 if settings.page is None else settings.page.pictures)
+    shown = shown_images(tests, 0 if settings.page is None else settings.page.pictures)
     work = sum(len(test.slices) for test in tests) * len(models)
     with progress.stage("Comparing", work) as advance:
         for test in tests:
@@ -204,7 +204,7 @@ def _warm_up(denoisers: Sequence[Denoiser], image: MeasuredImage) -> None:
 
 
 def _conditions(
-    images: Sequence[TestImage], by_image: Sequence[tuple[Figures, ...]]
+    images: Sequence[JudgedImage], by_image: Sequence[tuple[Figures, ...]]
 ) -> tuple[Condition, ...]:
     """Images of one dose and one kind of truth, put together; scans first, high doses first."""
     places: dict[tuple[str, float], list[int]] = {}

@@ -27,11 +27,11 @@ from ctdenoise.metrics.noise_texture import (
     noise_power,
 )
 from ctdenoise.metrics.nps import PowerSums
-from ctdenoise.report.compared import Picture, TestImage
+from ctdenoise.report.compared import JudgedImage, Picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Test:
+class Judged:
     """A low dose of a pair and the slices of it that are measured.
 
     Args:
@@ -42,7 +42,7 @@ class Test:
 
     files: PairFiles
     index: int
-    image: TestImage
+    image: JudgedImage
 
     @property
     def slices(self) -> list[int]:
@@ -50,7 +50,7 @@ class Test:
         return [number - 1 for number in self.image.slices]
 
 
-def tests_of(pairs: Sequence[PairFiles], settings: CompareSettings) -> tuple[Test, ...]:
+def judged_images(pairs: Sequence[PairFiles], settings: CompareSettings) -> tuple[Judged, ...]:
     """Every low dose of every pair, with the slices that are measured.
 
     Args:
@@ -66,25 +66,25 @@ def tests_of(pairs: Sequence[PairFiles], settings: CompareSettings) -> tuple[Tes
         slices = tuple(number + 1 for number in _numbers(files.shape[0], name, settings))
         manifest = read_manifest(files.folder / MANIFEST_FILE)
         for index, (file, exposure) in enumerate(manifest.low):
-            image = TestImage(
+            image = JudgedImage(
                 name,
                 files.patient_key or name,
                 exposure.dose_fraction,
                 _truth_of(file.history),
                 slices,
             )
-            tests.append(Test(files, index, image))
+            tests.append(Judged(files, index, image))
     return tuple(tests)
 
 
-def shown_tests(tests: Sequence[Test], count: int) -> tuple[Test, ...]:
+def shown_images(tests: Sequence[Judged], count: int) -> tuple[Judged, ...]:
     """The test images that the page shows: of every kind of truth in turn, low doses first.
 
     Args:
         tests: All of them.
         count: How many at most.
     """
-    kinds: dict[Truth, list[Test]] = {}
+    kinds: dict[Truth, list[Judged]] = {}
     for test in sorted(tests, key=lambda test: test.image.dose_fraction):
         kinds.setdefault(test.image.truth, []).append(test)
     turns = max((len(some) for some in kinds.values()), default=0)
@@ -155,7 +155,7 @@ class MeasuredImage:
         settings: How to measure.
     """
 
-    def __init__(self, test: Test, settings: CompareSettings) -> None:
+    def __init__(self, test: Judged, settings: CompareSettings) -> None:
         pair = read_pair(test.files, test.index, slices=test.slices)
         self.full: CTVolume = pair.full
         self.low: CTVolume = pair.low
