@@ -69,18 +69,26 @@ class SliceTimes:
     Args:
         seconds: Time of each slice after the warm-up, what is measured before the first one shared
             out among them.
+        processor_seconds: Time that the processors spent on each, all threads together: less than
+            the time by the clock where other programs were busy.
         threads: Of the arithmetic on a CPU.
         engine: What computed.
     """
 
     seconds: tuple[float, ...]
+    processor_seconds: tuple[float, ...]
     threads: int
     engine: str
 
     @property
     def median_s(self) -> float:
-        """The median."""
+        """The median by the clock."""
         return statistics.median(self.seconds)
+
+    @property
+    def median_processor_s(self) -> float:
+        """The median of what the processors spent."""
+        return statistics.median(self.processor_seconds)
 
     def as_json(self) -> dict[str, JsonValue]:
         """Plain JSON."""
@@ -88,6 +96,7 @@ class SliceTimes:
             "median": self.median_s,
             "least": min(self.seconds),
             "most": max(self.seconds),
+            "processor_median": self.median_processor_s,
             "slices": len(self.seconds),
             "threads": self.threads,
             "engine": self.engine,

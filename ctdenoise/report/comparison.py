@@ -136,6 +136,7 @@ def _budget(number: int, row: Contender) -> _Budget:
             _count(row.parameters),
             dash if row.operations is None else f"{row.operations / 1e9:,.1f}",
             dash if times is None else f"{times.median_s:.3g}",
+            dash if times is None else f"{times.median_processor_s:.3g}",
             _count(training.steps),
             _count(training.best_step),
             _count(training.patches),
@@ -160,9 +161,10 @@ def _timing(comparison: Comparison) -> str:
     return (
         f"Seconds per slice: median of {count} slice{'s' if count != 1 else ''} of the test images "
         f"after one slice of warm-up, {times[0].engine}, {threads} "
-        f"thread{'s' if threads != 1 else ''}; measuring the noise, for a network that is told it, "
-        "is shared out among the slices; reading and writing files is not counted. Operations are "
-        "multiplications with an addition for a slice of 512 x 512 pixels."
+        f"thread{'s' if threads != 1 else ''}; by the clock, and as the processors spent it, which "
+        "is less where other programs were busy. Measuring the noise, for a network that is told "
+        "it, is shared out among the slices; reading and writing files is not counted. Operations "
+        "are multiplications with an addition for a slice of 512 x 512 pixels."
     )
 
 

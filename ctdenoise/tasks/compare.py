@@ -167,7 +167,7 @@ def _measure(
     progress: Progress,
 ) -> _Measured:
     denoisers = [load_denoiser(model.path, settings.infer) for model in models]
-    times: list[list[float]] = [[] for _ in models]
+    times: list[list[tuple[float, float]]] = [[] for _ in models]
     measured = _Measured((), [], [], [])
     shown = shown_images(tests, 0 if settings.page is None else settings.page.pictures)
     work = sum(len(test.slices) for test in tests) * len(models)
@@ -189,11 +189,18 @@ def _measure(
     measured.rows = (
         Contender(LOW_DOSE, note="what doing nothing gives"),
         *(
-            replace(model.row, times=SliceTimes(tuple(own), threads, denoiser.description))
+            replace(model.row, times=_slice_times(own, threads, denoiser))
             for model, denoiser, own in zip(models, denoisers, times, strict=True)
         ),
     )
     return measured
+
+
+def _slice_times(
+    times: Sequence[tuple[float, float]], threads: int, denoiser: Denoiser
+) -> SliceTimes:
+    seconds, processor_seconds = zip(*times, strict=True)
+    return SliceTimes(seconds, processor_seconds, threads, denoiser.description)
 
 
 def _warm_up(denoisers: Sequence[Denoiser], image: MeasuredImage) -> None:
@@ -273,6 +280,7 @@ _FACTS = (
     "patients",
     "slices",
     "seconds_per_slice",
+    "processor_seconds_per_slice",
     "parameters",
     "operations_per_slice",
     "steps",
@@ -305,6 +313,9 @@ def _write_csv(path: Path, comparison: Comparison) -> None:
                     "patients": condition.patients,
                     "slices": condition.slices,
                     "seconds_per_slice": None if row.times is None else row.times.median_s,
+                    "processor_seconds_per_slice": None
+                    if row.times is None
+                    else row.times.median_processor_s,
                     "parameters": row.parameters,
                     "operations_per_slice": row.operations,
                     "steps": row.training.steps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
@@ -115,36 +115,44 @@ def _truth_of(history: Sequence[Step]) -> Truth:
     return "exact" if without_noise else "scan"
 
 
-@dataclass(slots=True)
 class SliceClock:
     """A progress that keeps the time of each slice and hands on that it is done.
 
+    What is done before the first slice is shared out among all of them.
+
     Args:
-        advance: Told about every slice; None for nobody.
-        seconds: Time of each slice; what was done before the first one is shared out among them.
+        advance: Told about every slice.
     """
 
-    advance: Advance | None = None
-    seconds: list[float] = field(default_factory=list)
-    _last: float = field(default_factory=time.perf_counter)
+    def __init__(self, advance: Advance) -> None:
+        self._advance = advance
+        self._last = _now()
+        self.times: list[tuple[float, float]] = []
 
     @contextmanager
     def stage(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
         """Open a stage; the time before it belongs to all of its slices."""
         del what, done
-        now = time.perf_counter()
-        before = (now - self._last) / max(1, total)
-        self._last = now
+        before = [one / max(1, total) for one in self._since()]
 
         def tell(count: int = 1, *, note: str = "") -> None:
             del note
-            now = time.perf_counter()
-            self.seconds += [(now - self._last) / count + before] * count
-            self._last = now
-            if self.advance is not None:
-                self.advance(count)
+            passed = self._since()
+            self.times += [(passed[0] / count + before[0], passed[1] / count + before[1])] * count
+            self._advance(count)
 
         yield tell
+
+    def _since(self) -> tuple[float, float]:
+        """What has passed since the last call."""
+        now, last = _now(), self._last
+        self._last = now
+        return now[0] - last[0], now[1] - last[1]
+
+
+def _now() -> tuple[float, float]:
+    """By the clock on the wall, and by the processors that this process has used."""
+    return time.perf_counter(), time.process_time()
 
 
 class MeasuredImage:
@@ -179,15 +187,17 @@ class MeasuredImage:
         truth, side = self.image.truth, self._areas.side
         return figures_of(evaluation, TextureFigures(power, self._standard, truth, side))
 
-    def denoised(self, denoiser: Denoiser, advance: Advance) -> tuple[CTVolume, list[float]]:
-        """What a network makes of the low dose, and the time of each slice.
+    def denoised(
+        self, denoiser: Denoiser, advance: Advance
+    ) -> tuple[CTVolume, list[tuple[float, float]]]:
+        """What a network makes of the low dose, and the time of each slice; see `SliceClock`.
 
         Args:
             denoiser: The network.
             advance: Told about every slice.
         """
         clock = SliceClock(advance)
-        return denoiser(self.low, progress=clock), clock.seconds
+        return denoiser(self.low, progress=clock), clock.times
 
     def slice_of(self, volume: CTVolume) -> HuArray:
         """A copy of the slice that is shown: the middle one of those with a body.
