@@ -36,6 +36,10 @@ class ValidationSettings(Settings):
     """Share of the patients to hold out, at least one. A single patient keeps this share of
     slices, at its end, out of training."""
 
+    gap_mm: float = Field(default=0.0, ge=0)
+    """With a single patient: slices between those that train and those that judge, used by neither.
+    Slices nearer than their thickness see the same photons, so their noise is alike."""
+
     patients: tuple[str, ...] = ()
     """Keys of the patients to hold out, as in pair.json; empty lets the seed choose."""
 

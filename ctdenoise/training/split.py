@@ -7,12 +7,14 @@ judges, which a warning says: neighbouring slices look alike, so the figure is o
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ctdenoise.config.validation import ValidationSettings
 from ctdenoise.core.randomness import stream
-from ctdenoise.errors import PairsError, SettingsError
+from ctdenoise.errors import PairsError, SettingsError, listed
+from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.pairs import PairFiles
 
 _log = logging.getLogger(__name__)
@@ -57,7 +59,8 @@ class Split:
 def split_pairs(pairs: Sequence[PairFiles], settings: ValidationSettings, *, seed: int) -> Split:
     """Hold out whole patients for validation; a slab of slices where there is one patient.
 
-    Series without a patient key may be of one patient, so they stay together.
+    Series without a patient key may be of one patient, so they stay together; that they are of none
+    of the others cannot be known, which a warning says.
 
     Args:
         pairs: At least one.
@@ -66,15 +69,42 @@ def split_pairs(pairs: Sequence[PairFiles], settings: ValidationSettings, *, see
 
     Raises:
         SettingsError: If a named patient is not there, or nobody would be left to train on.
-        PairsError: If a single patient has a single slice.
+        PairsError: If a single patient has a single slice, or one scan would be on both sides
+            because its copies have different patient keys.
     """
     patients = sorted({files.patient_key for files in pairs})
     if len(patients) == 1 and not settings.patients:
-        return _split_slab(pairs, settings.share)
+        return _split_slab(pairs, settings)
     held_out = _named(patients, settings) if settings.patients else _drawn(patients, settings, seed)
     train = [files for files in pairs if files.patient_key not in held_out]
     validation = [files for files in pairs if files.patient_key in held_out]
+    _require_no_shared_scan(train, validation)
+    if "" in patients:
+        _log.warning(
+            "Some pairs have no patient key. If they are of a patient who is on the other side of "
+            "the split, the validation flatters."
+        )
     return Split(_whole(train), _whole(validation), len(held_out))
+
+
+def _require_no_shared_scan(train: Sequence[PairFiles], validation: Sequence[PairFiles]) -> None:
+    """Refuse copies of one scan on both sides, under different patient keys."""
+    seen = {_full_digest(files): files for files in train}
+    shared = [
+        f"{files.folder} and {seen[digest].folder}"
+        for files, digest in ((files, _full_digest(files)) for files in validation)
+        if digest in seen
+    ]
+    if shared:
+        raise PairsError(
+            "these pairs hold the same full-dose scan under different patient keys, and would both "
+            f"train and judge:\n{listed(shared)}",
+            fix="Leave one of each out, or name both keys in validation.patients.",
+        )
+
+
+def _full_digest(files: PairFiles) -> str:
+    return read_manifest(files.folder / MANIFEST_FILE).full.sha256
 
 
 def _named(patients: Sequence[str], settings: ValidationSettings) -> frozenset[str]:
@@ -100,20 +130,23 @@ def _drawn(patients: Sequence[str], settings: ValidationSettings, seed: int) -> 
     return frozenset(patients[index] for index in order[:count])
 
 
-def _split_slab(pairs: Sequence[PairFiles], share: float) -> Split:
+def _split_slab(pairs: Sequence[PairFiles], settings: ValidationSettings) -> Split:
     train: list[SliceRange] = []
     validation: list[SliceRange] = []
     for files in pairs:
         slices = files.shape[0]
-        held_out = min(max(1, round(share * slices)), slices - 1)
-        if slices > held_out:
-            train.append(SliceRange(files, 0, slices - held_out))
+        held_out = min(max(1, round(settings.share * slices)), slices - 1)
+        unused = math.ceil(settings.gap_mm / (files.geometry.slice_spacing_mm or 1.0))
+        if slices > held_out + unused:
+            train.append(SliceRange(files, 0, slices - held_out - unused))
         if held_out:
             validation.append(SliceRange(files, slices - held_out, slices))
     if not train or not validation:
         raise PairsError(
-            "one slice of one patient cannot both train and judge a network.",
-            fix="Give pairs with more slices, or of more patients.",
+            "one slice of one patient cannot both train and judge a network."
+            if not settings.gap_mm
+            else "with this gap no slice of the only patient is left to train on.",
+            fix="Give pairs with more slices, or of more patients, or lower validation.gap_mm.",
         )
     _log.warning(
         "All pairs are of one patient: the last %d slices of it judge the training. "

@@ -48,7 +48,7 @@ def make_pair(tmp_path: Path) -> MakePair:
         clean = water_disc(slices=slices, size=size, radius_mm=40.0)
         instances = tuple(SourceInstance(Path("x")) for _ in range(slices))
         source = SourceSeries("nifti", instances, patient_key=patient)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng([seed, *patient.encode()])  # patients differ
         padding = np.zeros(clean.shape, dtype=bool)
         padding[:, 0, :] = padded
         base = clean.hu + rng.normal(0, 3, clean.shape).astype(np.float32)

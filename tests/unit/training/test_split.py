@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from ctdenoise.config.training import ValidationSettings
 from ctdenoise.errors import PairsError, SettingsError
+from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
+from ctdenoise.io.pairs import find_pairs
 from ctdenoise.training.split import split_pairs
 
 
@@ -54,3 +58,53 @@ def test_one_patient_keeps_its_last_slices_out_and_says_so(make_pair, caplog):
 def test_one_slice_cannot_be_split(make_pair):
     with pytest.raises(PairsError, match="one slice"):
         split_pairs([make_pair(slices=1)], ValidationSettings(), seed=0)
+
+
+def test_a_gap_keeps_slices_of_the_only_patient_apart(make_pair):
+    pair = make_pair(slices=10)
+    spacing_mm = pair.geometry.slice_spacing_mm
+    split = split_pairs([pair], ValidationSettings(gap_mm=1.5 * spacing_mm), seed=0)
+    assert [(part.start, part.stop) for part in split.train] == [(0, 6)]
+    assert [(part.start, part.stop) for part in split.validation] == [(8, 10)]
+    with pytest.raises(PairsError, match="no slice of the only patient"):
+        split_pairs([pair], ValidationSettings(gap_mm=100 * spacing_mm), seed=0)
+
+
+def test_one_scan_at_several_doses_in_several_folders_stays_on_one_side(make_pair):
+    pairs = [
+        make_pair(f"{patient}{dose}", patient=patient, doses=(dose,), slices=2)
+        for patient in ("p0", "p1", "p2")
+        for dose in (0.1, 0.25, 0.5)
+    ]
+    for seed in range(6):
+        split = split_pairs(pairs, ValidationSettings(share=0.3), seed=seed)
+        digests = [
+            {read_manifest(part.files.folder / MANIFEST_FILE).full.sha256 for part in side}
+            for side in (split.train, split.validation)
+        ]
+        assert not digests[0] & digests[1]
+        assert len(split.validation) == 3
+
+
+def test_copies_of_a_scan_under_two_patient_keys_may_not_be_on_both_sides(make_pair, tmp_path):
+    original = make_pair("a", patient="p0", slices=2)
+    make_pair("b", patient="p1", slices=2)
+    copy = original.folder.parent / "copy"
+    shutil.copytree(original.folder, copy)
+    manifest = copy / MANIFEST_FILE
+    manifest.write_text(manifest.read_text().replace('"p0"', '"p9"'))
+    pairs = find_pairs([original.folder.parent])
+    assert {files.patient_key for files in pairs} == {"p0", "p1", "p9"}
+    with pytest.raises(PairsError, match="same full-dose scan under different patient keys"):
+        split_pairs(pairs, ValidationSettings(patients=("p9",)), seed=0)
+    both = split_pairs(pairs, ValidationSettings(patients=("p0", "p9")), seed=0)
+    assert _patients(both.train) == {"p1"}
+
+
+def test_pairs_without_a_key_stay_together_and_are_said_to_be_uncertain(make_pair, caplog):
+    pairs = [make_pair(f"u{i}", slices=2, seed=i) for i in range(3)]
+    pairs.append(make_pair("k", patient="p0", slices=2))
+    split = split_pairs(pairs, ValidationSettings(patients=("p0",)), seed=0)
+    assert _patients(split.train) == {""}
+    assert len(split.train) == 3
+    assert "no patient key" in caplog.text
