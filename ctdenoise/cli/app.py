@@ -70,8 +70,9 @@ _MORE = {
         "in it and must be said."
     ),
     "networks": (
-        "Operations are multiplications with an addition for one slice of 512 x 512 pixels. The "
-        "receptive field is the square of input pixels that one output pixel depends on."
+        "Weights include biases. Operations are multiplications with an addition for one slice of "
+        "512 x 512 pixels, in thousands of millions. The field is the edge of the square of input "
+        "pixels that one output pixel depends on, or all of them."
     ),
     "deidentify": (
         "Follows the basic confidentiality profile of DICOM PS3.15. Pixels stay as they are: words "

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from ctdenoise.networks.catalogue import NetworkFacts
 
 
-def networks() -> None:
-    """List the networks that `train` can train: size, cost, reach and source."""
+def networks(*, json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """List the networks that `train` can train: size, cost, reach and source.
+
+    Args:
+        json: Print JSON for other programs, with all settings and whole references.
+    """
     from ctdenoise.cli import console
     from ctdenoise.tasks import networks as task
 
-    figures = ("parameters", "operations\nper slice", "receptive\nfield")
+    found = task.run()
+    if json:
+        console.print_line(task.as_json(found))
+        return
+    figures = ("weights", "G ops", "field")
     heads = ("network", *figures, "source")
-    console.show_table(heads, [_row(facts) for facts in task.run()], figures=figures)
+    console.show_table(heads, [_row(facts) for facts in found], figures=figures)
 
 
 def _row(facts: NetworkFacts) -> tuple[str, ...]:
@@ -23,9 +33,9 @@ def _row(facts: NetworkFacts) -> tuple[str, ...]:
     return (
         _named(facts),
         f"{facts.parameters:,}",
-        f"{facts.operations / 1e9:,.1f} G",
-        "whole slice" if field is None else f"{field}",
-        facts.source,
+        f"{facts.operations / 1e9:,.1f}",
+        "all" if field is None else f"{field}",
+        facts.source.cited,
     )
 
 

@@ -30,6 +30,16 @@ class MissingSettings(Settings):
     """Part of the pixels."""
 
 
+class ProjectionSettings(Settings):
+    """H: parallel projection from a number of directions, and filtered back-projection."""
+
+    name: Literal["projection"] = "projection"
+    """Kind of degradation."""
+    views: int = Field(60, ge=2, le=4096)
+    """Directions over half a turn. Few make streaks; about 1.6 times the pixels across a slice do
+    not."""
+
+
 class GaussianNoiseSettings(Settings):
     """n: white noise of one standard deviation."""
 
@@ -90,6 +100,7 @@ class StreakNoiseSettings(Settings):
 DegradationSettings = Annotated[
     BlurSettings
     | MissingSettings
+    | ProjectionSettings
     | GaussianNoiseSettings
     | PoissonNoiseSettings
     | SaltAndPepperSettings

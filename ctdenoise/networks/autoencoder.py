@@ -22,8 +22,9 @@ _KERNEL = 4
 class DenseAutoencoder(DenoisingNetwork):
     """784 - hidden - code - hidden - 784 units on patches of 28 x 28 that lie side by side.
 
-    The source states five layers of units and a code of 500; the width between is ours. The
-    segmentation head is another last layer, from the same units to every pixel and class.
+    The project's source documents state five layers of units and a code of 500; the paper behind
+    them could not be found, and the width between is ours. The segmentation head is another last
+    layer, from the same units to every pixel and class.
 
     Args:
         settings: Units of the code and of the layers around it, head.

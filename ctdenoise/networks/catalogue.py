@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,23 +26,55 @@ from ctdenoise.networks.build import build_network
 SLICE = 512
 """Edge of the slice that operations are counted for, pixels."""
 
-EVERY: tuple[tuple[NetworkSettings, str], ...] = (
-    (RedCnnSettings(), "Chen et al., IEEE TMI 36(12):2524, 2017"),
-    (RedNetSettings(layers=10), "Mao et al., NeurIPS 2016"),
-    (RedNetSettings(layers=20), "Mao et al., NeurIPS 2016"),
-    (RedNetSettings(layers=30), "Mao et al., NeurIPS 2016"),
-    (Cnn4Settings(), "a teaching example"),
-    (DscSettings(), "direct symmetric connections, gated"),
-    (DenoiseNetSettings(), "Remez et al., SampTA 2017"),
-    (WavResNetSettings(), "Kang et al., Medical Physics 44(10):e360, 2017"),
-    (UNetSettings(), "Ronneberger et al., MICCAI 2015; BasicUNet of MONAI"),
-    (CscSettings(), "Papyan et al., JMLR 18, 2017; Sulam et al., IEEE TPAMI 42(8), 2020"),
-    (AutoencoderSettings(), "dense, on patches of 28 x 28"),
-    (AutoencoderSettings(kind="convolutional", code=64, hidden=64), "convolutional"),
-    (AutoencoderSettings(kind="variational", code=64, hidden=64), "Kingma and Welling, ICLR 2014"),
-    (IdentitySettings(), "the baseline of every comparison"),
+
+class Source(NamedTuple):
+    """Where a network comes from.
+
+    Args:
+        cited: In two or three words: "Chen 2017".
+        reference: Where that was published, or what else is known.
+    """
+
+    cited: str
+    reference: str
+
+
+_RED_NET = Source("Mao 2016", "Mao et al., NeurIPS 2016")
+_UNKNOWN = "no paper known"
+
+EVERY: tuple[tuple[NetworkSettings, Source], ...] = (
+    (RedCnnSettings(), Source("Chen 2017", "Chen et al., IEEE TMI 36(12):2524, 2017")),
+    (RedNetSettings(layers=10), _RED_NET),
+    (RedNetSettings(layers=20), _RED_NET),
+    (RedNetSettings(layers=30), _RED_NET),
+    (Cnn4Settings(), Source("for teaching", "a public exercise without a paper")),
+    (DscSettings(), Source(_UNKNOWN, "direct symmetric connections that gates share out")),
+    (DenoiseNetSettings(), Source("Remez 2017", "Remez et al., SampTA 2017")),
+    (WavResNetSettings(), Source("Kang 2017", "Kang et al., Medical Physics 44(10):e360, 2017")),
+    (
+        UNetSettings(),
+        Source("Ronneberger 2015", "Ronneberger et al., MICCAI 2015; BasicUNet of MONAI"),
+    ),
+    (
+        CscSettings(),
+        Source("Papyan 2017", "Papyan et al., JMLR 18, 2017; Sulam et al., IEEE TPAMI 42(8), 2020"),
+    ),
+    (AutoencoderSettings(), Source(_UNKNOWN, "dense, on patches of 28 x 28")),
+    (
+        AutoencoderSettings(kind="convolutional", code=64, hidden=64),
+        Source(_UNKNOWN, "strided convolutions"),
+    ),
+    (
+        AutoencoderSettings(kind="variational", code=64, hidden=64),
+        Source("Kingma 2014", "Kingma and Welling, ICLR 2014"),
+    ),
+    (IdentitySettings(), Source("the baseline", "the baseline of every comparison")),
 )
 """Every kind of network with its published sizes, and where it comes from."""
+
+
+UNSTATED = Source("", "")
+"""The source of a network that is not of this list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +93,7 @@ class NetworkFacts:
     """
 
     settings: NetworkSettings
-    source: str
+    source: Source
     parameters: int
     operations: int
     receptive_field: int | None
@@ -72,7 +105,7 @@ def every_network() -> tuple[NetworkFacts, ...]:
     return tuple(facts_of(settings, source) for settings, source in EVERY)
 
 
-def facts_of(settings: NetworkSettings, source: str = "") -> NetworkFacts:
+def facts_of(settings: NetworkSettings, source: Source = UNSTATED) -> NetworkFacts:
     """Facts of one network; nothing is computed, shapes alone go through it.
 
     Args:

@@ -1,7 +1,8 @@
 """DenoiseNet: an estimate of the noise to which every layer adds.
 
 Remez, Litany, Giryes and Bronstein, "Deep Class-Aware Image Denoising", SampTA 2017, made for
-Poisson noise.
+Poisson noise. Layers and maps were taken from summaries of the paper; that the added map passes no
+ReLU, and how weights are drawn, could not be confirmed.
 """
 
 from __future__ import annotations

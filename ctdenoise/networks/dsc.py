@@ -20,7 +20,8 @@ class Dsc(DenoisingNetwork):
     With the gates g1..g4 and x0 the input: `xi = relu(conv_i(g_i x(i-1)))` for i = 1..4 and
     `x5 = relu(conv_5(x4))`; decoding goes from x5 by `d = relu(up_i(d)) + (1 - g_i) x_i` for
     i = 4..1 and a last transposed convolution to the image. Ungated, every g_i and every 1 - g_i is
-    1. The source gives the widths and gates; kernels of 3 (down) and 4 (up) pixels are ours.
+    1. Widths and gates are those of the project's source documents; the paper behind them could
+    not be found. Kernels of 3 (down) and 4 (up) pixels are ours.
     4,444,743 parameters with the published widths.
 
     Args:

@@ -18,6 +18,7 @@ from ctdenoise.config.degradation import (
     MissingSettings,
     PeriodicNoiseSettings,
     PoissonNoiseSettings,
+    ProjectionSettings,
     SaltAndPepperSettings,
     StreakNoiseSettings,
 )
@@ -25,6 +26,7 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.core.arrays import DoubleArray, HuArray
 from ctdenoise.core.provenance import Step, digest
 from ctdenoise.core.units import AIR_HU, HU_PER_RELATIVE_ATTENUATION
+from ctdenoise.simulation.few_views import seen_from
 from ctdenoise.simulation.noise import Keys
 
 STEP = "degrade"
@@ -89,6 +91,8 @@ def _degraded(
         case MissingSettings():
             lost = rng.random(image.shape, np.float32) < step.share
             degraded = np.where(lost, np.float32(AIR_HU), image)
+        case ProjectionSettings():
+            degraded = _projected(image, step.views, spacing_mm)
         case GaussianNoiseSettings():
             degraded = image + step.sigma_hu * rng.standard_normal(image.shape, np.float32)
         case PoissonNoiseSettings():
@@ -105,6 +109,13 @@ def _degraded(
         case _:
             assert_never(step)
     return np.asarray(degraded, dtype=np.float32)
+
+
+def _projected(image: HuArray, views: int, spacing_mm: tuple[float, float]) -> HuArray:
+    """A slice seen from some directions; beyond its edges there is air."""
+    attenuation = 1 + image.astype(np.float64) / HU_PER_RELATIVE_ATTENUATION
+    seen = seen_from(attenuation, views, spacing_mm=spacing_mm)
+    return np.asarray(HU_PER_RELATIVE_ATTENUATION * (seen - 1), dtype=np.float32)
 
 
 def _counted(image: HuArray, peak: float, rng: np.random.Generator) -> HuArray:

@@ -14,6 +14,7 @@ import json
 import types
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from docutils import nodes
@@ -29,6 +30,15 @@ from ctdenoise.io.dicom_attributes import Fate, Rule
 
 HELP_WIDTH = 82
 UNION = (Union, types.UnionType)
+PLAIN = {
+    float: "number",
+    int: "whole number",
+    bool: "true or false",
+    str: "text",
+    Path: "path",
+    types.NoneType: "null",
+}
+"""Types in words; one that is not here stops the build instead of showing itself."""
 
 
 class CommandHelp(Directive):
@@ -199,8 +209,7 @@ def words_for(annotation: Any) -> Iterator[str]:
         named = annotation.model_fields.get("name")
         yield f"`{named.default}`" if named is not None and named.default else "group"
     else:
-        known = {float: "number", int: "whole number", bool: "true or false", str: "text"}
-        yield known.get(annotation, "null" if annotation is type(None) else str(annotation))
+        yield PLAIN[annotation]
 
 
 def is_list(annotation: Any) -> bool:

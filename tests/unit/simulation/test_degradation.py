@@ -12,6 +12,7 @@ from ctdenoise.config.degradation import (
     MissingSettings,
     PeriodicNoiseSettings,
     PoissonNoiseSettings,
+    ProjectionSettings,
     SaltAndPepperSettings,
     StreakNoiseSettings,
 )
@@ -112,6 +113,43 @@ def test_transfer_function_of_the_blur():
     f = np.fft.fftfreq(65)
     expected = np.exp(-2 * (np.pi * 2.0) ** 2 * (f[:, None] ** 2 + f[None] ** 2))
     assert np.abs(response - expected).max() < 2e-3  # the kernel is cut off at four sigma
+
+
+def blobs(shape, spacing_mm):
+    """Smooth tissue in air, so that sampling costs nothing."""
+    y, x = ((np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing_mm, strict=True))
+    hu = np.full(shape, -1000.0)
+    for across, down, sigma, height in ((0, 0, 14, 1000), (-18, 6, 5, 400), (12, -16, 4, -300)):
+        hu += height * np.exp(-((x[None] - across) ** 2 + (y[:, None] - down) ** 2) / 2 / sigma**2)
+    return hu[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0), (1.0, 0.8)], ids=["square", "oblong"])
+def test_projection_from_many_directions_gives_the_slice_back(spacing_mm):
+    hu = blobs((96, 110), spacing_mm)
+    back = degraded(hu, ProjectionSettings(views=180), spacing_mm=spacing_mm)
+    # Linear interpolation of the rays and of the back-projection rounds peaks of 4 mm off.
+    assert np.sqrt(np.mean((back - hu) ** 2)) < 4.0
+    assert (back - hu).mean() == pytest.approx(0.0, abs=1.0)
+
+
+def test_fewer_directions_make_more_streaks():
+    hu = blobs((96, 96), (1.0, 1.0))
+    errors = [
+        np.sqrt(np.mean((degraded(hu, ProjectionSettings(views=views)) - hu) ** 2))
+        for views in (8, 16, 32, 64)
+    ]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > 10 * errors[-1]
+
+
+def test_projection_is_linear_in_the_attenuation():
+    a, b = (np.random.default_rng(seed).normal(-900, 50, (1, 40, 44)) for seed in (1, 2))
+    mixed = (0.3 * a + 0.7 * b).astype(np.float32)
+    step = ProjectionSettings(views=12)
+    parts = [degraded(part.astype(np.float32), step) for part in (a, b)]
+    expected = 0.3 * parts[0] + 0.7 * parts[1]
+    np.testing.assert_allclose(degraded(mixed, step), expected, atol=1e-2)  # float32 of 1000 HU
 
 
 def test_a_streak_is_a_line_of_the_stated_profile():
