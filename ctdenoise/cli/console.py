@@ -192,8 +192,11 @@ def show_comparison(evaluations: Mapping[str, Evaluation]) -> None:
     table.add_column("unit", style="dim")
     for name in evaluations:
         table.add_column(name, justify="right")
-    for metric in next(iter(evaluations.values())).metrics:
-        values = [evaluation[metric.key] for evaluation in evaluations.values()]
-        if any(value.value is not None for value in values):
-            table.add_row(metric.title, metric.unit, *(value.text for value in values))
+    found = [{m.key: m for m in evaluation.metrics} for evaluation in evaluations.values()]
+    every = {key: metric for metrics in reversed(found) for key, metric in metrics.items()}
+    for key, metric in every.items():
+        values = [metrics.get(key) for metrics in found]
+        if any(value is not None and value.value is not None for value in values):
+            texts = ("\N{EN DASH}" if value is None else value.text for value in values)
+            table.add_row(metric.title, metric.unit, *texts)
     print_wide(table)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ctdenoise.cli.options import Config, Out, Overrides
 
+if TYPE_CHECKING:
+    from ctdenoise.config.evaluation import MaskSettings
+    from ctdenoise.tasks.evaluate_masks import MaskQuestion, MaskSource
 
-def evaluate(
+
+def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     reference: Path,
     /,
     *tests: Path,
@@ -24,6 +28,13 @@ def evaluate(
     test_series: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
     ] = (),
+    segment_with: Path | None = None,
+    reference_mask: Path | None = None,
+    test_masks: Annotated[
+        tuple[Path, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+    ] = (),
+    truth_mask: Path | None = None,
+    input_test: Annotated[str | None, Parameter(name="--input")] = None,
 ) -> None:
     """Compare series with a reference: numbers, pictures, one page.
 
@@ -36,6 +47,12 @@ def evaluate(
         overrides: Settings to change, as key=value; may be given several times.
         reference_series: Which series of the reference, where its folder holds several.
         test_series: Which series of each test, in their order.
+        segment_with: A model with a segmentation head that labels every image: did denoising
+            change the masks?
+        reference_mask: A label map on the reference, in place of a model.
+        test_masks: A label map on each test, in their order.
+        truth_mask: The true label map, where somebody drew it.
+        input_test: Name of the test that the others were made from: its masks are compared, too.
     """
     from ctdenoise.cli import console
     from ctdenoise.config.evaluation import EvaluateSettings
@@ -49,7 +66,11 @@ def evaluate(
         )
     settings_file = find_settings_file("evaluate", config or "default")
     settings = load_settings(EvaluateSettings, settings_file, overrides)
+    called = names or tuple(f"test {number}" for number in range(1, len(tests) + 1))
     with console.progress() as progress:
+        masks = _masks(
+            settings.masks, segment_with, reference_mask, test_masks, truth_mask, input_test, called
+        )
         report = task.run(
             reference,
             tests,
@@ -58,9 +79,64 @@ def evaluate(
             reference_series=reference_series,
             test_series=test_series or None,
             names=names or None,
+            masks=masks,
             progress=progress,
         )
     console.show_comparison(report.evaluations)
     if report.page is not None:
         console.print_line(f"Page: {report.page}")
     console.print_line(f"Numbers: {report.out}/evaluation.json and .csv")
+
+
+def _masks(
+    settings: MaskSettings,
+    model: Path | None,
+    reference: Path | None,
+    tests: tuple[Path, ...],
+    truth: Path | None,
+    input_test: str | None,
+    names: tuple[str, ...],
+) -> MaskQuestion | None:
+    """What the words of the command line ask about masks; None for nothing."""
+    from ctdenoise.errors import UsageError
+    from ctdenoise.tasks.evaluate_masks import MaskQuestion
+
+    source = _mask_source(settings, model, reference, tests)
+    if source is None:
+        if truth is not None or input_test is not None:
+            raise UsageError(
+                "there are no masks to compare.",
+                fix="Add --segment-with, or --reference-mask and --test-masks.",
+            )
+        return None
+    if input_test is not None and input_test not in names:
+        raise UsageError(
+            f"no test is called {input_test}.",
+            where="--input",
+            fix=f"There are: {', '.join(names)}.",
+        )
+    number = None if input_test is None else names.index(input_test)
+    return MaskQuestion(source, truth, number, settings)
+
+
+def _mask_source(
+    settings: MaskSettings, model: Path | None, reference: Path | None, tests: tuple[Path, ...]
+) -> MaskSource | None:
+    """Where the masks come from; None where none are asked for."""
+    from ctdenoise.errors import UsageError
+    from ctdenoise.tasks.evaluate_masks import FileMasks
+
+    if model is not None and (reference is not None or tests):
+        raise UsageError(
+            "masks come from a model or from files, not from both.",
+            fix="Leave out --segment-with, or --reference-mask and --test-masks.",
+        )
+    if model is not None:
+        from ctdenoise.tasks.evaluate_network_masks import NetworkMasks
+
+        return NetworkMasks(model)
+    if reference is not None:
+        return FileMasks(reference, tests, settings)
+    if tests:
+        raise UsageError("masks of the tests need one of the reference.", where="--reference-mask")
+    return None

@@ -89,6 +89,17 @@ class PageSettings(Settings):
 _USUAL_WINDOWS: tuple[WindowName, ...] = ("full", "redcnn", "ldctbench-chest")
 
 
+class MaskSettings(Settings):
+    """How label maps from files are read, where masks are compared."""
+
+    labels: dict[int, int] | None = None
+    """Class of each label number; those that are not named are background (0). Null: as the
+    network that labels was trained on, and without one the numbers are the classes."""
+
+    names: dict[int, str] = Field(default={})
+    """Name of a class: `{1: liver}`; by default what the network calls it."""
+
+
 class EvaluateSettings(Settings):
     """How test volumes are compared with a reference."""
 
@@ -100,3 +111,5 @@ class EvaluateSettings(Settings):
     without one."""
     page: PageSettings | None = PageSettings()
     """What the page shows; `null` for numbers alone, which needs neither jinja2 nor matplotlib."""
+    masks: MaskSettings = MaskSettings()
+    """How label maps are read, where masks are compared."""

@@ -140,7 +140,7 @@ class Evaluation:
             yield metric.as_json()
 
 
-_DECIMALS = {"HU": 2, "dB": 2, "%": 1, "mm": 1}
+_DECIMALS = {"HU": 2, "dB": 2, "%": 1, "mm": 2, "ml": 2, "voxels": 0}
 
 
 def number_text(value: float | None, unit: str) -> str:
@@ -148,7 +148,8 @@ def number_text(value: float | None, unit: str) -> str:
 
     Args:
         value: The number.
-        unit: Two decimals for HU and dB, one for % and mm, four where there is no unit.
+        unit: Two decimals for HU, dB, mm and ml, one for %, none for voxels, four where there is no
+            unit.
     """
     if value is None or math.isnan(value):
         return "\N{EN DASH}"

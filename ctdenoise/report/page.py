@@ -151,7 +151,12 @@ class _Card:
 
 
 def _card(test: Compared) -> _Card:
-    wanted = (("rmse", "RMSE"), ("noise_test", "noise"), ("bias_soft", "bias, soft tissue"))
+    wanted = (
+        ("rmse", "RMSE"),
+        ("noise_test", "noise"),
+        ("bias_soft", "bias, soft tissue"),
+        ("mask_dice", "Dice of the masks"),
+    )
     found = {metric.key: metric for metric in test.evaluation.metrics}
     figures = tuple(
         (label, found[key].text, found[key].unit) for key, label in wanted if key in found

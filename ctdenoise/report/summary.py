@@ -7,12 +7,25 @@ from dataclasses import dataclass
 
 from ctdenoise.metrics.table import Evaluation, Metric, number_text
 
+
+def _of_masks(*against: str) -> tuple[str, ...]:
+    """How keys of figures of masks begin."""
+    kinds = ("dice", "surface_mm[", "far_mm[", "changed[", "volume_ml[")
+    return tuple(f"{one}_{kind}" for one in against for kind in kinds)
+
+
 _GROUPS = (
     ("Differences inside the body", ("rmse", "mae", "bias")),
     ("Noise", ("noise_reference", "noise_test", "noise_change")),
     ("By tissue", ("rmse_", "bias_")),
     ("Similarity inside a window", ("psnr", "ssim")),
+    ("Masks: that of the test against that of the reference", _of_masks("mask")),
+    ("Masks: that of the test against that of the input", _of_masks("mask_input")),
+    ("Masks against the true one", _of_masks("mask_truth")),
 )
+
+_PREFIXES = ("rmse_", "bias_", "psnr", "ssim", *_of_masks("mask", "mask_input", "mask_truth"))
+"""Starts of keys that many metrics share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,9 @@ def summary_groups(tests: Sequence[Evaluation]) -> list[tuple[str, list[Row]]]:
             if key == "noise_reference" or not _belongs(key, starts):
                 continue
             reference = noise.text if key == "noise_test" else ""
+            if key.startswith("mask_truth_"):
+                own = metrics.get(key.replace("mask_truth_", "mask_truth_of_reference_", 1))
+                reference = "" if own is None else own.text
             rows.append(_row(metric, [_find(test, key) for test in tests], reference))
         if rows:
             groups.append((heading, rows))
@@ -71,10 +87,7 @@ def summary_groups(tests: Sequence[Evaluation]) -> list[tuple[str, list[Row]]]:
 
 
 def _belongs(key: str, starts: tuple[str, ...]) -> bool:
-    return any(
-        key.startswith(start) if start in ("rmse_", "bias_", "psnr", "ssim") else key == start
-        for start in starts
-    )
+    return any(key.startswith(start) if start in _PREFIXES else key == start for start in starts)
 
 
 def _find(evaluation: Evaluation, key: str) -> Metric | None:

@@ -7,7 +7,7 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctdenoise.config.evaluation import EvaluateSettings
@@ -25,6 +25,7 @@ from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.metrics.table import Evaluation
 from ctdenoise.report.page import PAGE_FILE, Compared, PageContent, write_page
 from ctdenoise.report.requirements import require_report_extra
+from ctdenoise.tasks.evaluate_masks import MaskQuestion
 
 JSON_FILE = "evaluation.json"
 CSV_FILE = "evaluation.csv"
@@ -60,6 +61,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     reference_series: str | None = None,
     test_series: Sequence[str | None] | None = None,
     names: Sequence[str] | None = None,
+    masks: MaskQuestion | None = None,
     progress: Progress = SILENT,
 ) -> EvaluateReport:
     """Compare tests with a reference and write the numbers and the page.
@@ -74,10 +76,11 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         test_series: Which series of each test; None for the only one.
         names: What to call the tests. The default is "test 1", ...: names of folders may be those
             of patients and are never shown.
+        masks: Which masks to compare, too; None for none.
         progress: Told how far it is.
 
     Raises:
-        UsageError: If there is no test, or names or series do not match the tests in number.
+        UsageError: If there is no test, or names, series or masks do not match the tests in number.
         OutputExistsError: If `out` is taken.
         MissingExtraError: If a page is asked for and its packages are not installed.
         StudyError: If a study cannot be read.
@@ -90,6 +93,8 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     if settings.page is not None:
         require_report_extra("Or ask for numbers alone with: --set page=null")
     full = read_volume(reference, series=reference_series)
+    if masks is not None:
+        masks.check(full.geometry, tests=len(tests))
     body = body_mask(full.hu, full.padding)
     compared = []
     for name, path, wanted in zip(called, tests, series, strict=True):
@@ -97,9 +102,12 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         require_same_grid(full.geometry, volume.geometry, name=name)
         result = evaluate(full, volume, settings, body=body, progress=progress)
         compared.append(Compared(name, volume, result))
+    about_masks = None
+    if masks is not None:
+        compared, about_masks = _with_masks(masks, full, compared, progress)
     read_and_compared = time.perf_counter() - start
     with staged_folder(out) as folder:
-        record = _record(full, compared)
+        record = _record(full, compared, about_masks)
         (folder / JSON_FILE).write_text(_pretty(record), encoding="utf-8")
         _write_csv(folder / CSV_FILE, compared)
         write_settings(folder, settings)
@@ -110,7 +118,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
                 tuple(compared),
                 settings,
                 settings.page,
-                _command(called),
+                _command(called, masks),
                 installed_versions(_VERSIONS),
                 timestamp(),
             )
@@ -121,7 +129,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             Run(
                 "evaluate",
                 settings.as_json(),
-                inputs={"tests": len(tests), "slices": full.shape[0]},
+                inputs={"tests": len(tests), "slices": full.shape[0], "masks": about_masks},
                 results={test.name: _summary(test.evaluation) for test in compared},
                 timings_s={"compare": read_and_compared, "write": seconds - read_and_compared},
             ),
@@ -163,7 +171,23 @@ def _checked_series(
     return series
 
 
-def _record(reference: CTVolume, compared: Sequence[Compared]) -> dict[str, JsonValue]:
+def _with_masks(
+    masks: MaskQuestion, reference: CTVolume, compared: Sequence[Compared], progress: Progress
+) -> tuple[list[Compared], dict[str, JsonValue]]:
+    """The tests with the figures of their masks, and what is recorded about the masks."""
+    evaluations, record = masks.answered(
+        reference,
+        [test.volume for test in compared],
+        [test.evaluation for test in compared],
+        progress=progress,
+    )
+    both = zip(compared, evaluations, strict=True)
+    return [replace(test, evaluation=evaluation) for test, evaluation in both], record
+
+
+def _record(
+    reference: CTVolume, compared: Sequence[Compared], masks: dict[str, JsonValue] | None
+) -> dict[str, JsonValue]:
     geometry = reference.geometry
     return {
         "format": "ctdenoise evaluation",
@@ -174,6 +198,7 @@ def _record(reference: CTVolume, compared: Sequence[Compared]) -> dict[str, Json
             "pixel_spacing_mm": list(geometry.pixel_spacing_mm),
             "slice_spacing_mm": geometry.slice_spacing_mm,
         },
+        **({} if masks is None else {"masks": masks}),
         "tests": [{"name": test.name, **test.evaluation.as_json()} for test in compared],
     }
 
@@ -196,8 +221,12 @@ def _summary(evaluation: Evaluation) -> dict[str, JsonValue]:
     return {str(row["key"]): row["value"] for row in evaluation.rows()}
 
 
-def _command(names: Sequence[str]) -> str:
+def _command(names: Sequence[str], masks: MaskQuestion | None) -> str:
     """The command that makes the page again; places stand for folders, which may name patients."""
     tests = " ".join(f"TEST_{number}" for number in range(1, len(names) + 1))
     called = " ".join(shlex.quote(name) for name in names)
-    return f"ctdenoise evaluate REFERENCE {tests} --names {called} --config settings.yaml --out OUT"
+    asked = "" if masks is None else f" {masks.words(names)}"
+    return (
+        f"ctdenoise evaluate REFERENCE {tests} --names {called}{asked} --config settings.yaml "
+        "--out OUT"
+    )

@@ -1,0 +1,250 @@
+"""The masks that `evaluate` compares: label maps from files, or from a network."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ctdenoise.config.evaluation import MaskSettings
+from ctdenoise.core.arrays import LabelArray
+from ctdenoise.core.geometry import Geometry
+from ctdenoise.core.progress import Progress
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import SettingsError, UsageError
+from ctdenoise.io.image_labels import LabelReader, read_labels
+from ctdenoise.metrics.masks import (
+    INPUT,
+    REFERENCE,
+    REFERENCE_AND_TRUTH,
+    TRUTH,
+    mask_metrics,
+)
+from ctdenoise.metrics.table import Evaluation, Metric
+
+
+class MaskSource(Protocol):
+    """Where the label map of each image comes from.
+
+    The contract: label maps are on the grid of the image, 0 is background, and no class is above
+    the last of `names` where there are names.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each class, background first; empty where the label maps decide."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[int, int] | None:
+        """Class of each label number of a truth, where the source knows it; None otherwise."""
+        ...
+
+    @property
+    def record(self) -> dict[str, JsonValue]:
+        """Plain JSON that says where the masks come from, without names of files."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """What the command line says of it; places stand for files."""
+        ...
+
+    def check(self, geometry: Geometry, *, tests: int) -> None:
+        """Refuse what could not be compared, before anything is computed."""
+        ...
+
+    def of(self, number: int, volume: CTVolume, *, progress: Progress) -> LabelArray:
+        """Class of each voxel of an image, uint8 [z, y, x].
+
+        Args:
+            number: 0 is the reference, 1 the first test.
+            volume: The image.
+            progress: Told about every slice.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileMasks:
+    """Label maps that lie in files: NIfTI, MetaImage or NRRD on the grid of the images.
+
+    Args:
+        reference: The mask on the reference.
+        tests: The mask on each test, in their order.
+        settings: What the numbers mean.
+    """
+
+    reference: Path
+    tests: tuple[Path, ...]
+    settings: MaskSettings
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Empty: the label maps decide how many classes there are."""
+        return ()
+
+    @property
+    def labels(self) -> Mapping[int, int] | None:
+        """None: what the settings say holds for every file."""
+        return None
+
+    @property
+    def record(self) -> dict[str, JsonValue]:
+        """That they were given."""
+        return {"from": "files"}
+
+    @property
+    def words(self) -> str:
+        """As on the command line."""
+        tests = " ".join(f"MASK_{number}" for number in range(1, len(self.tests) + 1))
+        return f"--reference-mask MASK --test-masks {tests}"
+
+    def check(self, geometry: Geometry, *, tests: int) -> None:
+        """Refuse files that cannot be read, on another grid, or of another number than tests."""
+        if len(self.tests) != tests:
+            raise UsageError(
+                f"{tests} tests need {tests} masks, and {len(self.tests)} were given.",
+                where="--test-masks",
+                fix="Name one mask for each test, in their order.",
+            )
+        for path in (self.reference, *self.tests):
+            with LabelReader(path, geometry):
+                pass
+
+    def of(self, number: int, volume: CTVolume, *, progress: Progress) -> LabelArray:
+        """The label map of an image; see `MaskSource`."""
+        del progress
+        path = (self.reference, *self.tests)[number]
+        return in_classes(read_labels(path, volume.geometry), self.settings.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskQuestion:
+    """What is asked about masks.
+
+    Args:
+        source: Where the mask of each image comes from.
+        truth: File of the true label map of the anatomy; None without one.
+        input_test: Which test, from 0, is the image that the others were made from; None if it is
+            the reference, or not there.
+        settings: What numbers of files mean, and what classes are called.
+    """
+
+    source: MaskSource
+    truth: Path | None
+    input_test: int | None
+    settings: MaskSettings
+
+    def check(self, geometry: Geometry, *, tests: int) -> None:
+        """Refuse what could not be compared, before anything is computed.
+
+        Args:
+            geometry: Grid of the reference.
+            tests: How many tests there are.
+
+        Raises:
+            UsageError: If there are more or fewer masks than images.
+            StudyError: If a file is no label map.
+            GeometryError: If one lies on another grid.
+        """
+        self.source.check(geometry, tests=tests)
+        if self.truth is not None:
+            with LabelReader(self.truth, geometry):
+                pass
+
+    def answered(
+        self,
+        reference: CTVolume,
+        tests: Sequence[CTVolume],
+        evaluations: Sequence[Evaluation],
+        *,
+        progress: Progress,
+    ) -> tuple[list[Evaluation], dict[str, JsonValue]]:
+        """The evaluations with the figures of the masks, and what is recorded about them.
+
+        Args:
+            reference: The reference.
+            tests: The tests.
+            evaluations: Their other figures.
+            progress: Told about every slice.
+        """
+        volumes = (reference, *tests)
+        masks = [self.source.of(n, one, progress=progress) for n, one in enumerate(volumes)]
+        truth = None
+        if self.truth is not None:
+            wanted = self.source.labels if self.settings.labels is None else self.settings.labels
+            truth = in_classes(read_labels(self.truth, reference.geometry), wanted)
+        names = self._names([*masks, *([] if truth is None else [truth])])
+        done = []
+        with progress.stage("Comparing masks", len(tests)) as advance:
+            for number, evaluation in enumerate(evaluations):
+                metrics = self._metrics(number, masks, truth, names, reference.geometry)
+                done.append(replace(evaluation, metrics=(*evaluation.metrics, *metrics)))
+                advance()
+        return done, {**self.source.record, "classes": list(names)}
+
+    def _metrics(
+        self,
+        number: int,
+        masks: Sequence[LabelArray],
+        truth: LabelArray | None,
+        names: tuple[str, ...],
+        geometry: Geometry,
+    ) -> Iterator[Metric]:
+        reference, *tests = masks
+        mask = tests[number]
+        yield from mask_metrics(reference, mask, names, geometry, against=REFERENCE)
+        if self.input_test is not None and self.input_test != number:
+            given = tests[self.input_test]
+            yield from mask_metrics(given, mask, names, geometry, against=INPUT)
+        if truth is not None:
+            yield from mask_metrics(truth, mask, names, geometry, against=TRUTH)
+            yield from mask_metrics(truth, reference, names, geometry, against=REFERENCE_AND_TRUTH)
+
+    def words(self, names: Sequence[str]) -> str:
+        """What the command line says about masks; places stand for files.
+
+        Args:
+            names: What the tests are called.
+        """
+        words = [self.source.words]
+        if self.truth is not None:
+            words.append("--truth-mask TRUTH")
+        if self.input_test is not None:
+            words.append(f"--input {shlex.quote(names[self.input_test])}")
+        return " ".join(words)
+
+    def _names(self, maps: Sequence[LabelArray]) -> tuple[str, ...]:
+        known = self.source.names
+        found = max(int(one.max()) for one in maps)
+        if known and found >= len(known):
+            raise SettingsError(
+                f"the truth has class {found}, and the network tells {len(known)} apart "
+                f"(0 to {len(known) - 1}).",
+                where="masks.labels",
+                fix="Say which label of the truth belongs to which class of the network.",
+            )
+        called = dict(enumerate(known)) | self.settings.names
+        last = max(found, len(known) - 1)
+        return ("background", *(called.get(n) or f"class {n}" for n in range(1, last + 1)))
+
+
+def in_classes(labels: LabelArray, wanted: Mapping[int, int] | None) -> LabelArray:
+    """Label numbers as classes.
+
+    Args:
+        labels: Numbers, uint8 [z, y, x].
+        wanted: Class of each number, 0 for those that are not named; None if they are the classes.
+    """
+    if wanted is None:
+        return labels
+    table = np.zeros(256, dtype=np.uint8)
+    for number, wanted_class in wanted.items():
+        table[number] = wanted_class
+    return table[labels]
