@@ -42,9 +42,9 @@ class RedCnnSettings(Settings):
     """Set the last layer to zero at first, so that an untrained network returns its input."""
 
     noise_input: bool = False
-    """Tell the network how noisy its input is: a second channel with the standard deviation of the
-    noise around each pixel. In training it comes from the simulation, later it is measured from the
-    pixels. One network then serves every dose and kernel that it met."""
+    """Tell the network how much noise to remove: a second channel with the standard deviation of
+    the noise around each pixel. In training it comes from the simulation, later it is measured from
+    the pixels. One network then serves every dose and kernel that it met."""
 
     predict_sigma: bool = False
     """Also state the standard deviation of the error of every pixel; trained by the loss
@@ -162,9 +162,9 @@ class UNetSettings(Settings):
     """Feature maps of the five levels, and of the last layer."""
 
     noise_input: bool = False
-    """Tell the network how noisy its input is: a second channel with the standard deviation of the
-    noise around each pixel. In training it comes from the simulation, later it is measured from the
-    pixels. One network then serves every dose and kernel that it met."""
+    """Tell the network how much noise to remove: a second channel with the standard deviation of
+    the noise around each pixel. In training it comes from the simulation, later it is measured from
+    the pixels. One network then serves every dose and kernel that it met."""
 
     predict_sigma: bool = False
     """Also state the standard deviation of the error of every pixel; trained by the loss

@@ -74,8 +74,8 @@ class Target(NamedTuple):
         labels: Class of each pixel, integers from 0, [batch, y, x]; None where nobody labelled.
         low: Low-dose images in network scale, for terms that look at the noise; None where none
             does.
-        noise: Standard deviation of the noise of the low-dose images, network scale, like them;
-            None where nobody told it.
+        noise: Standard deviation of the noise to remove, network scale, like `low`; None where
+            nobody told it.
     """
 
     image: Tensor

@@ -51,8 +51,8 @@ class Constraints:
         receptive_field_radius: Farthest pixel along y or x, from the output pixel, that may change
             the output; None if every pixel may.
         input_channels: Neighbouring slices that form one input; 1 for a plain 2-D network.
-        noise_input: Whether one more channel follows them: the standard deviation of the noise
-            around each pixel, in network scale.
+        noise_input: Whether one more channel follows them: the standard deviation of the noise to
+            remove around each pixel, in network scale.
         peak_values_per_pixel: Numbers alive at once for each input pixel while predicting: what a
             bound on memory is computed from.
     """
@@ -77,8 +77,8 @@ class DenoisingNetwork(nn.Module):
     `constraints`; output a `Prediction` of the same y and x. The image is float32 whatever the
     type of the weights. Whoever calls it owns device, precision and gradient mode.
 
-    With `constraints.noise_input` the last channel is the standard deviation of the noise of the
-    image, not negative, and may differ from pixel to pixel. No pixel is changed by more than
+    With `constraints.noise_input` the last channel is the standard deviation of the noise to be
+    removed, not negative, and may differ from pixel to pixel. No pixel is changed by more than
     `LARGEST_CHANGE` times this, so that an image said to be without noise comes back as it is.
 
     Args:

@@ -27,7 +27,8 @@ class PatchBatch:
     Args:
         low: Low-dose patches in network scale, float32 [batch, 1, y, x].
         target: Full-dose patches and, if used, labels and noise.
-        noise: Standard deviation of the noise of `low`, like it; None for networks not told.
+        noise: Standard deviation of the noise to remove from `low`, like it; None for networks not
+            told.
     """
 
     low: Tensor

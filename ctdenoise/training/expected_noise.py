@@ -1,9 +1,14 @@
-"""How noisy each training patch is, for networks that are told.
+"""How much noise each training patch has to lose, for networks that are told.
 
 The noise of a low-dose image is that which was added to the full-dose one, and its own: their
-variances add up. What was added is known exactly where the simulator draws it for the patch, and is
-measured from the difference of the twins otherwise; the scan's own noise is measured from its
-pixels, as that of any scan is when the network is put to work.
+variances add up. Where the target is the full dose as it is, only what was added can be learnt to
+be removed, and only that is told. A network that was told all of it would learn what share of its
+noise a scan of so much noise keeps, which is another one for every scanner; a network that is told
+what to remove also removes the own noise of a scan when it is told that.
+
+What was added is known exactly where the simulator draws it for the patch, and is measured from the
+difference of the twins otherwise; the scan's own noise is measured from its pixels, as that of any
+scan is when the network is put to work.
 """
 
 from __future__ import annotations
@@ -23,19 +28,19 @@ class ExpectedNoise:
     """The noise of patches of some slices of one series.
 
     Args:
-        own: Noise of the full dose.
+        own: Noise of the full dose; None where the target shows it, too.
         added: What each stored low dose has more; unused where noise is fresh.
         fresh: Draws the noise of every patch; None where the stored low doses are used.
     """
 
-    own: NoiseMap
+    own: NoiseMap | None
     added: tuple[NoiseMap, ...]
     fresh: FreshNoise | None = None
 
     def of(
         self, index: int, place: tuple[int, int], size: int, *, low: int, dose: float
     ) -> FloatArray:
-        """Standard deviation of the noise of a square patch, HU, float32 [y, x].
+        """Standard deviation of the noise to remove of a square patch, HU, float32 [y, x].
 
         Args:
             index: Slice.
@@ -49,6 +54,8 @@ class ExpectedNoise:
             added = self.fresh.deviation(index, place, size, dose=dose)
         else:
             added = self.added[low].at(index, place, shape)
+        if self.own is None:
+            return added
         deviation: FloatArray = np.hypot(self.own.at(index, place, shape), added)
         return deviation
 
@@ -58,6 +65,8 @@ def expected_noise(
     low: tuple[StoredArray, ...],
     pixel_spacing_mm: tuple[float, float],
     fresh: FreshNoise | None,
+    *,
+    target_has_own: bool,
 ) -> ExpectedNoise:
     """The noise of some slices, measured once.
 
@@ -66,24 +75,38 @@ def expected_noise(
         low: Low doses, like `full`.
         pixel_spacing_mm: Distance between rows, then between columns.
         fresh: Draws the noise of every patch; None where the low doses are used.
+        target_has_own: Whether the target shows the noise of the full dose, so that nothing can be
+            learnt about removing it.
     """
     padding = full == PADDING_HU
-    own = measured_noise(full, padding, pixel_spacing_mm)
+    own = None if target_has_own else measured_noise(full, padding, pixel_spacing_mm)
     stored = () if fresh is not None else low
     added = tuple(difference_map(each, full, padding, pixel_spacing_mm) for each in stored)
     return ExpectedNoise(own, added, fresh)
 
 
-def noise_of_slice(
-    volume: StoredArray, index: int, pixel_spacing_mm: tuple[float, float]
+def noise_beyond(
+    low: StoredArray, full: StoredArray, index: int, pixel_spacing_mm: tuple[float, float]
 ) -> FloatArray:
-    """The noise of one slice, as it is measured when a network is put to work, HU, [y, x].
+    """The noise that one slice has more than its full-dose twin, HU, [y, x].
+
+    Both are measured as it is done when a network is put to work; their variances are subtracted.
 
     Args:
-        volume: HU, int16 [z, y, x].
+        low: HU, int16 [z, y, x].
+        full: Like it.
         index: Which slice; its neighbours count too.
         pixel_spacing_mm: Distance between rows, then between columns.
     """
+    more, own = (_noise_of_slice(each, index, pixel_spacing_mm) for each in (low, full))
+    beyond: FloatArray = np.sqrt(np.maximum(more**2 - own**2, 0))
+    return beyond
+
+
+def _noise_of_slice(
+    volume: StoredArray, index: int, pixel_spacing_mm: tuple[float, float]
+) -> FloatArray:
+    """The noise of one slice, HU, [y, x]."""
     first = max(0, index - SLICES_BESIDE)
     slab = volume[first : index + SLICES_BESIDE + 1]
     measured = measured_noise(slab, slab == PADDING_HU, pixel_spacing_mm)

@@ -30,7 +30,7 @@ class StoredBatch:
         low: Low-dose patches, int16 HU [batch, y, x].
         full: Full-dose patches, like `low`.
         labels: Class of each pixel, uint8 [batch, y, x], or None.
-        noise: Standard deviation of the noise of `low`, HU, float32 [batch, y, x], or None.
+        noise: Standard deviation of the noise to remove, HU, float32 [batch, y, x], or None.
         changes: What is done to the patches afterwards; None where nothing is.
     """
 

@@ -308,14 +308,17 @@ def _source(
     full = np.asarray(arrays.full[kept])
     low = tuple(np.asarray(each[kept]) for each in arrays.low)
     fresh = _fresh(part, settings.noise)
-    told = takes_noise(settings.network)
+    expected = None
+    if takes_noise(settings.network):
+        spacing = part.files.pixel_spacing_mm
+        expected = expected_noise(full, low, spacing, fresh, target_has_own=True)
     return PatchSource(
         full=full,
         low=low,
         labels=labels,
         classes=None if tables is None else tables[str(part.files.folder)],
         fresh=fresh,
-        expected=expected_noise(full, low, part.files.pixel_spacing_mm, fresh) if told else None,
+        expected=expected,
     )
 
 

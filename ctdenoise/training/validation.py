@@ -19,7 +19,7 @@ from ctdenoise.losses.build import Loss, Target
 from ctdenoise.networks.prediction import DenoisingNetwork
 from ctdenoise.training.batches import ToNetworkScale
 from ctdenoise.training.distributed import ALONE, Peers
-from ctdenoise.training.expected_noise import noise_of_slice
+from ctdenoise.training.expected_noise import noise_beyond
 from ctdenoise.training.frozen import predicting
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.pictures import Gray, panel
@@ -34,8 +34,8 @@ class ValidationSlice:
         low: int16 HU [y, x].
         full: int16 HU [y, x].
         labels: Class of each pixel, uint8 [y, x], or None.
-        noise: Standard deviation of the noise of `low`, HU [y, x]; None for networks that are not
-            told.
+        noise: Standard deviation of the noise that `low` has more than `full`, HU [y, x]; None for
+            networks that are not told.
     """
 
     low: StoredArray
@@ -194,7 +194,8 @@ def choose_slices(
         settings: How many, how much of each.
         tables: Class of each label, by folder; None where labels are not used.
         multiple_of: What the network asks sizes to be a multiple of.
-        with_noise: Measure the noise of each slice, as it is done when a network is put to work.
+        with_noise: Measure the noise that each slice has more than its full-dose twin, which the
+            reference shows, too.
     """
     slices_before = np.cumsum([part.slices for part in ranges])
     total = int(slices_before[-1])
@@ -217,7 +218,7 @@ def choose_slices(
         low = arrays.low[number % len(arrays.low)]
         noise = None
         if with_noise:
-            noise = noise_of_slice(low, z, part.files.pixel_spacing_mm)[window[1:]]
+            noise = noise_beyond(low, arrays.full, z, part.files.pixel_spacing_mm)[window[1:]]
         chosen.append(
             ValidationSlice(np.array(low[window]), np.array(arrays.full[window]), labels, noise)
         )

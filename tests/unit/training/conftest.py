@@ -43,6 +43,7 @@ def make_pair(tmp_path: Path) -> MakePair:
         labelled: bool = False,
         label_names: dict[int, str] | None = None,
         padded: bool = False,
+        own_noise_hu: float = 3.0,
         seed: int = 0,
     ) -> PairFiles:
         clean = water_disc(slices=slices, size=size, radius_mm=40.0)
@@ -51,7 +52,7 @@ def make_pair(tmp_path: Path) -> MakePair:
         rng = np.random.default_rng([seed, *patient.encode()])  # patients differ
         padding = np.zeros(clean.shape, dtype=bool)
         padding[:, 0, :] = padded
-        base = clean.hu + rng.normal(0, 3, clean.shape).astype(np.float32)
+        base = clean.hu + rng.normal(0, own_noise_hu, clean.shape).astype(np.float32)
         labels = (clean.hu > -500).astype(np.uint8)
         labels[:, : size // 2] *= 3
         pairs = []

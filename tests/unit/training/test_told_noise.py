@@ -19,6 +19,7 @@ from ctdenoise.networks.checkpoint import MODEL_FILE, load_checkpoint
 from ctdenoise.networks.prediction import Prediction
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.tasks import train as task
+from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.gathering import GatherPatches
 from ctdenoise.training.job import prepare_job
 from tests.builders import water_disc
@@ -82,15 +83,24 @@ def test_the_drawn_deviation_has_the_shape_of_the_noise(simulated, fresh):
     assert ratio.std() < 0.06
 
 
-def test_stored_pairs_tell_what_was_added_and_what_was_there(make_pair, told):
+def test_stored_pairs_tell_what_was_added(make_pair, told):
     pair = make_pair(doses=(0.25, 0.04), size=64)
     job = prepare_job([pair], told, seed=1)
     source = job.batches.dataset.data.sources[0]
     for low, sd in enumerate((40.0, 100.0)):
         assert np.median(source.expected.added[low].sd_hu) == pytest.approx(sd, rel=0.05)
         expected = source.expected.of(1, (20, 20), 24, low=low, dose=np.nan)
-        assert expected.mean() == pytest.approx(np.hypot(sd, 3.0), rel=0.1)
-    assert source.expected.own.level_hu == pytest.approx(3.0, rel=0.1)
+        assert expected.mean() == pytest.approx(sd, rel=0.1)
+
+
+def test_where_the_target_lacks_the_own_noise_it_is_told_as_well(make_pair):
+    arrays = make_pair(doses=(0.25,), size=64, own_noise_hu=30.0).open()
+    for target_has_own, sd in ((True, 40.0), (False, 50.0)):
+        expected = expected_noise(
+            np.asarray(arrays.full), arrays.low, (1.0, 1.0), None, target_has_own=target_has_own
+        )
+        told_hu = expected.of(1, (20, 20), 24, low=0, dose=np.nan)
+        assert told_hu.mean() == pytest.approx(sd, rel=0.1)
 
 
 def test_the_told_noise_is_turned_with_its_patch(simulated, fresh):
@@ -138,11 +148,11 @@ def test_relative_to_the_noise_every_dose_weighs_the_same(simulated, fresh):
     assert weights == pytest.approx([0.03**2] * 2, rel=0.1)
 
 
-def test_validation_measures_the_noise_as_it_is_done_in_use(make_pair, told):
-    validator = prepare_job([make_pair(doses=(0.25,), size=64)], told, seed=1).validator
-    for item in validator.slices:
+def test_validation_measures_the_noise_that_the_reference_lacks(make_pair, told):
+    pair = make_pair(doses=(0.25,), size=64, own_noise_hu=30.0)
+    for item in prepare_job([pair], told, seed=1).validator.slices:
         assert item.noise.shape == item.low.shape
-        assert np.median(item.noise) == pytest.approx(40.1, rel=0.15)
+        assert np.median(item.noise) == pytest.approx(40.0, rel=0.15)
 
 
 def test_a_checkpoint_tells_between_which_limits_it_was_told_noise(simulated, fresh, tmp_path):
