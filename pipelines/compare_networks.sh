@@ -28,8 +28,10 @@ own() { # network
         rednet10) echo network.name=rednet ;;
         rednet20) echo network.name=rednet network.layers=20 ;;
         rednet30) echo network.name=rednet network.layers=30 ;;
-        autoencoder_convolutional) echo network.name=autoencoder network.kind=convolutional ;;
-        autoencoder_variational) echo network.name=autoencoder network.kind=variational ;;
+        autoencoder_convolutional) echo network.name=autoencoder network.kind=convolutional \
+            network.code=64 network.hidden=64 ;;
+        autoencoder_variational) echo network.name=autoencoder network.kind=variational \
+            network.code=64 network.hidden=64 ;;
         # It takes patches of multiples of 28: about as many pixels in a step as the others.
         autoencoder_dense) echo network.name=autoencoder patches.size=56 batch_size=10 ;;
         *) echo "network.name=$1" ;;
