@@ -67,8 +67,8 @@ class SliceTimes:
     """How long a network took for slices.
 
     Args:
-        seconds: Time of each slice after the warm-up, what is measured before the first one shared
-            out among them.
+        seconds: Time of each slice but the first, which prepares the layers, where there are
+            others; what is measured before the first slice of an image is shared out among all.
         processor_seconds: Time that the processors spent on each, all threads together: less than
             the time by the clock where other programs were busy.
         threads: Of the arithmetic on a CPU.

@@ -159,8 +159,8 @@ def _timing(comparison: Comparison) -> str:
         return ""
     count, threads = len(times[0].seconds), times[0].threads
     return (
-        f"Seconds per slice: median of {count} slice{'s' if count != 1 else ''} of the test images "
-        f"after one slice of warm-up, {times[0].engine}, {threads} "
+        f"Seconds per slice: median of {count} slice{'s' if count != 1 else ''} of the test images"
+        f"{' without the first one' if count > 1 else ''}, {times[0].engine}, {threads} "
         f"thread{'s' if threads != 1 else ''}; by the clock, and as the processors spent it, which "
         "is less where other programs were busy. Measuring the noise, for a network that is told "
         "it, is shared out among the slices; reading and writing files is not counted. Operations "

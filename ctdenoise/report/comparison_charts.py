@@ -127,18 +127,60 @@ def _draw_courses(axes: Any, theme: Theme, comparison: Comparison) -> None:
     trainings = [row.training for row in comparison.contenders]
     baselines = {one.baseline_rmse_hu for one in trainings if one.baseline_rmse_hu is not None}
     limits = _limits([rmse for one in trainings for _, rmse in one.curve], baselines)
+    ends: list[tuple[int, float]] = []
+    last = 0
     for number, training in enumerate(trainings):
         if not training.curve:
             continue
         colour, line, marker = series_style(theme, number)
         steps, values = zip(*training.curve, strict=True)
         axes.plot(steps, values, color=colour, linestyle=line, marker=marker, markersize=3)
-        _number(axes, theme, number, (steps[-1], values[-1]), limits)
+        ends.append((number, values[-1]))
+        last = max(last, steps[-1])
+    for number, place in apart(ends, limits):
+        _number(axes, theme, number, (last, place), limits)
     for value in sorted(baselines):
         axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
     axes.set_ylim(*limits)
     axes.set_xlabel("step")
     axes.set_ylabel("RMSE (HU)")
+
+
+_LABEL_HEIGHT = 0.036  # of the axis
+
+
+def apart(
+    ends: Sequence[tuple[int, float]], limits: tuple[float, float]
+) -> list[tuple[int, float]]:
+    """Numbers and heights of labels that can be read, as near to their values as can be.
+
+    Labels that would lie over each other share the stretch around their mean.
+
+    Args:
+        ends: Number and value of each.
+        limits: Of the axis; what lies above keeps its value.
+    """
+    gap = _LABEL_HEIGHT * (limits[1] - limits[0])
+    inside = sorted((end for end in ends if end[1] <= limits[1]), key=lambda end: end[1])
+    stacks: list[list[tuple[int, float]]] = []
+    for end in inside:
+        stacks.append([end])
+        while len(stacks) > 1 and _foot(stacks[-1], gap) < _foot(stacks[-2], gap) + gap * len(
+            stacks[-2]
+        ):
+            stacks[-2:] = [stacks[-2] + stacks[-1]]
+    placed = [
+        (number, _foot(stack, gap) + gap * place)
+        for stack in stacks
+        for place, (number, _) in enumerate(stack)
+    ]
+    return [*placed, *(end for end in ends if end[1] > limits[1])]
+
+
+def _foot(stack: Sequence[tuple[int, float]], gap: float) -> float:
+    """Height of the lowest label of a stack that is centred on the mean of its values."""
+    mean = sum(value for _, value in stack) / len(stack)
+    return mean - gap * (len(stack) - 1) / 2
 
 
 _MOST_OF_LOW_DOSE = 1.6

@@ -92,6 +92,7 @@ def columns_of(condition: Condition, settings: CompareSettings) -> tuple[Column,
     window = settings.windows[0]
     wanted = (
         Column("rmse", "RMSE", "HU"),
+        Column("rmse_soft", "RMSE soft tissue", "HU"),
         Column(psnr_key(window), f"PSNR {window.label}", "dB"),
         Column(ssim_key(window), f"SSIM {window.label}", ""),
         Column("bias_lung", "Bias lung", "HU"),

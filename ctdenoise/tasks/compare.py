@@ -174,8 +174,6 @@ def _measure(
     with progress.stage("Comparing", work) as advance:
         for test in tests:
             image = MeasuredImage(test, settings)
-            if not measured.images:
-                _warm_up(denoisers, image)
             figures, slices = [image.figures(image.low)], [image.slice_of(image.low)]
             for denoiser, own in zip(denoisers, times, strict=True):
                 volume, seconds = image.denoised(denoiser, advance)
@@ -199,15 +197,9 @@ def _measure(
 def _slice_times(
     times: Sequence[tuple[float, float]], threads: int, denoiser: Denoiser
 ) -> SliceTimes:
-    seconds, processor_seconds = zip(*times, strict=True)
+    # The first slice prepares the layers for its size: it does not count where there are others.
+    seconds, processor_seconds = zip(*(times[1:] or times), strict=True)
     return SliceTimes(seconds, processor_seconds, threads, denoiser.description)
-
-
-def _warm_up(denoisers: Sequence[Denoiser], image: MeasuredImage) -> None:
-    """One slice through every network, which is not timed: the first call prepares the layers."""
-    one = image.low.select([image.shown_slice])
-    for denoiser in denoisers:
-        denoiser(one)
 
 
 def _conditions(

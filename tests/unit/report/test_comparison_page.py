@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from ctdenoise.report.compared import (
     Training,
 )
 from ctdenoise.report.comparison import ComparisonPage, write_comparison_page
+from ctdenoise.report.comparison_charts import apart
 from ctdenoise.report.comparison_table import table_of
 from tests.unit.report.test_page import Reader
 
@@ -159,3 +161,15 @@ def test_the_best_is_marked_within_its_group_and_what_is_worse_than_nothing_is_t
     bias = [column.key for column in table.columns].index("bias_soft")
     assert not any(line.cells[bias].best for line in lines)
     assert lines[0].cells[bias].error == ""
+
+
+def test_numbers_of_courses_that_end_together_can_be_told_apart():
+    rows = [
+        contender(1, "net b"),
+        *(replace(contender(1, "net b"), name=f"net {n}") for n in range(12)),
+    ]
+    ends = [(n, row.training.curve[-1][1]) for n, row in enumerate(rows)]
+    heights = sorted(height for _, height in apart([*ends, (99, 50.0), (100, 300.0)], (0.0, 100.0)))
+    assert min(np.diff(heights)) >= 3.5
+    assert heights[-1] == 300.0
+    assert np.mean(heights[:13]) == pytest.approx(ends[0][1])
