@@ -25,7 +25,7 @@ class Model:
         path: Run folder or checkpoint file.
         row: What the table says about it.
         seen: Digests of the patients it was trained on; None where the checkpoint does not say.
-        judges: Keys of the patients that chose its best step, as far as the run says.
+        judges: Digests of the patients that chose its best step, as far as is known.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Model:
             )
         elif len(known) < len(keys):
             found.append("Some pairs have no patient key; their patient may have been trained on.")
-        judged = [key for key in known if key in self.judges]
+        judged = [key for key in known if digest_of(key) in self.judges]
         if judged:
             found.append(
                 f"A test patient ({', '.join(judged)}) chose the step at which it was kept: the "
@@ -136,8 +136,6 @@ def _model(path: Path, checkpoint: Checkpoint, name: str, group: str, note: str)
     facts = facts_of(checkpoint.network)
     run = _run_of(path)
     seen = checkpoint.training.get("trained_patients")
-    settings = run.get("settings", {})
-    judges = settings.get("validation", {}).get("patients", ())
     row = Contender(
         name=name,
         group=group,
@@ -152,8 +150,17 @@ def _model(path: Path, checkpoint: Checkpoint, name: str, group: str, note: str)
         path,
         row,
         frozenset(map(str, seen)) if isinstance(seen, list) else None,
-        frozenset(map(str, judges or ())),
+        _judges(checkpoint, run),
     )
+
+
+def _judges(checkpoint: Checkpoint, run: Mapping[str, Any]) -> frozenset[str]:
+    """Older checkpoints do not say it; the settings of their runs do where patients were named."""
+    told = checkpoint.training.get("judging_patients")
+    if isinstance(told, list):
+        return frozenset(map(str, told))
+    named = run.get("settings", {}).get("validation", {}).get("patients") or ()
+    return frozenset(digest_of(str(key)) for key in named)
 
 
 def _run_of(path: Path) -> dict[str, Any]:

@@ -47,7 +47,13 @@ from ctdenoise.training.plans import BatchPlans, PatchSource
 from ctdenoise.training.prefetch import threads_for
 from ctdenoise.training.shares import ShareOfPlans
 from ctdenoise.training.split import SliceRange, Split, split_pairs
-from ctdenoise.training.start import Start, patients_seen, require_unseen, start_from
+from ctdenoise.training.start import (
+    Start,
+    patients_judging,
+    patients_seen,
+    require_unseen,
+    start_from,
+)
 from ctdenoise.training.state import RunIdentity
 from ctdenoise.training.step import Precision, choose_device, choose_precision
 from ctdenoise.training.validation import Validator, choose_slices
@@ -82,6 +88,7 @@ class TrainingJob:
         peers: The processes that train together.
         trained_on: What the training data were, plain JSON, for the checkpoint.
         patients: Digests of all patients that the weights learn from; None where unknown.
+        judges: Digests of the patients that decide which step is kept.
         start: Which weights came from a checkpoint.
         learning: How much of the network learns.
         class_names: Name of each class that the network labels, background first; empty without a
@@ -107,6 +114,7 @@ class TrainingJob:
     peers: Peers
     trained_on: dict[str, JsonValue]
     patients: list[str] | None
+    judges: list[str]
     start: Start
     learning: Learning
     class_names: tuple[str, ...] = ()
@@ -204,6 +212,7 @@ def prepare_job(
         peers=peers,
         trained_on={**_trained_on(split, settings.noise), **_told_noise(batches, hu_range)},
         patients=patients_seen(split, start),
+        judges=patients_judging(split),
         start=start,
         learning=learning,
         class_names=names,

@@ -208,6 +208,7 @@ def _checkpoint(job: TrainingJob, step: int, measured: Measured) -> Checkpoint:
         "frozen": job.learning.frozen,
         "trained_on": job.trained_on,
         "trained_patients": None if job.patients is None else list(job.patients),
+        "judging_patients": list(job.judges),
     }
     return Checkpoint(
         network=job.settings.network,

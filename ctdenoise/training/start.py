@@ -113,6 +113,12 @@ def patients_seen(split: Split, start: Start) -> list[str] | None:
     return sorted({digest_of(key) for key in keys} | start.seen)
 
 
+def patients_judging(split: Split) -> list[str]:
+    """Digests of the patients that decide which step is kept, as far as they have a key."""
+    keys = {part.files.patient_key for part in split.validation} - {""}
+    return sorted(digest_of(key) for key in keys)
+
+
 def require_unseen(split: Split, start: Start, settings: TrainSettings) -> None:
     """Refuse to judge on patients that the checkpoint to start from has learnt from.
 

@@ -175,8 +175,9 @@ def test_every_slice_of_every_image_is_timed(tmp_path, models, pairs):
         ({"trained_patients": [digest_of("aaaa")]}, "TRAINED ON A TEST PATIENT (aaaa)"),
         ({}, "does not say whom it was trained on"),
         (KNOWN, "no patient key"),
+        ({**KNOWN, "judging_patients": [digest_of("bbbb")]}, "(bbbb) chose the step"),
     ],
-    ids=["trained on one", "unknown", "no key"],
+    ids=["trained on one", "unknown", "no key", "judged by one"],
 )
 def test_a_model_that_may_know_the_test_is_never_compared_silently(
     tmp_path, pairs, training, words

@@ -29,6 +29,7 @@ def test_a_run_is_not_judged_on_patients_that_its_start_has_seen(make_pair, tiny
     first = task.run(pairs, tiny.replaced(validation=_held_out("c")), out=tmp_path / "first")
     seen = load_checkpoint(first.model).training["trained_patients"]
     assert seen == sorted([digest_of("a"), digest_of("b")])
+    assert load_checkpoint(first.model).training["judging_patients"] == [digest_of("c")]
     start = {"from": first.model}
     other = tiny.replaced(init=start, validation=_held_out("a"))
     with pytest.raises(
@@ -60,6 +61,7 @@ def test_patients_without_a_key_are_warned_about(make_pair, tiny, tmp_path, capl
     pair = [make_pair().folder]
     first = task.run(pair, tiny, out=tmp_path / "first")
     assert load_checkpoint(first.model).training["trained_patients"] is None
+    assert load_checkpoint(first.model).training["judging_patients"] == []
     task.run(pair, tiny.replaced(init={"from": first.model}), out=tmp_path / "second")
     assert "neither run has seen" in caplog.text
 
