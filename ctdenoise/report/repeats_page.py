@@ -15,6 +15,10 @@ from ctdenoise.report.requirements import require_report_extra
 
 PAGE_FILE = "index.html"
 
+_SIZE = (5.4, 3.6)
+_TALLEST = 3
+"""The highest RMSE of a chart over the lowest: what a network begins with may be far above."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -40,14 +44,12 @@ class Ablation:
     Args:
         title: What is compared.
         condition: On what, such as "25 % dose against the exact truth".
-        words: What the images are.
         variants: In their order; the others are compared with the first.
         baseline: Figures of the low dose itself, by key.
     """
 
     title: str
     condition: str
-    words: str
     variants: tuple[Variant, ...]
     baseline: dict[str, float]
 
@@ -160,9 +162,16 @@ def _course(folder: Path, number: int, ablation: Ablation) -> Chart | None:
     """Validation RMSE against steps, a mean over the repeats; None where no course is known."""
     if not any(variant.curve for variant in ablation.variants):
         return None
-    text = ("Course of the trainings", "Mean over the repeats, on patients held out of training.")
+    text = (
+        "Course of the trainings",
+        f"Mean over the repeats, on held-out patients; cut at {_TALLEST} times the least.",
+    )
     return write_chart(
-        folder, f"course_{number:02d}", text, lambda axes, theme: _draw(axes, theme, ablation)
+        folder,
+        f"course_{number:02d}",
+        text,
+        lambda axes, theme: _draw(axes, theme, ablation),
+        size=_SIZE,
     )
 
 
@@ -172,8 +181,9 @@ def _draw(axes: Any, theme: Theme, ablation: Ablation) -> None:
             colour, line, _ = series_style(theme, place)
             steps, rmse = zip(*variant.curve, strict=True)
             axes.plot(steps, rmse, color=colour, linestyle=line, label=variant.name)
+    lowest = min(rmse for variant in ablation.variants for _, rmse in variant.curve)
     axes.set_xlim(left=0)
+    axes.set_ylim(top=min(axes.get_ylim()[1], _TALLEST * lowest))
     axes.set_xlabel("step")
     axes.set_ylabel("validation RMSE (HU)")
-    names = sum(len(variant.name) for variant in ablation.variants)
-    legend(axes, 1 if names > 40 else len(ablation.variants))
+    legend(axes, 2)

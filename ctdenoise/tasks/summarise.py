@@ -138,7 +138,6 @@ def _ablations(record: Mapping[str, Any]) -> list[Ablation]:
             Ablation(
                 title=record["title"],
                 condition=_condition_text(condition),
-                words=condition["words"],
                 variants=tuple(_variant(name, own, figures) for name, own in groups.items()),
                 baseline=baseline[0] if baseline else {},
             )
@@ -212,7 +211,7 @@ def _write_tables(
     """The tables as Markdown."""
     parts = []
     for ablation, (title, table) in zip(ablations, tables, strict=True):
-        lines = [f"## {title}", "", f"{ablation.condition}. {ablation.words}", ""]
+        lines = [f"## {title}", "", f"{ablation.condition}.", ""]
         lines += [_markdown(table.heads), "|---|" + "---:|" * (len(table.heads) - 1)]
         lines += [_markdown(row) for row in table.rows]
         parts.append("\n".join(lines))
