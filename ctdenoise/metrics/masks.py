@@ -124,22 +124,26 @@ class Against:
     Args:
         key: How the keys of the figures begin: "mask".
         words: For people: "mask of the reference".
+        title: What the titles of the figures end with, where it is not the reference.
     """
 
     key: str
     words: str
+    title: str = ""
 
 
 REFERENCE = Against("mask", "mask of the reference")
 """The mask on the reference."""
 
-INPUT = Against("mask_input", "mask of the input")
+INPUT = Against("mask_input", "mask of the input", " (against the input)")
 """The mask on the image that was denoised."""
 
-TRUTH = Against("mask_truth", "true mask")
+TRUTH = Against("mask_truth", "true mask", " (against the truth)")
 """A mask that somebody drew."""
 
-REFERENCE_AND_TRUTH = Against("mask_truth_of_reference", "true mask")
+REFERENCE_AND_TRUTH = Against(
+    "mask_truth_of_reference", "true mask", " (reference against the truth)"
+)
 """The mask on the reference, compared with the true one."""
 
 
@@ -238,7 +242,7 @@ def _metric(
 ) -> Metric:
     return Metric(
         key=key,
-        title=f"{kind.title}, {of}",
+        title=f"{kind.title}, {of}{against.title}",
         value=value,
         unit=kind.unit,
         window="none",
