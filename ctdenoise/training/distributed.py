@@ -64,6 +64,24 @@ class Peers:
             dist.all_reduce(value, dist.ReduceOp.MAX)
         return int(value)
 
+    @torch.no_grad()
+    def even_out(self, network: nn.Module) -> None:
+        """Give the running statistics of batch normalisations their mean over all processes.
+
+        Each process has normalised its own share of the batches, and has statistics of these.
+
+        Args:
+            network: Changed; every process must ask.
+        """
+        if self.world == 1:
+            return
+        for layer in network.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - there is no public name for all dimensions
+                for statistics in (layer.running_mean, layer.running_var):
+                    if statistics is not None:
+                        dist.all_reduce(statistics)
+                        statistics.div_(self.world)
+
     def wait(self) -> None:
         """Return when every process has come here."""
         self.any(False)

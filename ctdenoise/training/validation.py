@@ -114,8 +114,10 @@ class Validator:
     def measure(self, network: DenoisingNetwork) -> Measured:
         """Denoise every slice and compare; the network comes back in the mode that it was in.
 
-        Every process must measure, with equal weights.
+        Every process must measure, with equal weights. The running statistics of batch
+        normalisations become their mean over the processes.
         """
+        self.peers.even_out(network)
         with predicting(network):
             return self._measured(network)
 

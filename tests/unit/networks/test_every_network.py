@@ -108,6 +108,16 @@ class TestEach:
         assert difference.max() > 0
         assert difference[..., radius + 1 :].max() == 0
 
+    def test_every_size_within_the_constraints_is_kept(self, settings):
+        net = seeded(settings).eval()
+        step, least = net.constraints.multiple_of, net.constraints.smallest_input
+        least = -(-least // step) * step
+        for shape in ((least, least), (least, least + step), (least + 3 * step, least)):
+            with torch.no_grad():
+                prediction = net(torch.rand(2, 1, *shape))
+            assert prediction.image.shape == (2, 1, *shape)
+            assert torch.isfinite(prediction.image).all()
+
     def test_gradients_reach_every_parameter(self, settings):
         net = seeded(settings)
         _wake(net)

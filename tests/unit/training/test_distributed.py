@@ -14,6 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ctdenoise.config.load import load_settings
+from ctdenoise.config.training import TrainSettings
+from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.training.distributed import Peers
 from ctdenoise.training.job import prepare_job
 from ctdenoise.training.shares import piece_of
@@ -148,6 +151,50 @@ def test_two_processes_learn_a_head_on_a_frozen_trunk_as_one_does(make_pair, tmp
         assert row["val_dice_class_2"] == other["val_dice_class_2"]
     # The same without freezing: the layer of the image then has no gradient in either process.
     _run(_words(pairs, tmp_path / "joint", *settings), 2)
+
+
+SHARES = {
+    "batch normalisation": (
+        "wavresnet",
+        ("network.channels=4", "network.blocks=1", "network.directions=[2, 1]"),
+    ),
+    "dice": (
+        "redcnn",
+        (
+            "network.channels=4",
+            "network.head.classes=3",
+            "data.labels={1: 1, 3: 2}",
+            "loss.terms=[{name: mse}, {name: dice}]",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_what_looks_at_a_share_alone_trains_like_one_process_that_accumulates(
+    make_pair, tmp_path, kind
+):
+    config, network = SHARES[kind]
+    files = [make_pair(name, patient=name, seed=ord(name), labelled=True) for name in "abc"]
+    folder = files[0].folder.parent
+    settings = (*SETTINGS[1:], *network)
+
+    def trained(out, processes, *more):
+        changes = [word for setting in (*settings, *more) for word in ("--set", setting)]
+        words = ("-m", "ctdenoise", "train", folder, "--out", out, "--config", config, *changes)
+        _run([str(word) for word in words], processes)
+        return _lines(out)
+
+    one = trained(tmp_path / "one", 1, "accumulate=2")
+    two = trained(tmp_path / "two", 2)
+    for row, other in zip(one, two, strict=True):
+        assert float(other["loss"]) == pytest.approx(float(row["loss"]), rel=1e-4)
+    # What is measured while training is what the kept network does.
+    kept = load_checkpoint(tmp_path / "two")
+    run = load_settings(TrainSettings, tmp_path / "two" / "settings.yaml")
+    measured = prepare_job(files, run, seed=0).validator.measure(kept.build())
+    best = min(float(row["val_rmse_hu"]) for row in two if row["val_rmse_hu"])
+    assert measured.rmse_hu == pytest.approx(best, rel=1e-5)
 
 
 def test_ctrl_c_stops_all_and_resuming_ends_like_an_uninterrupted_run(pairs, tmp_path):

@@ -49,6 +49,29 @@ def test_a_patch_below_the_networks_smallest_input_is_refused(make_pair, tiny):
         prepare_job([make_pair()], settings, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("network", "size", "message"),
+    [
+        ({"name": "redcnn", "channels": 4}, 20, "at least 21"),
+        ({"name": "dsc", "channels": [4, 4, 4, 4, 4]}, 48, "multiple of 32"),
+        ({"name": "unet", "features": [4, 4, 4, 4, 4, 4]}, 40, "multiple of 16"),
+        ({"name": "unet", "features": [4, 4, 4, 4, 4, 4]}, 8, "at least 16"),
+        ({"name": "csc", "channels": [4], "kernel": 9}, 8, "at least 9"),
+        ({"name": "autoencoder", "code": 9, "hidden": 9}, 32, "multiple of 28"),
+        ({"name": "autoencoder", "kind": "convolutional", "code": 4}, 18, "multiple of 4"),
+    ],
+    ids=["redcnn", "dsc", "unet", "unet small", "csc", "dense", "convolutional"],
+)
+def test_sizes_that_a_network_cannot_take_are_refused_before_a_voxel_is_read(
+    make_pair, tiny, network, size, message
+):
+    pair = make_pair()
+    for image in pair.folder.rglob("*.nii*"):
+        image.write_bytes(b"")  # whoever reads it fails otherwise
+    with pytest.raises(SettingsError, match=message):
+        prepare_job([pair], tiny.replaced(network=network, patches={"size": size}), seed=0)
+
+
 def test_labels_that_are_no_class_are_refused_by_number(make_pair, tiny):
     settings = tiny.replaced(**SEG)
     with pytest.raises(SettingsError, match=r"no class of the network.*\n.*: 3") as caught:
