@@ -8,7 +8,7 @@ WORKERS ?= 2
 SET_UP := pyproject.toml .ci/constraints.txt .ci/set_up.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers docs bench bench-simulate bench-dicom format clean
+.PHONY: help setup demo test check lint types layers docs bench bench-simulate bench-train bench-dicom format clean
 
 help: ## Show these lines.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,12 @@ bench-simulate: .venv/set-up-dev ## Time the simulator against other libraries; 
 	@$(BIN)/pip install -q "astra-toolbox==2.5.0" || echo "ASTRA cannot be installed here; it is left out."
 	$(BIN)/python tests/perf/bench_simulator.py
 	$(BIN)/python tests/perf/bench_simulate_run.py
+
+# Threads that networks are trained with; the data path has one.
+THREADS ?= 1
+
+bench-train: .venv/set-up-dev ## Time the data path of training against networks and MONAI (THREADS="1 2").
+	$(BIN)/python tests/perf/bench_train.py --threads $(THREADS)
 
 # itk and dicom2nifti go into an environment of their own, which sees ours behind its own packages.
 PEERS := .bench/dicom-peers

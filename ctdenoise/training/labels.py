@@ -134,8 +134,7 @@ def class_shares(
     for part in ranges:
         counts = _label_counts(part.files, part.start, part.stop)
         np.add.at(pixels, tables[str(part.files.folder)], counts)
-    used = int(max(table.max() for table in tables.values()))
-    shares = pixels[: used + 1] / pixels.sum()
+    shares = pixels[: len(names)] / pixels.sum()
     absent = [f"{names[n]} ({n})" for n, share in enumerate(shares) if share == 0]
     if absent:
         _log.warning(

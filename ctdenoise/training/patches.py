@@ -67,9 +67,9 @@ class EachPatch:
             done = [self._one(used, number, int(seed)) for number, seed in enumerate(seeds)]
         joined = {key: torch.stack([_plain(item[key]) for item in done]) for key in used}
         classes = joined["labels"][:, 0].long() if labels is not None else None
-        low = joined["low"]
-        target = target._replace(image=joined["full"], labels=classes, low=low)
-        return dataclasses.replace(batch, low=low, target=target, noise=joined.get("noise"))
+        low, noise = joined["low"], joined.get("noise")
+        target = target._replace(image=joined["full"], labels=classes, low=low, noise=noise)
+        return dataclasses.replace(batch, low=low, target=target, noise=noise)
 
     def _one(self, images: Mapping[str, Tensor], number: int, seed: int) -> Mapping[Any, Any]:
         if isinstance(self._transform, Randomizable):

@@ -107,6 +107,17 @@ def test_dictionary_transforms_see_each_patch_and_move_all_images_alike(pair, ti
     assert type(flipped.low) is torch.Tensor
 
 
+def test_the_noise_that_a_network_is_told_moves_with_its_patch(make_pair, tiny):
+    pair = make_pair(size=64)
+    told = tiny.replaced(network={"name": "redcnn", "channels": 4, "noise_input": True})
+    keys = ("low", "full", "noise")
+    flip = EachPatch(RandFlipd(keys, prob=1.0, spatial_axis=1))
+    plain, flipped = (_job(pair, told, each).batches[0] for each in ((), (flip,)))
+    assert torch.equal(flipped.noise, plain.noise.flip(3))
+    assert torch.equal(flipped.target.noise, flipped.noise)
+    assert torch.equal(flipped.seen, plain.seen.flip(3))
+
+
 def test_random_transforms_depend_on_seed_and_step_alone(pair, tiny):
     batches = _job(pair, _labelled(tiny), (_noisy(),)).batches
     again = _job(pair, _labelled(tiny), (_noisy(),)).batches
