@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ctdenoise.config.base import Settings
 
@@ -29,9 +29,26 @@ class CrossEntropySettings(Settings):
     weight: float = Field(default=1.0, gt=0)
     """Factor of the term in the sum."""
 
+    class_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    """Factor of the pixels of each class, background first, where some classes are small. The term
+    stays a mean over all pixels, so factors above 1 also raise the whole. Null: all equal."""
+
+    @field_validator("class_weights")
+    @classmethod
+    def _some_class_counts(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and not any(value):
+            raise ValueError("one of the class weights must be above 0")
+        return value
+
 
 class DiceSettings(Settings):
-    """Dice loss of the segmentation head, summed over the classes."""
+    """Dice loss of the segmentation head, summed over the classes.
+
+    Of the pixels that are computed together: a share of the batch in one process, or a piece of
+    `accumulate`. The Dice of a batch is not the mean of the Dice of its pieces. A class that these
+    pixels do not show costs nearly 1, with next to no gradient, until the network all but rules it
+    out; batches that show every class are better than many pieces.
+    """
 
     name: Literal["dice"] = "dice"
     """The kind of term."""

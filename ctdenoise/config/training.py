@@ -335,6 +335,13 @@ class TrainSettings(Settings):
             )
         if self.validation.metric == "dice" and classes is None:
             raise ValueError("validation.metric=dice needs network.head.classes")
+        for term in self.loss.terms:
+            weights = getattr(term, "class_weights", None)
+            if weights is not None and len(weights) != classes:
+                raise ValueError(
+                    f"class_weights of {term.name} has {len(weights)} numbers, and the network "
+                    f"tells {classes} classes apart"
+                )
         for key, numbers in (
             ("labels", (self.data.labels or {}).values()),
             ("class_names", self.data.class_names),

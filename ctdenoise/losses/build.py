@@ -167,7 +167,10 @@ def _relative(term: DifferenceTermSettings, scale: HuRange) -> _Term:
 def _term(term: LossTermSettings, scale: HuRange, encoder: FrozenEncoder | None) -> _Term:
     match term:
         case CrossEntropySettings():
-            return lambda p, t: cross_entropy(*_scores_and_labels(term.name, p, t))
+            weights = term.class_weights
+            return lambda p, t: cross_entropy(
+                *_scores_and_labels(term.name, p, t), class_weights=weights
+            )
         case DiceSettings():
             background = term.include_background
             return lambda p, t: dice(

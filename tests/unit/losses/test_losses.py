@@ -89,6 +89,50 @@ def test_a_class_that_is_nowhere_costs_nothing():
     )
 
 
+def test_a_class_that_is_not_shown_costs_what_its_share_of_the_softmax_says():
+    labels = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    for share in (0.5, 1e-4):
+        logits = torch.tensor([1 - share, share]).log()[None, :, None, None].expand(1, 2, 8, 8)
+        logits = logits.clone().requires_grad_()
+        p = logits.detach().softmax(1)[:, 1]
+        squares = float((p**2).sum())
+        background = 1 - 2 * 64 * (1 - share) / (64 + 64 * (1 - share) ** 2)
+        found = dice(logits.detach(), labels, include_background=True)
+        expected = 1 - SMOOTHING / (squares + SMOOTHING) + background
+        assert float(found) == pytest.approx(expected, abs=1e-5)
+        # Flat: the background's own term is nearly all of what pulls.
+        alone = dice(logits, labels, include_background=False)
+        (pull,) = torch.autograd.grad(alone, logits)
+        assert float(pull.abs().max()) < 0.02
+
+
+def test_the_dice_of_a_batch_is_not_the_mean_of_the_dice_of_its_halves():
+    labels = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    labels[0, :2] = 1
+    logits = random(2, 2, 4, 4)
+    halves = [dice(logits[n : n + 1], labels[n : n + 1], include_background=True) for n in (0, 1)]
+    assert abs(dice(logits, labels, include_background=True) - sum(halves) / 2) > 0.05
+
+
+def test_weighted_cross_entropy_is_a_mean_over_pixels_and_so_over_pieces():
+    logits, labels = random(2, CLASSES, 8, 8), some_labels()
+    weights = [0.5, 2.0, 10.0]
+    image = random(2, 1, 8, 8)
+    loss = loss_of({"name": "cross_entropy", "class_weights": weights})
+    found = loss(Prediction(image, logits), Target(image, labels)).total
+    pixelwise = -logits.log_softmax(1).gather(1, labels.long().unsqueeze(1))[:, 0]
+    torch.testing.assert_close(found, (torch.tensor(weights)[labels.long()] * pixelwise).mean())
+    halves = [
+        loss(Prediction(image[n], logits[n]), Target(image[n], labels[n])).total
+        for n in (slice(0, 1), slice(1, 2))
+    ]
+    torch.testing.assert_close(found, sum(halves) / 2)
+    equal = loss_of({"name": "cross_entropy", "class_weights": [1.0] * CLASSES})
+    plain = loss_of({"name": "cross_entropy"})
+    given = Prediction(image, logits), Target(image, labels)
+    torch.testing.assert_close(equal(*given).total, plain(*given).total)
+
+
 def test_the_total_is_the_weighted_sum_and_terms_are_before_their_weight():
     image, full = random(2, 1, 8, 8), random(2, 1, 8, 8, seed=2)
     prediction = Prediction(image, random(2, CLASSES, 8, 8))
@@ -148,6 +192,8 @@ def test_losses_are_computed_in_float32_under_low_precision(name):
         [{"name": "mse", "weight": 0.0}],
         [{"name": "mse", "wieght": 1.0}],
         [{"name": "l7"}],
+        [{"name": "cross_entropy", "class_weights": [0.0, 0.0]}],
+        [{"name": "cross_entropy", "class_weights": [1.0, -1.0]}],
     ],
 )
 def test_impossible_losses_are_refused(terms):

@@ -154,3 +154,9 @@ def test_measuring_leaves_every_part_of_a_network_in_its_mode(make_pair, tiny):
     job.validator.measure(job.network)
     assert not job.network.conv1.training
     assert job.network.conv2.training
+
+
+def test_class_weights_are_as_many_as_classes():
+    terms = [{"name": "mse"}, {"name": "cross_entropy", "class_weights": [1.0, 2.0]}]
+    with pytest.raises(ValueError, match="has 2 numbers, and the network tells 4"):
+        TrainSettings.model_validate({**SEG, "loss": {"terms": terms}})
