@@ -119,10 +119,13 @@ def cubic(images: Tensor, places: Tensor) -> Tensor:
         ((-1.5 * part + 2.0) * part + 0.5) * part,
         (0.5 * part - 0.5) * part * part,
     )
-    patch = torch.arange(len(images), device=images.device)[:, None]
+    count = images.shape[1]
+    start = count * torch.arange(len(images), device=images.device)[:, None]
+    lines = [(start + (index + tap).clamp(0, count - 1)).reshape(-1) for tap in (-1, 0, 1, 2)]
     for _ in range(2):  # along the rows, then along the columns
-        total = torch.zeros((), device=images.device)
-        for tap, weight in enumerate(weights, start=-1):
-            total = total + weight * images[patch, (index + tap).clamp(0, images.shape[1] - 1)]
+        flat = images.reshape(-1, images.shape[2])
+        total = torch.zeros(*places.shape, images.shape[2], device=images.device)
+        for weight, line in zip(weights, lines, strict=True):
+            total.addcmul_(weight, flat.index_select(0, line).view_as(total))
         images = total.transpose(1, 2)
     return images

@@ -103,7 +103,8 @@ def _wait_for_lines(process, out, count):
 
 def test_two_processes_give_the_losses_and_weights_of_one(pairs, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    settings = ("accumulate=2", "clip_norm=1e-3", "ema.decay=0.9")
+    changes = ("patches.smallest_scale=0.9", "patches.jitter_hu=20", "patches.jitter_gain=0.05")
+    settings = ("accumulate=2", "clip_norm=1e-3", "ema.decay=0.9", "data.threads=1", *changes)
     _run(_words(pairs, one, *settings), 1)
     said = _run(_words(pairs, two, *settings), 2)
     assert said.count("Trained 6 steps") == 1
@@ -236,13 +237,20 @@ def test_a_wrong_setting_ends_all_processes_and_leaves_no_folder(pairs, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_the_shares_of_a_batch_are_the_batch(make_pair, tiny):
-    pair = make_pair()
-    whole = prepare_job([pair], tiny, seed=1).batches[0]
+@pytest.mark.parametrize("place", ["disk", "memory", "device"])
+@pytest.mark.parametrize(
+    "patches",
+    [{}, {"smallest_scale": 0.8, "largest_scale": 1.2, "jitter_hu": 20, "jitter_gain": 0.1}],
+    ids=["plain", "changed"],
+)
+def test_the_shares_of_a_batch_are_the_batch(make_pair, tiny, patches, place):
+    pair = make_pair(doses=(0.25, 0.5))
+    settings = tiny.replaced(patches={"size": 24, **patches}, data={"keep_on": place})
+    whole = prepare_job([pair], settings, seed=1).batches[0]
     # Only the plans are looked at: no other process is asked for anything.
     for rank in range(2):
         part = piece_of(whole, rank, 2)
-        job = prepare_job([pair], tiny, seed=1)
+        job = prepare_job([pair], settings, seed=1)
         job.batches.dataset.data.rank, job.batches.dataset.data.world = rank, 2
         assert torch.equal(job.batches[0].low, part.low)
         assert torch.equal(job.batches[0].target.image, part.target.image)

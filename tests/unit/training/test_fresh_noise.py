@@ -182,6 +182,33 @@ def test_batches_hold_fresh_noise_in_network_scale(simulated, fresh):
     assert job.trained_on["noise"] == "on_the_fly"
 
 
+def test_processes_draw_for_their_patches_what_one_process_draws(simulated, fresh):
+    whole = prepare_job([simulated], fresh, seed=2).batches[1].low
+    for rank in range(2):
+        job = prepare_job([simulated], fresh, seed=2)
+        job.batches.dataset.data.rank, job.batches.dataset.data.world = rank, 2
+        apart_hu = (job.batches[1].low - whole[2 * rank : 2 * rank + 2]) * HuRange().width_hu
+        # The last bits of a transform depend on how many are done at once; then it is rounded.
+        assert apart_hu.abs().max() < 1.01
+        assert (apart_hu.abs() > 0.5).float().mean() < 1e-3
+
+
+def test_noise_of_scaled_patches_is_scaled_with_them(simulated, fresh):
+    scaled = fresh.replaced(patches={"size": 24, "smallest_scale": 0.7, "largest_scale": 1.4})
+    plain = prepare_job([simulated], fresh.replaced(steps=40), seed=2).batches
+    batches = prepare_job([simulated], scaled.replaced(steps=40), seed=2).batches
+
+    def strength(batch) -> float:
+        return float((batch.low - batch.target.image).square().mean())
+
+    assert batches[0].low.shape == plain[0].low.shape
+    one, other = (
+        np.mean([strength(each[step]) for step in range(40)]) for each in (plain, batches)
+    )
+    # Windows are larger and places fewer; interpolation costs some percent of the noise.
+    assert np.sqrt(other / one) == pytest.approx(1.0, abs=0.15)
+
+
 def test_a_resumed_run_on_fresh_noise_equals_an_uninterrupted_one(
     simulated, fresh, tmp_path, monkeypatch
 ):
