@@ -8,10 +8,12 @@ be is bounded before memory is taken for it.
 from __future__ import annotations
 
 import argparse
+import io
 import pickletools
 import re
 import struct
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -55,6 +57,7 @@ _FAULTS = (
     TypeError,
     ValueError,
     struct.error,
+    zipfile.BadZipFile,
 )
 """How readers of pickles end on a damaged file, whose content they do not check."""
 
@@ -123,7 +126,8 @@ def _read_torch(file: Path) -> object:
     try:
         # ldct-benchmark keeps the options of the training beside the weights in a Namespace, which
         # the reader fills with plain values; it has no code of its own.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about files of others
             content: object = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except UnpicklingError as error:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -156,29 +160,38 @@ def _require_honest_zip(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
-            names = [part.filename.rpartition("/")[2] for part in parts]
-            if "constants.pkl" in names:
-                raise CheckpointError(
-                    "this is a TorchScript program, which runs code and is never opened.",
-                    where=file,
-                    fix=f"Save the weights of the network alone: {_ALONE}.",
-                )
-            claimed = sum(part.file_size for part in parts)
-            packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-            if packed or claimed > file.stat().st_size:
-                raise _too_much(file, f"{claimed / 2**20:.0f} MiB")
-            for part, name in zip(parts, names, strict=True):
-                if name == "data.pkl":
-                    with archive.open(part) as opened:
-                        _instructions(file, opened, MOST_INSTRUCTIONS)
-    except (zipfile.BadZipFile, RuntimeError, OSError) as error:
+    except _FAULTS as error:
+        raise _damaged(file) from error
+    names = [part.filename.rpartition("/")[2] for part in parts]
+    if "constants.pkl" in names:
+        raise CheckpointError(
+            "this is a TorchScript program, which runs code and is never opened.",
+            where=file,
+            fix=f"Save the weights of the network alone: {_ALONE}.",
+        )
+    claimed = sum(part.file_size for part in parts)
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or claimed > file.stat().st_size:
+        raise _too_much(file, f"{claimed / 2**20:.0f} MiB")
+    for part, name in zip(parts, names, strict=True):
+        if name == "data.pkl":
+            _instructions(file, io.BytesIO(_stored(file, part)), MOST_INSTRUCTIONS)
+
+
+def _stored(file: Path, part: zipfile.ZipInfo) -> bytes:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.read(part)
+    except _FAULTS as error:
         raise _damaged(file) from error
 
 
 def _instructions(file: Path, opened: IO[bytes], most: int) -> int:
     """How many instructions the next pickle of a file has; nothing of it is executed."""
     try:
-        count = sum(1 for _ in islice(pickletools.genops(opened), most + 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python, about escapes in damaged text
+            count = sum(1 for _ in islice(pickletools.genops(opened), most + 1))
     except _FAULTS as error:
         raise _damaged(file) from error
     if count > most:
