@@ -10,9 +10,11 @@ import pydicom
 import pytest
 
 from ctdenoise.config.fusion import FuseSettings
+from ctdenoise.core.provenance import Step
 from ctdenoise.errors import InputError, StudyError, UsageError
 from ctdenoise.io.manifest import manifest_problems
 from ctdenoise.io.read import read_volume
+from ctdenoise.io.write import write_series
 from ctdenoise.tasks import check, fuse
 from tests.dicom.builders import ct_series, marked_volume, multi_frame, series_files, uid
 from tests.dicom.validators import disagreements, errors_of
@@ -161,3 +163,25 @@ def test_multi_frame_objects_are_refused_for_dicom(tmp_path):
         series_files(folders[-1], [dataset])
     with pytest.raises(StudyError, match="multi-frame"):
         fused(folders, tmp_path / "out")
+
+
+@pytest.mark.ctdata
+@pytest.mark.validators
+@pytest.mark.parametrize(
+    "name", ["series/siemens_chest", "series/ge_abdomen", "series/philips_chest"]
+)
+def test_real_headers_gain_no_error(ctdata, tmp_path, dicom_validators, name):
+    part = read_volume(ctdata / name).select(slice(10, 13))
+    folders = []
+    for number in range(2):
+        noise = np.random.default_rng(number).normal(0.0, 20.0, part.shape).astype(np.float32)
+        step = Step("simulate_low_dose", {"dose_fraction": 0.5, "seed": number})
+        folders.append(tmp_path / f"scan{number}")
+        write_series(part.with_hu(part.hu + noise, step), folders[-1], series_number=70 + number)
+    fused(folders, tmp_path / "out")
+    (one,) = check.run(tmp_path / "out" / "dicom", source=folders[0])
+    assert one.is_legal, [str(objection) for objection in one.objections]
+    paths = sorted((tmp_path / "out" / "dicom").iterdir())
+    for path, original in zip(paths, sorted(folders[0].iterdir()), strict=True):
+        new = errors_of(dicom_validators[0], path) - errors_of(dicom_validators[0], original)
+        assert not new
