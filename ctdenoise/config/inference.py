@@ -31,6 +31,14 @@ class SegmentSettings(Settings):
     laterality: Literal["left", "right", "bilateral", "none"] | None = None
     """Which one of a pair."""
 
+    colour: Annotated[str, Field(pattern="^#[0-9A-Fa-f]{6}$")] | None = None
+    """Colour that viewers are advised to show it in, as `"#dd8265"` (red, green, blue). Without one
+    they choose."""
+
+    def deciding(self) -> dict[str, Any]:
+        """What changes the object, as plain JSON: what was added later counts where it is used."""
+        return {key: value for key, value in self.as_json().items() if value or key != "colour"}
+
 
 class ObjectSettings(Settings):
     """What is written beside the denoised images."""

@@ -43,7 +43,7 @@ from ctdenoise.io.dicom_file import quiet_pydicom, read_header
 from ctdenoise.io.dicom_identity import series_uid, source_of
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU
 from ctdenoise.io.dicom_planes import planes_of
-from ctdenoise.io.dicom_segments import SegmentCodes, segment_codes
+from ctdenoise.io.dicom_segments import segment_codes
 from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID, new_uid
 
 MapArray = npt.NDArray[np.uint16]
@@ -151,8 +151,7 @@ def segmentation_bytes(
     )
     uid = str(series_uid(scan, settings))
     described = [
-        _segment(number, name, segment_codes(name, segments), algorithm, uid)
-        for number, name in enumerate(names[1:], 1)
+        _segment(number, name, segments, algorithm, uid) for number, name in enumerate(names[1:], 1)
     ]
     with quiet_pydicom():
         built = highdicom.seg.Segmentation(
@@ -223,9 +222,13 @@ def parametric_map_bytes(
         return _finished(built, scan, derivation, uid, label)
 
 
-def _segment(number: int, name: str, meant: SegmentCodes, algorithm: Any, uid: str) -> Dataset:
+def _segment(
+    number: int, name: str, segments: Mapping[str, SegmentSettings], algorithm: Any, uid: str
+) -> Dataset:
     import highdicom
 
+    meant = segment_codes(name, segments)
+    colour = segments[name].colour if name in segments else None
     segment: Dataset = highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=ascii_text(name)[:LONG_STRING],
@@ -236,6 +239,9 @@ def _segment(number: int, name: str, meant: SegmentCodes, algorithm: Any, uid: s
         tracking_uid=new_uid("segment", uid, str(number)),
         tracking_id=f"{PRODUCT} segment {number}",
         anatomic_regions=None if meant.region is None else [meant.region],
+        display_color=(
+            None if colour is None else highdicom.color.CIELabColor.from_string(colour.lower())
+        ),
     )
     if meant.side is not None:  # CID 244, as a modifier of the type (C.8.20.4)
         item = segment.SegmentedPropertyTypeCodeSequence[0]

@@ -172,7 +172,7 @@ class ObjectWriter:
         self._settings = settings.dicom
         labelled: dict[str, JsonValue] = {"classes": list(wanted.names)}
         if wanted.segments:  # they change what the object says, so it is another object
-            labelled["segments"] = {n: one.as_json() for n, one in wanted.segments.items()}
+            labelled["segments"] = {n: one.deciding() for n, one in wanted.segments.items()}
         self._label = with_steps(result, Step("label", labelled))
         self._removed = with_steps(result, Step("subtract_from_source"))
         self._map = (

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from skimage.color import rgb2lab
 
 from ctdenoise.io.image_labels import read_labels
 from ctdenoise.io.read import read_volume
@@ -78,13 +79,19 @@ def test_a_network_denoises_and_labels_real_organs(organs, tmp_path):
     assert reached["liver"] > 0.6  # on the last six slices, after seconds
 
     out = tmp_path / "denoised"
-    done("infer", low, "--model", model, "--out", out)
+    colour = 'objects.segments={liver: {colour: "#dd8265"}}'
+    done("infer", low, "--model", model, "--out", out, "--set", colour)
     (path,) = (out / "segmentation").iterdir()
     segmentation = pydicom.dcmread(path)
     segments = segmentation.SegmentSequence
     assert [one.SegmentLabel for one in segments] == ["spleen", "liver"]
     types = [one.SegmentedPropertyTypeCodeSequence[0] for one in segments]
     assert [one.CodeMeaning for one in types] == ["Spleen", "Liver"]
+
+    assert "RecommendedDisplayCIELabValue" not in segments[0]
+    lab = np.array(segments[1].RecommendedDisplayCIELabValue) / 65535 * (100, 255, 255)
+    asked = rgb2lab(np.uint8([[[0xDD, 0x82, 0x65]]]))[0, 0]
+    np.testing.assert_allclose(lab - (0, 128, 128), asked, atol=0.1)
 
     flat = tmp_path / "flat"
     done("infer", low, "--model", model, "--out", flat, "--format", "nifti")

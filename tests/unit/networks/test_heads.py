@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
+from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.losses import LossSettings
 from ctdenoise.config.networks import (
     AutoencoderSettings,
@@ -20,9 +22,12 @@ from ctdenoise.config.networks import (
     WavResNetSettings,
 )
 from ctdenoise.core.intensity import HuRange
+from ctdenoise.inference.denoiser import NetworkDenoiser
+from ctdenoise.inference.engine import TorchEngine
 from ctdenoise.losses.build import Target, build_loss
 from ctdenoise.networks.build import _BUILDERS, build_network
 from ctdenoise.networks.checkpoint import Checkpoint
+from tests.builders import water_disc
 
 CLASSES = 3
 
@@ -132,6 +137,27 @@ class TestEach:
             if step % 20 == 19 and learnt(net, low, target, least=0.97, most=0.7 * first):
                 break
         assert learnt(net, low, target, least=0.95, most=0.8 * first)
+
+    def test_a_denoiser_labels_what_the_network_labels(self, settings):
+        settings = settings.replaced(head={"classes": CLASSES})
+        net = built(settings).eval()
+        checkpoint = Checkpoint(settings, net.state_dict(), HuRange(0.0, 1000.0))
+        engine = TorchEngine(net, torch.device("cpu"))
+        volume = water_disc(slices=2, size=56)
+        _, found = NetworkDenoiser(checkpoint, engine, InferSettings()).with_estimates(
+            volume, labels=True
+        )
+        step = net.constraints.multiple_of
+        size = -(-56 // step) * step
+        margin = (size - 56) // 2
+        scaled = torch.from_numpy(volume.hu.copy())[:, None] / 1000
+        with torch.no_grad():
+            padded = torch.nn.functional.pad(scaled, [margin] * 4, mode="replicate")
+            logits = net(padded).logits[..., margin : margin + 56, margin : margin + 56]
+        top = logits.topk(2, dim=1).values
+        clear = (top[:, 0] - top[:, 1] > 1e-4).numpy()  # folded layers round otherwise
+        assert clear.mean() > 0.5
+        np.testing.assert_array_equal(found.labels[clear], logits.argmax(1).numpy()[clear])
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ class TestTrunk:
         assert learning == [
             name for name, _ in job.network.named_parameters() if name.startswith("head.")
         ]
+        assert job.network(torch.zeros(1, 1, 32, 32)).penalty is None  # nothing is drawn
         before = {name: weight.clone() for name, weight in job.network.state_dict().items()}
         task.run([pair.folder], settings, out=tmp_path / "second", seed=0)
         after = load_checkpoint(tmp_path / "second").weights
