@@ -193,6 +193,19 @@ def test_sparse_codes_are_never_negative():
     assert all((code >= 0).all() for code in codes)
 
 
+def test_each_step_brings_the_image_of_sparse_codes_nearer_to_the_input():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(2, 1, 40, 40, generator=generator)
+    scaled = torch.nn.functional.avg_pool2d(noise, 5, 1, 2)
+    errors = []
+    for steps in (1, 2, 4, 8):
+        net = seeded(CscSettings(channels=(32,), kernel=5, steps=steps)).eval()
+        with torch.no_grad():
+            errors.append(float((net(scaled).image - scaled).square().mean()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.01 * errors[0]
+
+
 def test_gates_share_out_what_goes_down_and_across():
     """By hand, level by level, from the formula of the class."""
     net = seeded(DscSettings(channels=(4, 4, 6, 6, 8)))
