@@ -22,7 +22,9 @@ class Csc(DenoisingNetwork):
     With dictionaries P1..PK, thresholds l1..lK and x the input, the first step is
     `ck = relu(Pk' c(k-1) - lk)` with c0 = x. Every further step replaces each code in turn,
     `ck = relu(ck + Pk' (c(k-1) - Pk ck) - lk)`, from the
-    shallowest on. The image is `P1 P2 ... PK cK`. Steps share their weights. The segmentation head
+    shallowest on. The image is `P1 P2 ... PK cK`. Steps share their weights
+    and are of size one: with one layer each brings the image nearer to the input, with several that
+    holds for the first few only, until the dictionaries are trained. The segmentation head
     is one more dictionary beside P1: it makes class scores of the maps `P2 ... PK cK`.
 
     Args:
