@@ -10,11 +10,13 @@ from ctdenoise.config.training import DataSettings, PatchSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import SettingsError
 from ctdenoise.io.pair_images import PADDING_HU
+from ctdenoise.tasks import train as task
 from ctdenoise.training import kept
 from ctdenoise.training.job import prepare_job
 from ctdenoise.training.kept import choose_place, in_memory
 from ctdenoise.training.patches import PatchBatches
 from ctdenoise.training.plans import BatchPlans, PatchSource
+from tests.unit.training.test_run import StopSoon
 
 CPU = torch.device("cpu")
 
@@ -99,3 +101,13 @@ def test_patches_that_are_told_their_noise_are_not_cut_on_the_device(make_pair, 
     )
     with pytest.raises(SettingsError, match="only stored pairs"):
         prepare_job([make_pair(size=64)], told, seed=1)
+
+
+def test_a_run_may_be_resumed_with_its_volumes_elsewhere(make_pair, tiny, tmp_path):
+    pairs = [make_pair(doses=(0.25, 0.5)).folder]
+    task.run(pairs, tiny, out=tmp_path / "whole")
+    task.run(pairs, tiny, out=tmp_path / "parts", progress=StopSoon(3))
+    elsewhere = tiny.replaced(data={"keep_on": "device", "threads": 1})
+    task.run(pairs, elsewhere, out=tmp_path / "parts", resume=True)
+    name = "last/step_000000008.safetensors"
+    assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
