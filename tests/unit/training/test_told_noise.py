@@ -193,12 +193,20 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
         assert whole == parts
 
 
-@pytest.fixture
-def learnt(make_pair, told, tmp_path):
+LEARNING = [
+    {"name": "redcnn", "channels": 6, "noise_input": True},
+    {"name": "unet", "features": (6, 6, 8, 8, 8, 6), "noise_input": True},
+]
+
+
+@pytest.fixture(params=LEARNING, ids=lambda network: network["name"])
+def learnt(request, make_pair, told, tmp_path):
     """A network after a short training on four doses of one disc."""
     make_pair(doses=(1.0, 0.5, 0.25, 0.1), size=64, slices=6)
     settings = told.replaced(
-        network={"name": "redcnn", "channels": 6, "noise_input": True},
+        network=request.param,
+        loss={"relative_to_noise": True},
+        patches={"size": 32},
         steps=150,
         batch_size=8,
         hu_range={"low": 0, "high": 1000},
