@@ -10,7 +10,7 @@ import numpy as np
 
 from ctdenoise.config.evaluation import EvaluateSettings, PageSettings
 from ctdenoise.config.load import settings_text
-from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.metrics.table import Evaluation, number_text, unit_of
@@ -25,6 +25,7 @@ from ctdenoise.report.pictures import (
     central_region,
     difference_in_grey,
     in_display,
+    outlined,
     write_picture,
 )
 from ctdenoise.report.rendering import rendered
@@ -46,11 +47,13 @@ class Compared:
         name: What to call it on the page; names no patient.
         volume: The test volume.
         evaluation: Its numbers.
+        labels: Class of each of its voxels, where masks are compared; None otherwise.
     """
 
     name: str
     volume: CTVolume
     evaluation: Evaluation
+    labels: LabelArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +69,7 @@ class PageContent:
         command: The command that makes the page again, without names of files.
         versions: Versions of the program and its libraries.
         made: When, ISO 8601.
+        labels: Class of each voxel of the reference, where masks are compared; None otherwise.
     """
 
     reference: CTVolume
@@ -76,6 +80,7 @@ class PageContent:
     command: str
     versions: dict[str, JsonValue]
     made: str
+    labels: LabelArray | None = None
 
 
 def write_page(folder: Path, content: PageContent) -> Path:
@@ -213,6 +218,11 @@ def _views(content: PageContent, folder: Path) -> Iterator[_View]:
     worst = last.evaluation.slices.worst("rmse")
     if worst is not None and worst != middle:
         yield _view(content, folder, worst, f"Slice with the highest RMSE of {last.name}")
+    if content.labels is not None and last.labels is not None:
+        changed = np.count_nonzero(content.labels != last.labels, axis=(1, 2))
+        most = int(changed.argmax())
+        if changed[most] and most not in (middle, worst):
+            yield _view(content, folder, most, f"Slice whose masks differ most in {last.name}")
 
 
 def _view(content: PageContent, folder: Path, index: int, title: str) -> _View:
@@ -225,6 +235,8 @@ def _view(content: PageContent, folder: Path, index: int, title: str) -> _View:
         _difference_strip(content, folder, index, whole),
         _strip(content, folder, index, SOFT, crop, crop_mm=content.page.crop_mm),
     ]
+    if content.labels is not None:
+        strips.insert(1, _strip(content, folder, index, SOFT, whole, with_masks=True))
     inside = content.reference.hu[index][body]
     if inside.size and np.mean(inside < -500) >= LUNG_FRACTION:
         strips.insert(2, _strip(content, folder, index, LUNG, whole))
@@ -243,18 +255,33 @@ def _strip(
     display: Display,
     region: Region,
     crop_mm: float | None = None,
+    *,
+    with_masks: bool = False,
 ) -> _Strip:
-    part = "" if crop_mm is None else "_enlarged"
+    part = "_masks" if with_masks else "" if crop_mm is None else "_enlarged"
     title = f"{display.title}, {display.text}"
     if crop_mm is not None:
         title = f"Centre enlarged, {crop_mm:g} mm wide, {display.text}"
+    elif with_masks:
+        title = f"Masks, {display.text}"
+    labels = _labels(content, index) if with_masks else None
     aspect = region.aspect(content.reference.geometry.pixel_spacing_mm)
     pictures = []
     for number, (name, image) in enumerate(_images(content, index)):
         path = folder / f"slice{index + 1}_{display.name}{part}_{number}.png"
-        uri = write_picture(path, in_display(image[region.index], display))
+        picture = in_display(image[region.index], display)
+        if labels is not None:
+            picture = outlined(picture, labels[number][region.index])
+        uri = write_picture(path, picture)
         pictures.append(_Picture(uri, aspect, f"{name}: {title}", name))
     return _Strip(title, "image" if crop_mm is None else "crop", tuple(pictures))
+
+
+def _labels(content: PageContent, index: int) -> list[LabelArray]:
+    """Class of each pixel of a slice: of the reference, then of each test; 0 where unknown."""
+    maps = (content.labels, *(test.labels for test in content.tests))
+    nothing = np.zeros(content.reference.shape[1:], dtype=np.uint8)
+    return [nothing if one is None else one[index] for one in maps]
 
 
 def _difference_strip(content: PageContent, folder: Path, index: int, region: Region) -> _Strip:

@@ -10,8 +10,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ctdenoise.core.arrays import BoolArray, DoubleArray, HuArray
+from ctdenoise.core.arrays import BoolArray, DoubleArray, HuArray, LabelArray
 from ctdenoise.core.geometry import Geometry
+
+CLASS_COLOURS = np.array(
+    [
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (213, 94, 0),
+        (204, 121, 167),
+        (0, 114, 178),
+    ],
+    dtype=np.uint8,
+)
+"""Colours of the classes, in turn, that most people can tell apart (Okabe and Ito, 2008)."""
 
 MARGIN_MM = 12.0
 """Air around the body that pictures show."""
@@ -116,12 +130,27 @@ def difference_in_grey(reference: HuArray, test: HuArray, limit_hu: float) -> np
     return _grey((difference + limit_hu) / (2 * limit_hu))
 
 
+def outlined(grey: npt.NDArray[np.uint8], labels: LabelArray) -> npt.NDArray[np.uint8]:
+    """A picture with the border pixels of every class in a colour of its own, [y, x, 3].
+
+    Args:
+        grey: Grey levels, [y, x].
+        labels: Class of each pixel, 0 is background, [y, x].
+    """
+    around = np.pad(labels, 1, mode="edge")
+    shifts = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
+    border = (labels > 0) & np.logical_or.reduce([labels != shift for shift in shifts])
+    picture = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    picture[border] = CLASS_COLOURS[(labels[border] - 1) % len(CLASS_COLOURS)]
+    return picture
+
+
 def write_picture(path: Path, grey: npt.NDArray[np.uint8]) -> str:
-    """Write grey levels as a PNG file and return it as a data URI for the page.
+    """Write a picture as a PNG file and return it as a data URI for the page.
 
     Args:
         path: The PNG file.
-        grey: Grey levels, indexed [y, x].
+        grey: Grey levels, indexed [y, x], or red, green and blue, [y, x, 3].
     """
     from PIL import Image
 

@@ -25,7 +25,7 @@ from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.metrics.table import Evaluation
 from ctdenoise.report.page import PAGE_FILE, Compared, PageContent, write_page
 from ctdenoise.report.requirements import require_report_extra
-from ctdenoise.tasks.evaluate_masks import MaskQuestion
+from ctdenoise.tasks.evaluate_masks import MaskAnswer, MaskQuestion
 
 JSON_FILE = "evaluation.json"
 CSV_FILE = "evaluation.csv"
@@ -102,12 +102,19 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         require_same_grid(full.geometry, volume.geometry, name=name)
         result = evaluate(full, volume, settings, body=body, progress=progress)
         compared.append(Compared(name, volume, result))
-    about_masks = None
+    answer = None
     if masks is not None:
-        compared, about_masks = _with_masks(masks, full, compared, progress)
+        answer = masks.answered(
+            full,
+            [test.volume for test in compared],
+            [test.evaluation for test in compared],
+            progress=progress,
+        )
+        found = zip(compared, answer.evaluations, answer.labels[1:], strict=True)
+        compared = [replace(test, evaluation=e, labels=labels) for test, e, labels in found]
     read_and_compared = time.perf_counter() - start
     with staged_folder(out) as folder:
-        record = _record(full, compared, about_masks)
+        record = _record(full, compared, answer)
         (folder / JSON_FILE).write_text(_pretty(record), encoding="utf-8")
         _write_csv(folder / CSV_FILE, compared)
         write_settings(folder, settings)
@@ -121,6 +128,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
                 _command(called, masks),
                 installed_versions(_VERSIONS),
                 timestamp(),
+                None if answer is None else answer.labels[0],
             )
             write_page(folder, content)
         seconds = time.perf_counter() - start
@@ -129,7 +137,11 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
             Run(
                 "evaluate",
                 settings.as_json(),
-                inputs={"tests": len(tests), "slices": full.shape[0], "masks": about_masks},
+                inputs={
+                    "tests": len(tests),
+                    "slices": full.shape[0],
+                    "masks": None if answer is None else answer.record,
+                },
                 results={test.name: _summary(test.evaluation) for test in compared},
                 timings_s={"compare": read_and_compared, "write": seconds - read_and_compared},
             ),
@@ -171,22 +183,8 @@ def _checked_series(
     return series
 
 
-def _with_masks(
-    masks: MaskQuestion, reference: CTVolume, compared: Sequence[Compared], progress: Progress
-) -> tuple[list[Compared], dict[str, JsonValue]]:
-    """The tests with the figures of their masks, and what is recorded about the masks."""
-    evaluations, record = masks.answered(
-        reference,
-        [test.volume for test in compared],
-        [test.evaluation for test in compared],
-        progress=progress,
-    )
-    both = zip(compared, evaluations, strict=True)
-    return [replace(test, evaluation=evaluation) for test, evaluation in both], record
-
-
 def _record(
-    reference: CTVolume, compared: Sequence[Compared], masks: dict[str, JsonValue] | None
+    reference: CTVolume, compared: Sequence[Compared], masks: MaskAnswer | None
 ) -> dict[str, JsonValue]:
     geometry = reference.geometry
     return {
@@ -198,7 +196,7 @@ def _record(
             "pixel_spacing_mm": list(geometry.pixel_spacing_mm),
             "slice_spacing_mm": geometry.slice_spacing_mm,
         },
-        **({} if masks is None else {"masks": masks}),
+        **({} if masks is None else {"masks": masks.record}),
         "tests": [{"name": test.name, **test.evaluation.as_json()} for test in compared],
     }
 

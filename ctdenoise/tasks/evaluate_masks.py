@@ -125,6 +125,21 @@ class FileMasks:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskAnswer:
+    """What was found about masks.
+
+    Args:
+        evaluations: Of each test, with the figures of its masks.
+        labels: Class of each voxel of the reference, then of each test.
+        record: Where the masks come from and which classes there are, plain JSON.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    labels: tuple[LabelArray, ...]
+    record: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
 class MaskQuestion:
     """What is asked about masks.
 
@@ -165,8 +180,8 @@ class MaskQuestion:
         evaluations: Sequence[Evaluation],
         *,
         progress: Progress,
-    ) -> tuple[list[Evaluation], dict[str, JsonValue]]:
-        """The evaluations with the figures of the masks, and what is recorded about them.
+    ) -> MaskAnswer:
+        """The evaluations with the figures of the masks, and the masks.
 
         Args:
             reference: The reference.
@@ -187,7 +202,8 @@ class MaskQuestion:
                 metrics = self._metrics(number, masks, truth, names, reference.geometry)
                 done.append(replace(evaluation, metrics=(*evaluation.metrics, *metrics)))
                 advance()
-        return done, {**self.source.record, "classes": list(names)}
+        record: dict[str, JsonValue] = {**self.source.record, "classes": list(names)}
+        return MaskAnswer(tuple(done), tuple(masks), record)
 
     def _metrics(
         self,

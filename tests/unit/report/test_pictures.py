@@ -8,6 +8,7 @@ from PIL import Image
 
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.report.pictures import (
+    CLASS_COLOURS,
     LUNG,
     SOFT,
     Region,
@@ -15,6 +16,7 @@ from ctdenoise.report.pictures import (
     central_region,
     difference_in_grey,
     in_display,
+    outlined,
     write_picture,
 )
 
@@ -62,3 +64,16 @@ def test_a_written_picture_reads_back_bit_for_bit(tmp_path):
     uri = write_picture(tmp_path / "a.png", grey)
     assert uri.startswith("data:image/png;base64,")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), grey)
+
+
+def test_outlines_colour_the_border_pixels_of_each_class_and_nothing_else():
+    labels = np.zeros((8, 9), dtype=np.uint8)
+    labels[2:6, 1:4], labels[2:6, 4:8] = 1, 2
+    grey = np.full((8, 9), 77, dtype=np.uint8)
+    picture = outlined(grey, labels)
+    coloured = (picture != 77).any(axis=-1)
+    expected = labels > 0
+    expected[3:5, 2], expected[3:5, 5:7] = False, False
+    np.testing.assert_array_equal(coloured, expected)
+    assert (picture[2:6, 1] == CLASS_COLOURS[0]).all()
+    assert (picture[2:6, 7] == CLASS_COLOURS[1]).all()

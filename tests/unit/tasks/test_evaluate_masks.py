@@ -111,6 +111,9 @@ def test_masks_from_files_are_compared_with_those_of_reference_input_and_truth(
         "--reference-mask MASK --test-masks MASK_1 MASK_2 --truth-mask TRUTH --input low",
     ):
         assert words in page
+    assert "<h3>Masks, W 400 / L 40</h3>" in page
+    outlines = [path for path in (out / "pictures").iterdir() if "_masks_" in path.name]
+    assert len({path.read_bytes() for path in outlines}) == len(outlines) >= 3
     for path in out.rglob("*"):
         if path.suffix in {".json", ".csv", ".html", ".yaml"}:
             assert "Doe_" not in path.read_text(encoding="utf-8")
