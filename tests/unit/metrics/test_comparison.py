@@ -133,13 +133,13 @@ def test_smoothing_the_noise_lowers_its_mean_frequency():
 
 
 def test_an_exact_truth_is_subtracted_before_noise_is_looked_at(reference):
-    sloped = tissue_blocks()
-    sloped += 3 * np.sin(np.arange(96) / 2)
-    truth = volume(sloped)
+    striped = tissue_blocks()
+    striped += 10 * np.sin(np.arange(96) * np.pi / 2)
+    truth = volume(striped)
     noise = np.random.default_rng(3).normal(0, 5, SHAPE)
     body = body_mask(truth.hu)
     areas = flat_areas(truth, body, side=8, truth="exact")
-    powers = noise_power(volume(sloped + noise), truth, areas)
+    powers = noise_power(volume(striped + noise), truth, areas)
     count = sum(one.count for one in powers)
     total = sum(one.variance_hu2 * one.count for one in powers) / count
     # Two parts of each patch overlap with others: count half of the pixels.
