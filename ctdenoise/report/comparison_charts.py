@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -73,7 +72,6 @@ def _draw_doses(
 ) -> None:
     key, label = what
     doses = [100 * condition.dose_fraction for condition in conditions]
-    limits = (-math.inf, math.inf)
     for row in range(len(comparison.contenders)):
         colour, line, marker = series_style(theme, row)
         figures = [condition.figures[row].get(key) for condition in conditions]
@@ -82,7 +80,7 @@ def _draw_doses(
         if not points:
             continue
         axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker)
-        _number(axes, theme, row, max(points), limits)
+        _number(axes, theme, row, max(points))
     axes.set_xscale("log")
     axes.set_xticks(doses, [f"{dose:g}" for dose in doses])
     axes.minorticks_off()
@@ -90,25 +88,29 @@ def _draw_doses(
     axes.set_ylabel(label)
 
 
-def _number(
-    axes: Any,
-    theme: Theme,
-    number: int,
-    point: tuple[float, float],
-    limits: tuple[float, float],
-) -> None:
-    """The number of a row beside a point; at the top of the chart where it lies beyond."""
-    x, y = point
-    beyond = y > limits[1]
+def _number(axes: Any, theme: Theme, number: int, point: tuple[float, float]) -> None:
+    """The number of a row beside a point."""
     axes.annotate(
-        f"{number} \N{UPWARDS ARROW} {y:.0f}" if beyond else str(number),
-        (x, limits[1] if beyond else y),
-        xytext=(4, -8 if beyond else 0),
+        str(number),
+        point,
+        xytext=(4, 0),
         textcoords="offset points",
         va="center",
         color=theme.ink,
         fontsize=8,
     )
+
+
+def _tell_beyond(axes: Any, theme: Theme, ends: Sequence[tuple[int, float]], top: float) -> None:
+    """What lies above the chart, in words at its top."""
+    beyond = [f"{number} ({value:.0f})" for number, value in ends if value > top]
+    lines = [", ".join(beyond[place : place + 5]) for place in range(0, len(beyond), 5)]
+    if lines:
+        text = "higher up: " + ",\n".join(lines)
+        axes.text(
+            0.5, 0.985, text, transform=axes.transAxes, ha="center", va="top",
+            color=theme.ink, fontsize=8,
+        )  # fmt: skip
 
 
 def _courses(folder: Path, comparison: Comparison) -> list[Chart]:
@@ -138,7 +140,8 @@ def _draw_courses(axes: Any, theme: Theme, comparison: Comparison) -> None:
         ends.append((number, values[-1]))
         last = max(last, steps[-1])
     for number, place in apart(ends, limits):
-        _number(axes, theme, number, (last, place), limits)
+        _number(axes, theme, number, (last, place))
+    _tell_beyond(axes, theme, ends, limits[1])
     for value in sorted(baselines):
         axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
     axes.set_ylim(*limits)
@@ -158,7 +161,7 @@ def apart(
 
     Args:
         ends: Number and value of each.
-        limits: Of the axis; what lies above keeps its value.
+        limits: Of the axis; what lies above has no label.
     """
     gap = _LABEL_HEIGHT * (limits[1] - limits[0])
     inside = sorted((end for end in ends if end[1] <= limits[1]), key=lambda end: end[1])
@@ -169,12 +172,11 @@ def apart(
             stacks[-2]
         ):
             stacks[-2:] = [stacks[-2] + stacks[-1]]
-    placed = [
+    return [
         (number, _foot(stack, gap) + gap * place)
         for stack in stacks
         for place, (number, _) in enumerate(stack)
     ]
-    return [*placed, *(end for end in ends if end[1] > limits[1])]
 
 
 def _foot(stack: Sequence[tuple[int, float]], gap: float) -> float:
@@ -183,8 +185,8 @@ def _foot(stack: Sequence[tuple[int, float]], gap: float) -> float:
     return mean - gap * (len(stack) - 1) / 2
 
 
-_MOST_OF_LOW_DOSE = 1.6
-"""Charts end at so many times the error of the low dose: what is worse is marked at their top."""
+_MOST_OF_LOW_DOSE = 1.25
+"""Charts end at so many times the error of the low dose: what is worse is told at their top."""
 
 
 def _limits(values: Sequence[float], baselines: Collection[float]) -> tuple[float, float]:
@@ -224,7 +226,10 @@ def _draw_costs(axes: Any, theme: Theme, comparison: Comparison, condition: Cond
             colour, _, marker = series_style(theme, number)
             point = (row.operations / 1e9, value)
             axes.plot(*point, color=colour, marker=marker, linestyle="none")
-            _number(axes, theme, number, point, limits)
+            if value <= limits[1]:
+                _number(axes, theme, number, point)
+    ends = [(n, v) for n, v in enumerate(values) if v is not None]
+    _tell_beyond(axes, theme, ends, limits[1])
     axes.axhline(low, color=theme.ink, linewidth=0.8, linestyle="--")
     axes.set_ylim(*limits)
     axes.set_xscale("log")
