@@ -72,20 +72,39 @@ def _draw_doses(
 ) -> None:
     key, label = what
     doses = [100 * condition.dose_fraction for condition in conditions]
-    for row in range(len(comparison.contenders)):
-        colour, line, marker = series_style(theme, row)
-        figures = [condition.figures[row].get(key) for condition in conditions]
-        values = [None if f is None or f.metric.value is None else f.metric.value for f in figures]
-        points = [(d, v) for d, v in zip(doses, values, strict=True) if v is not None]
-        if not points:
-            continue
-        axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker)
-        _number(axes, theme, row, max(points))
+    lines = [_course(conditions, doses, row, key) for row in range(len(comparison.contenders))]
+    values = [value for points in lines for _, value in points]
+    low = [value for _, value in lines[0]]
+    if not low:
+        return
+    ends = [(row, max(points)[1]) for row, points in enumerate(lines) if points]
+    for row, points in enumerate(lines):
+        if points:
+            colour, line, marker = series_style(theme, row)
+            axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker)
+    # In decibels what is bad lies below and is no farther away than the others.
+    limits = _limits(values, low if key == "rmse" else [])
+    for row, place in apart(ends, limits):
+        _number(axes, theme, row, (max(doses), place))
+    _tell_beyond(axes, theme, ends, limits[1])
+    axes.set_ylim(*limits)
     axes.set_xscale("log")
     axes.set_xticks(doses, [f"{dose:g}" for dose in doses])
     axes.minorticks_off()
     axes.set_xlabel("dose (%)")
     axes.set_ylabel(label)
+
+
+def _course(
+    conditions: Sequence[Condition], doses: Sequence[float], row: int, key: str
+) -> list[tuple[float, float]]:
+    """Dose and value of a row, where it has one."""
+    figures = [condition.figures[row].get(key) for condition in conditions]
+    return [
+        (dose, figure.metric.value)
+        for dose, figure in zip(doses, figures, strict=True)
+        if figure is not None and figure.metric.value is not None
+    ]
 
 
 def _number(axes: Any, theme: Theme, number: int, point: tuple[float, float]) -> None:
