@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 
 def train(
-    *pairs: Path,
+    *folders: Path,
     out: Out,
     config: Config = None,
     overrides: Overrides = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
     seed: Seed = 0,
 ) -> int:
-    """Train a network on pairs that `simulate` made.
+    """Train a network on pairs that `simulate` made, or on plain scans.
 
     Args:
-        pairs: Folders with pairs; searched at any depth.
+        folders: Folders with pairs; with DICOM or image files where the settings need no pairs
+            (`recorrupted`, `noise2sim`, `fine_tune_study`); searched at any depth.
         out: Folder for the model, its records and its resume state; new, or an old one with
             --resume.
         config: Ready settings such as `redcnn` or `redcnn_seg`, or a YAML file.
@@ -39,14 +40,16 @@ def train(
     from ctdenoise.errors import UsageError
     from ctdenoise.tasks import train as task
 
-    if not pairs:
+    if not folders:
         raise UsageError(
-            "there is nothing to train on.", fix="Name one or more folders that `simulate` made."
+            "there is nothing to train on.",
+            fix="Name one or more folders that `simulate` made, or of scans with a --config such "
+            "as recorrupted.",
         )
     settings_file = find_settings_file("train", config or "redcnn")
     settings = load_settings(TrainSettings, settings_file, overrides)
     with console.progress() as progress:
-        report = task.run(pairs, settings, out=out, resume=resume, seed=seed, progress=progress)
+        report = task.run(folders, settings, out=out, resume=resume, seed=seed, progress=progress)
     if report.rank == 0:
         _show(report)
     return STOPPED if report.stopped == "interrupted" else 0
@@ -54,6 +57,7 @@ def train(
 
 def _show(report: TrainReport) -> None:
     from ctdenoise.cli.console import number, share, show_facts
+    from ctdenoise.training.judged import FULL_DOSE
 
     heading = {
         "finished": f"Trained {report.steps} steps",
@@ -64,6 +68,7 @@ def _show(report: TrainReport) -> None:
     show_facts(
         heading[report.stopped],
         (
+            ("judged by", "" if report.judged_by == FULL_DOSE else report.judged_by),
             ("low dose", number(before, "HU RMSE on the validation slices")),
             ("denoised", number(after, "HU RMSE") + share(after, before)),
             ("Dice", _dice(report)),

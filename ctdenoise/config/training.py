@@ -25,6 +25,7 @@ from ctdenoise.config.optimizers import (
     OptimizerSettings,
     ScheduleSettings,
 )
+from ctdenoise.config.supervision import PairsSettings, SupervisionSettings, needs_pairs
 from ctdenoise.config.validation import EarlyStoppingSettings, ValidationSettings
 
 _INTERPOLATION_REACH = 1
@@ -217,6 +218,9 @@ class TrainSettings(Settings):
     noise: NoiseSettings = PairNoiseSettings()
     """Where the noise of the low-dose patches comes from."""
 
+    supervision: SupervisionSettings = PairsSettings()
+    """What the network learns from: pairs as they are, or without a full dose free of noise."""
+
     batch_size: int = Field(default=16, ge=1, le=65536)
     """Patches in one step, over all processes."""
 
@@ -352,4 +356,31 @@ class TrainSettings(Settings):
                     f"data.{key} names class {highest}, but network.head.classes is {classes} "
                     f"(classes 0 to {classes - 1})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _supervision_fits(self) -> Self:
+        """Noisy targets are right on average, and only the squared error learns the average."""
+        name = self.supervision.name
+        if name == "pairs":
+            return self
+        if [term.name for term in self.loss.terms] != ["mse"]:
+            raise ValueError(
+                f"supervision.name={name} has noisy targets, whose average is right: only the "
+                "loss `mse` learns the average. Make it the only one of loss.terms"
+            )
+        if self.validation.metric not in {"rmse_hu", "loss"}:
+            raise ValueError(
+                f"supervision.name={name} judges on noisy targets: validation.metric must be "
+                "rmse_hu or loss"
+            )
+        if name == "noise2void" and self.patches.scales:
+            raise ValueError(
+                "supervision.name=noise2void hides single pixels, which scaled patches would mix "
+                "with others: leave patches.smallest_scale and largest_scale at 1"
+            )
+        if not needs_pairs(self.supervision) and not isinstance(self.noise, PairNoiseSettings):
+            raise ValueError(
+                f"supervision.name={name} has no pairs: leave `noise` as it is, from_pair"
+            )
         return self

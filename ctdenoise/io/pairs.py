@@ -163,7 +163,8 @@ def find_pairs(paths: Sequence[Path]) -> tuple[PairFiles, ...]:
         raise PairsError(
             f"no training pair ({MANIFEST_FILE}) was found.",
             where=", ".join(str(path) for path in paths) or None,
-            fix="Make some with `ctdenoise simulate STUDY --out FOLDER`.",
+            fix="Make some with `ctdenoise simulate STUDY --out FOLDER`, or train on the scans "
+            "themselves: ctdenoise train STUDY --config recorrupted.",
         )
     return tuple(found)
 

@@ -76,12 +76,14 @@ class Target(NamedTuple):
             does.
         noise: Standard deviation of the noise to remove, network scale, like `low`; None where
             nobody told it.
+        weight: How much each pixel counts in `mse`, [batch, 1, y, x]; None for all alike.
     """
 
     image: Tensor
     labels: Tensor | None = None
     low: Tensor | None = None
     noise: Tensor | None = None
+    weight: Tensor | None = None
 
 
 class LossTerms(NamedTuple):
@@ -159,6 +161,8 @@ def _relative(term: DifferenceTermSettings, scale: HuRange) -> _Term:
     def value_of(prediction: Predicted, target: Target) -> Tensor:
         power = _noise(target).float().square().mean(dim=(1, 2, 3), keepdim=True)
         factor = reference / power.sqrt().clamp_min(least)  # [batch, 1, 1, 1]
+        if target.weight is not None:  # of squares, and only `mse` comes with it
+            factor = factor * target.weight.sqrt()
         return compare(prediction.image.float() * factor, target.image.float() * factor)
 
     return value_of
@@ -176,6 +180,8 @@ def _term(term: LossTermSettings, scale: HuRange, encoder: FrozenEncoder | None)
             return lambda p, t: dice(
                 *_scores_and_labels(term.name, p, t), include_background=background
             )
+        case MseSettings():
+            return lambda p, t: mean_squared_error(p.image, t.image, t.weight)
         case HeteroscedasticSettings():
             return lambda p, t: negative_log_likelihood(p.image, t.image, _log_sigma(p))
         case SpectrumSettings():

@@ -13,14 +13,18 @@ _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Wang, Simoncelli and Bovik, "Multiscale structural similarity", Asilomar 2003."""
 
 
-def mean_squared_error(image: Tensor, full: Tensor) -> Tensor:
+def mean_squared_error(image: Tensor, full: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean of the squared differences.
 
     Args:
         image: Denoised images in network scale, [batch, 1, y, x].
         full: Full-dose images in network scale, of the same shape.
+        weight: How much each squared difference counts, of the same shape; the mean is over all
+            pixels, so that it adds up over parts of a batch. None for 1 everywhere.
     """
-    return F.mse_loss(image.float(), full.float())
+    if weight is None:
+        return F.mse_loss(image.float(), full.float())
+    return (weight * (image.float() - full.float()).square()).mean()
 
 
 def mean_absolute_error(image: Tensor, full: Tensor) -> Tensor:

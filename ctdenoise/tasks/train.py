@@ -1,4 +1,4 @@
-"""Train a network on pairs."""
+"""Train a network on pairs, or on plain scans."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from ctdenoise.config.load import load_settings, write_settings
+from ctdenoise.config.supervision import needs_pairs
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import CheckpointError, UsageError, listed
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.runfile import RUN_FILE, Run, write_run
+from ctdenoise.io.staged_scan import stage_scans
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.networks.checkpoint import MODEL_FILE
 from ctdenoise.tasks.train_readme import README_FILE, write_readme
 from ctdenoise.training.distributed import peers_of_this_process
 from ctdenoise.training.figures import by_class, columns
 from ctdenoise.training.job import TrainingJob, device_name, prepare_job
+from ctdenoise.training.judged import what_judges
 from ctdenoise.training.loop import Outcome, Stopped, train
 from ctdenoise.training.patches import BatchTransform
 from ctdenoise.training.records import MetricsTable, TensorBoardEvents
+from ctdenoise.training.split import TrainingScan
 from ctdenoise.training.state import (
     Progressed,
     RunIdentity,
@@ -77,6 +81,7 @@ class TrainReport:
         patches_per_second: Mean speed of the training steps of this part.
         stopped: "finished", "early" (nothing gained any more) or "interrupted" (resume it).
         model: The kept network, if there is one yet.
+        judged_by: What the two figures compare with, for people.
         rank: Number of this process, from 0; only the first one has anything to tell.
         learning: What is frozen and how many parameters learn, for people; empty where all do.
         dice: Mean Dice of the classes of the kept network; None without labels.
@@ -93,6 +98,7 @@ class TrainReport:
     patches_per_second: float
     stopped: Stopped
     model: Path | None
+    judged_by: str
     rank: int = 0
     learning: str = ""
     dice: float | None = None
@@ -100,7 +106,7 @@ class TrainReport:
 
 
 def run(
-    pairs: Sequence[Path],
+    folders: Sequence[Path],
     settings: TrainSettings,
     *,
     out: Path,
@@ -109,26 +115,26 @@ def run(
     transforms: Sequence[BatchTransform] = (),
     progress: Progress = SILENT,
 ) -> TrainReport:
-    """Train a network on every pair at or below some folders.
+    """Train a network on every pair, or every readable scan, at or below some folders.
 
     Started by `torchrun`, the processes train together: each calls this with the same arguments,
     and the first one writes. Ctrl-C or SIGTERM ends the run after the present step, ready to be
     resumed; a killed run can be resumed from its last saved state.
 
     Args:
-        pairs: Folders with pairs.
+        folders: Folders with pairs; with studies, where `settings.supervision` needs no pairs.
         settings: Network, loss, data, how and how long.
         out: Folder for `model.safetensors`, `last/`, `metrics.csv`, TensorBoard events,
             `settings.yaml`, `run.json` and a `README.md` that explains them.
         resume: Go on with the run in `out`; the result is the same as without the stop.
-        seed: Same pairs, settings and seed: same network.
+        seed: Same data, settings and seed: same network.
         transforms: What further is done to the patches of a batch, from Python only; a resumed run
             must be given the same.
         progress: Who is told.
 
     Raises:
         UsageError: If settings do not fit, `out` is taken, or a resumed run was made with others.
-        InputError: If pairs or checkpoints cannot be used.
+        InputError: If pairs, scans or checkpoints cannot be used.
         OutputError: If something cannot be written.
         PeerError: If another process was lost.
     """
@@ -141,9 +147,8 @@ def run(
     ):
         if not resume and peers.is_first:
             require_free_folder(out)
-        job = prepare_job(
-            find_pairs(pairs), settings, seed=seed, peers=peers, transforms=transforms
-        )
+        scans = _scans(folders, settings, progress if peers.is_first else SILENT)
+        job = prepare_job(scans, settings, seed=seed, peers=peers, transforms=transforms)
         progressed = _resumed(job, out, changes) if resume else Progressed()
         # Nobody writes before everybody has read.
         peers.wait()
@@ -155,6 +160,15 @@ def run(
             _write_run(out, job, outcome, time.perf_counter() - started, threads=threads)
         peers.wait()
     return _report(out, outcome, time.perf_counter() - started, job)
+
+
+def _scans(
+    folders: Sequence[Path], settings: TrainSettings, progress: Progress
+) -> tuple[TrainingScan, ...]:
+    """What is learnt from."""
+    if needs_pairs(settings.supervision):
+        return find_pairs(folders)
+    return stage_scans(folders, progress)
 
 
 def _open_folder(job: TrainingJob, progressed: Progressed, out: Path, *, resume: bool) -> None:
@@ -187,7 +201,13 @@ def _train(job: TrainingJob, progressed: Progressed, out: Path, progress: Progre
 def _warn_if_useless(outcome: Outcome, job: TrainingJob) -> None:
     best = outcome.progressed.best
     learns = job.learning.frozen != "trunk"
-    if learns and best is not None and best.rmse_hu > LEAST_CHANGE * best.baseline_rmse_hu:
+    if best is not None and best.step == 0:
+        _log.warning(
+            "The network that this run started from is kept: on the held-out slices, nothing that "
+            "was learnt here is better. Train longer, with more slices or a smaller "
+            "optimizer.learning_rate."
+        )
+    elif learns and best is not None and best.rmse_hu > LEAST_CHANGE * best.baseline_rmse_hu:
         _log.warning(
             "The network is no better than doing nothing (%.2f HU). Train longer, or with a "
             "smaller optimizer.learning_rate and a longer schedule.warmup_steps.",
@@ -233,7 +253,7 @@ def _resumed(job: TrainingJob, out: Path, changes: Sequence[str]) -> Progressed:
         raise UsageError(
             f"this run cannot go on with what was given:\n{listed(problems)}",
             where=out,
-            fix="Give the seed and the pairs that the run was started with.",
+            fix="Give the seed and the data that the run was started with.",
         )
     progressed = restore_state(out, job.network, job.optimizer, job.average)
     progressed.changes += [f"after step {progressed.step}: {change}" for change in changes]
@@ -251,7 +271,7 @@ def _differences(before: RunIdentity, now: RunIdentity) -> list[str]:
     if before.seed != now.seed:
         problems.append(f"the seed was {before.seed} and is {now.seed}")
     if before.data_digest != now.data_digest:
-        problems.append("the pairs are others, or in another order")
+        problems.append("the pairs or scans are others, or in another order")
     return problems
 
 
@@ -284,6 +304,7 @@ def _write_run(
             "threads": threads,
             "started_from": len(job.start.taken),
             "started_fresh": list(job.start.fresh) if job.settings.init else [],
+            "judged_by": what_judges(job.settings.supervision),
             "best_step": None if best is None else best.step,
             "val_rmse_hu": None if best is None else best.rmse_hu,
             "val_baseline_rmse_hu": None if best is None else best.baseline_rmse_hu,
@@ -320,6 +341,7 @@ def _report(out: Path, outcome: Outcome, seconds: float, job: TrainingJob) -> Tr
         patches_per_second=outcome.patches_per_second,
         stopped=outcome.stopped,
         model=model if model.is_file() else None,
+        judged_by=what_judges(job.settings.supervision),
         rank=job.peers.rank,
         learning=job.learning.text,
         dice=None if best is None else best.dice,

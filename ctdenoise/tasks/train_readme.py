@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctdenoise.config.losses import LossSettings
+from ctdenoise.config.supervision import needs_pairs
 from ctdenoise.training.figures import dice_columns
 from ctdenoise.training.job import TrainingJob
+from ctdenoise.training.judged import what_judges
 
 README_FILE = "README.md"
 """Its name."""
@@ -32,6 +34,7 @@ def _text(job: TrainingJob) -> str:
     weights = "the running mean of the weights" if settings.ema else "the weights"
     window = (settings.validation.window_low_hu, settings.validation.window_high_hu)
     network = sum(parameter.numel() for parameter in job.network.parameters())
+    given = "PAIRS" if needs_pairs(settings.supervision) else "STUDIES"
     begin = "torchrun --nproc-per-node N -m ctdenoise" if job.peers.world > 1 else "ctdenoise"
     return f"""# A training run of ctdenoise
 
@@ -39,13 +42,14 @@ A `{settings.network.name}` of {network:,} parameters{_learning(job)}, {settings
 {settings.batch_size} patches of {settings.patches.size} x {settings.patches.size} pixels, on \
 {data["series"]} series of {data["patients"]} patients ({data["slices"]} slices); \
 {data["held_out_patients"]} patients judge (0: the last slices of the only one).
-The pairs have the digest `{job.identity.data_digest}`.
+The data have the digest `{job.identity.data_digest}`. What was learnt from: \
+`{settings.supervision.name}`; judged by: {what_judges(settings.supervision)}.
 
 Made, and made again, by
 
-    {begin} train PAIRS --out FOLDER --config settings.yaml --seed {job.identity.seed}
+    {begin} train {given} --out FOLDER --config settings.yaml --seed {job.identity.seed}
 
-and continued, after a stop, by the same with `--resume` and this folder. Equal pairs, settings,
+and continued, after a stop, by the same with `--resume` and this folder. Equal data, settings,
 seed, and machine with as many threads give equal weights, bit for bit.
 
 | file | what |
@@ -68,7 +72,7 @@ denoised, full dose in the window {window[0]:g} to {window[1]:g} HU, and denoise
 | `learning_rate` | of that step |
 {_losses(settings.loss)}| `val_loss` | the same loss on the validation slices |
 | `val_rmse_hu`, `val_baseline_rmse_hu` | root mean squared error of the denoised and of the \
-low-dose slices, HU |
+low-dose slices, HU, against {what_judges(settings.supervision)} |
 | `val_psnr_db` | PSNR of the images clipped to {window[0]:g} to {window[1]:g} HU |
 {_dice(job)}\
 | `patches_per_second`, `seconds` | mean speed and time spent in steps since the start |

@@ -58,10 +58,11 @@ class ToNetworkScale:
     def __call__(self, batch: StoredBatch) -> PatchBatch:
         """The batch as tensors, changed as planned."""
         images = PatchImages(
-            full=self.hu(batch.full),
+            full=self.hu(batch.full) if batch.target_hu is None else self.moved(batch.target_hu),
             low=self.hu(batch.low),
             labels=None if batch.labels is None else self.moved(batch.labels).long(),
             noise=None if batch.noise is None else self.moved(batch.noise),
+            weight=None if batch.weight is None else self.moved(batch.weight),
         )
         return self.finished(images, batch.changes)
 
@@ -71,7 +72,8 @@ class ToNetworkScale:
             images = changed(images, changes)
         low, full = (self.hu_range.to_network(hu)[:, None] for hu in (images.low, images.full))
         noise = None if images.noise is None else self._noise(images.noise)
-        return PatchBatch(low, Target(full, images.labels, low, noise), noise)
+        weight = None if images.weight is None else images.weight[:, None]
+        return PatchBatch(low, Target(full, images.labels, low, noise, weight), noise)
 
     def noise(self, noise_hu: FloatArray) -> Tensor:
         """Standard deviations as float32 [batch, 1, y, x] in network scale.

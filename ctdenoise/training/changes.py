@@ -46,12 +46,14 @@ class PatchImages(NamedTuple):
         low: Low dose, like `full`.
         labels: Class of each pixel, [batch, y, x], or None.
         noise: Standard deviation of the noise of `low`, HU, like it, or None.
+        weight: How much each pixel counts, like it; None for all alike.
     """
 
     full: Tensor
     low: Tensor
     labels: Tensor | None
     noise: Tensor | None
+    weight: Tensor | None = None
 
 
 def changed(images: PatchImages, changes: PatchChanges) -> PatchImages:
@@ -68,7 +70,7 @@ def changed(images: PatchImages, changes: PatchChanges) -> PatchImages:
         images = _scaled(images, _column(changes.scale, images.full)[:, 0], changes.size)
     full, low = ((each - AIR_HU) * gain + (AIR_HU + offset) for each in (images.full, images.low))
     noise = None if images.noise is None else images.noise * gain
-    return PatchImages(full, low, images.labels, noise)
+    return PatchImages(full, low, images.labels, noise, images.weight)
 
 
 def _column(values: DoubleArray, like: Tensor) -> Tensor:
@@ -88,7 +90,8 @@ def _scaled(images: PatchImages, scale: Tensor, size: int) -> PatchImages:
         after = (low - full).square().mean(dim=(1, 2))
         kept = torch.where(before > 0, after / before.clamp_min(1e-12), 1.0).sqrt()
         noise = cubic(noise, places).clamp_min(0.0) * kept[:, None, None]
-    return PatchImages(full, low, labels, noise)
+    weight = None if images.weight is None else nearest(images.weight, places)
+    return PatchImages(full, low, labels, noise, weight)
 
 
 def nearest(images: Tensor, places: Tensor) -> Tensor:

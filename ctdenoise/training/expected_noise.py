@@ -21,6 +21,7 @@ from ctdenoise.core.arrays import FloatArray
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.metrics.noise_map import SLICES_BESIDE, NoiseMap, difference_map, measured_noise
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.simulation.own_noise import MoreOwnNoise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,13 +30,13 @@ class ExpectedNoise:
 
     Args:
         own: Noise of the full dose; None where the target shows it, too.
-        added: What each stored low dose has more; unused where noise is fresh.
+        added: What each stored low dose has more; empty where noise is fresh, or none is added.
         fresh: Draws the noise of every patch; None where the stored low doses are used.
     """
 
     own: NoiseMap | None
     added: tuple[NoiseMap, ...]
-    fresh: FreshNoise | None = None
+    fresh: FreshNoise | MoreOwnNoise | None = None
 
     def of(
         self, index: int, place: tuple[int, int], size: int, *, low: int, dose: float
@@ -49,22 +50,30 @@ class ExpectedNoise:
             low: Which of the stored low doses.
             dose: Dose of fresh noise over that of the scan.
         """
-        shape = (size, size)
-        if self.fresh is not None:
-            added = self.fresh.deviation(index, place, size, dose=dose)
-        else:
-            added = self.added[low].at(index, place, shape)
-        if self.own is None:
-            return added
-        deviation: FloatArray = np.hypot(self.own.at(index, place, shape), added)
+        own, added = self.parts(index, place, size, low=low, dose=dose)
+        deviation: FloatArray = np.hypot(own, added)
         return deviation
+
+    def parts(
+        self, index: int, place: tuple[int, int], size: int, *, low: int, dose: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Standard deviation of the own noise and of the added one; arguments as for `of`."""
+        shape = (size, size)
+        own = np.zeros(shape, np.float32)
+        if self.own is not None:
+            own = self.own.at(index, place, shape)
+        if self.fresh is not None:
+            return own, self.fresh.deviation(index, place, size, dose=dose)
+        if not self.added:
+            return own, np.zeros(shape, np.float32)
+        return own, self.added[low].at(index, place, shape)
 
 
 def expected_noise(
     full: StoredArray,
     low: tuple[StoredArray, ...],
     pixel_spacing_mm: tuple[float, float],
-    fresh: FreshNoise | None,
+    fresh: FreshNoise | MoreOwnNoise | None,
     *,
     target_has_own: bool,
 ) -> ExpectedNoise:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ctdenoise.core.arrays import FloatArray
 from ctdenoise.io.pair_images import LARGEST_HU, PADDING_HU, SMALLEST_HU, StoredArray
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.simulation.own_noise import MoreOwnNoise
 from ctdenoise.simulation.patch_noise import Places
 from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
@@ -32,6 +33,8 @@ class StoredBatch:
         labels: Class of each pixel, uint8 [batch, y, x], or None.
         noise: Standard deviation of the noise to remove, HU, float32 [batch, y, x], or None.
         changes: What is done to the patches afterwards; None where nothing is.
+        target_hu: What a lesson makes the target, HU, float32 [batch, y, x]; None for `full`.
+        weight: How much each pixel counts then, float32 [batch, y, x]; None with it.
     """
 
     low: StoredArray
@@ -39,6 +42,8 @@ class StoredBatch:
     labels: npt.NDArray[np.uint8] | None
     noise: FloatArray | None = None
     changes: PatchChanges | None = None
+    target_hu: FloatArray | None = None
+    weight: FloatArray | None = None
 
 
 class GatherPatches:
@@ -77,10 +82,30 @@ class GatherPatches:
                 low[chosen[same]] = np.take(source.low[dose].reshape(-1), index[same])
             if labels is not None and source.labels is not None and source.classes is not None:
                 labels[chosen] = source.classes[np.take(source.labels.reshape(-1), index)]
-        return StoredBatch(low, full, labels, noise, plan.changes)
+        if self.sources[0].lesson is None:
+            return StoredBatch(low, full, labels, noise, plan.changes)
+        target_hu, weight = self._taught(low, full, plan)
+        return StoredBatch(low, full, labels, noise, plan.changes, target_hu, weight)
+
+    def _taught(
+        self, low: StoredArray, full: StoredArray, plan: BatchPlan
+    ) -> tuple[FloatArray, FloatArray]:
+        """Target, HU, and weight by the lessons of the sources; `low` becomes what they show."""
+        target_hu, weight = np.empty(low.shape, np.float32), np.empty(low.shape, np.float32)
+        for patch, number in enumerate(plan.source):
+            lesson = self.sources[number].lesson
+            if lesson is not None:
+                place = plan.place(patch, self.size)
+                taught = lesson.taught(low[patch], full[patch], place)
+                low[patch], target_hu[patch], weight[patch] = taught
+        return target_hu, weight
 
     def _with_noise(
-        self, full: StoredArray, fresh: FreshNoise, plan: BatchPlan, chosen: IndexArray
+        self,
+        full: StoredArray,
+        fresh: FreshNoise | MoreOwnNoise,
+        plan: BatchPlan,
+        chosen: IndexArray,
     ) -> StoredArray:
         """Full-dose patches, turned as planned, with the noise that their plan holds seeds of."""
         places = Places(plan.z[chosen], plan.row[chosen], plan.column[chosen], self.size)

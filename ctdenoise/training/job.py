@@ -6,47 +6,40 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
 from ctdenoise.config.losses import LossSettings, PerceptualSettings
 from ctdenoise.config.networks import segmentation_classes, states_error, takes_noise
-from ctdenoise.config.training import NoiseSettings, PairNoiseSettings, TrainSettings
+from ctdenoise.config.supervision import needs_pairs
+from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.core.randomness import draw_seed, stream
-from ctdenoise.errors import CheckpointError, PairsError, SettingsError, SimulationError, listed
-from ctdenoise.io.pair_images import PADDING_HU
+from ctdenoise.errors import CheckpointError, SettingsError, listed
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
-from ctdenoise.io.pairs import PairFiles
+from ctdenoise.io.staged_scan import StagedScan
 from ctdenoise.losses.build import Loss, build_loss
 from ctdenoise.losses.perceptual import FrozenEncoder
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
-from ctdenoise.simulation.fresh_noise import FreshNoise
-from ctdenoise.simulation.recorded import recorded_scan
 from ctdenoise.training.averages import WeightAverage
 from ctdenoise.training.batches import PatchBatch
 from ctdenoise.training.compiled import compiled
 from ctdenoise.training.distributed import ALONE, Peers
-from ctdenoise.training.expected_noise import expected_noise
 from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.frozen import Learning, freeze
+from ctdenoise.training.judged import judged_slices
 from ctdenoise.training.kept import choose_place, in_memory
-from ctdenoise.training.labels import (
-    ClassTable,
-    require_labels,
-    trained_classes,
-    warn_of_unjudged,
-)
+from ctdenoise.training.labels import require_labels, trained_classes, warn_of_unjudged
 from ctdenoise.training.optimizers import build_optimizer
 from ctdenoise.training.patches import BatchTransform, PatchBatches
-from ctdenoise.training.plans import BatchPlans, PatchSource
+from ctdenoise.training.plans import BatchPlans
 from ctdenoise.training.prefetch import threads_for
 from ctdenoise.training.shares import ShareOfPlans
-from ctdenoise.training.split import SliceRange, Split, split_pairs
+from ctdenoise.training.sources import Sources, doses_drawn, require_fitting_kind
+from ctdenoise.training.split import SliceRange, Split, TrainingScan, split_pairs
 from ctdenoise.training.start import (
     Start,
     patients_judging,
@@ -56,7 +49,7 @@ from ctdenoise.training.start import (
 )
 from ctdenoise.training.state import RunIdentity
 from ctdenoise.training.step import Precision, choose_device, choose_precision
-from ctdenoise.training.validation import Validator, choose_slices
+from ctdenoise.training.validation import ValidationSlice, Validator, choose_slices
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +124,7 @@ class TrainingJob:
 
 
 def prepare_job(
-    pairs: Sequence[PairFiles],
+    scans: Sequence[TrainingScan],
     settings: TrainSettings,
     *,
     seed: int,
@@ -141,17 +134,19 @@ def prepare_job(
     """Check settings against the network, split the data, build everything.
 
     Args:
-        pairs: As found by `find_pairs`.
+        scans: Pairs as found by `find_pairs`, or plain scans (`stage_scans`).
         settings: What is asked for.
         seed: Decides the first weights, the split and every patch.
         peers: The processes that train together; each prepares its own job.
         transforms: What further is done to the patches.
 
     Raises:
+        UsageError: If plain scans were given where pairs are needed, or the reverse.
         SettingsError: If settings, network and data do not fit each other.
         PairsError: If the pairs cannot be used for this.
         CheckpointError: If the checkpoint to start from does not fit.
     """
+    require_fitting_kind(scans, pairs=needs_pairs(settings.supervision))
     device = choose_device(settings, peers)
     precision = choose_precision(settings, device)
     hu_range = HuRange(settings.hu_range.low, settings.hu_range.high)
@@ -165,11 +160,12 @@ def prepare_job(
     learning = freeze(network, settings)
     classes = segmentation_classes(settings.network)
     if classes is not None:
-        require_labels(pairs)
-    split = split_pairs(pairs, settings.validation, seed=seed)
+        require_labels(scans)
+    split = split_pairs(scans, settings.validation, seed=seed)
     require_unseen(split, start, settings)
     names, tables = trained_classes(split, settings.data, classes=classes)
-    sources = tuple(_source(part, tables, settings) for part in split.train)
+    maker = Sources(settings, tables)
+    sources = tuple(maker.of(part) for part in split.train)
     place = choose_place(settings.data, sources, device, peers)
     plans = BatchPlans(
         in_memory(sources) if place == "memory" else sources,
@@ -177,15 +173,9 @@ def prepare_job(
         batch_size=settings.batch_size,
         steps=settings.steps,
         seed=seed,
-        doses=_doses(settings.noise),
+        doses=doses_drawn(settings),
     )
-    slices = choose_slices(
-        split.validation,
-        settings.validation,
-        tables=tables,
-        multiple_of=network.constraints.multiple_of,
-        with_noise=takes_noise(settings.network),
-    )
+    slices = _slices(split, settings, maker, network.constraints, seed)
     warn_of_unjudged([one.labels for one in slices], names)
     loss = build_loss(settings.loss, hu_range, encoder=_encoder(settings.loss))
     share = ShareOfPlans(plans, rank=peers.rank, world=peers.world)
@@ -194,7 +184,7 @@ def prepare_job(
     batches = PatchBatches(share, hu_range, device, transforms, on_device=place == "device")
     return TrainingJob(
         settings=settings,
-        identity=RunIdentity(seed, data_digest(pairs), _arithmetic(device, precision, peers)),
+        identity=RunIdentity(seed, data_digest(scans), _arithmetic(device, precision, peers)),
         network=network,
         model=_model(network, settings, device, peers),
         average=None if settings.ema is None else WeightAverage(settings.ema, network),
@@ -210,12 +200,37 @@ def prepare_job(
         device=device,
         precision=precision,
         peers=peers,
-        trained_on={**_trained_on(split, settings.noise), **_told_noise(batches, hu_range)},
+        trained_on={**_trained_on(split, settings), **_told_noise(batches, hu_range)},
         patients=patients_seen(split, start),
         judges=patients_judging(split),
         start=start,
         learning=learning,
         class_names=names,
+    )
+
+
+def _slices(
+    split: Split,
+    settings: TrainSettings,
+    sources: Sources,
+    constraints: Constraints,
+    seed: int,
+) -> tuple[ValidationSlice, ...]:
+    """The slices that judge."""
+    if settings.supervision.name != "pairs":
+        return judged_slices(
+            split.validation,
+            settings,
+            sources,
+            multiple_of=constraints.multiple_of,
+            seed=seed,
+        )
+    return choose_slices(
+        split.validation,
+        settings.validation,
+        tables=sources.tables,
+        multiple_of=constraints.multiple_of,
+        with_noise=takes_noise(settings.network),
     )
 
 
@@ -229,20 +244,21 @@ def _model(
     return peers.shared(model, device, has_unused=states_unused_error or unused_image)
 
 
-def data_digest(pairs: Sequence[PairFiles]) -> str:
-    """Digest of what the pairs hold, in order: equal for copies in another place."""
-    manifests = [read_manifest(files.folder / MANIFEST_FILE) for files in pairs]
-    return digest(
-        [
-            [
-                manifest.patient_key,
-                manifest.full.sha256,
-                [[image.sha256, exposure.dose_fraction] for image, exposure in manifest.low],
-                None if manifest.labels is None else manifest.labels.sha256,
-            ]
-            for manifest in manifests
-        ]
-    )
+def data_digest(scans: Sequence[TrainingScan]) -> str:
+    """Digest of what pairs or scans hold, in order: equal for copies in another place."""
+    return digest([_content(files) for files in scans])
+
+
+def _content(files: TrainingScan) -> list[JsonValue]:
+    if isinstance(files, StagedScan):
+        return [files.patient_key, files.sha256]
+    manifest = read_manifest(files.folder / MANIFEST_FILE)
+    return [
+        manifest.patient_key,
+        manifest.full.sha256,
+        [[image.sha256, exposure.dose_fraction] for image, exposure in manifest.low],
+        None if manifest.labels is None else manifest.labels.sha256,
+    ]
 
 
 def _arithmetic(device: torch.device, precision: Precision, peers: Peers) -> str:
@@ -307,73 +323,26 @@ def _require_fitting(settings: TrainSettings, constraints: Constraints, peers: P
         )
 
 
-def _source(
-    part: SliceRange, tables: dict[str, ClassTable] | None, settings: TrainSettings
-) -> PatchSource:
-    arrays = part.files.open()
-    kept = slice(part.start, part.stop)
-    # Plain views of the maps: indexing np.memmap itself costs microseconds more each time.
-    labels = None if tables is None or arrays.labels is None else np.asarray(arrays.labels[kept])
-    full = np.asarray(arrays.full[kept])
-    low = tuple(np.asarray(each[kept]) for each in arrays.low)
-    fresh = _fresh(part, settings.noise)
-    expected = None
-    if takes_noise(settings.network):
-        spacing = part.files.pixel_spacing_mm
-        expected = expected_noise(full, low, spacing, fresh, target_has_own=True)
-    return PatchSource(
-        full=full,
-        low=low,
-        labels=labels,
-        classes=None if tables is None else tables[str(part.files.folder)],
-        fresh=fresh,
-        expected=expected,
-    )
-
-
-def _doses(noise: NoiseSettings) -> tuple[float, float] | None:
-    """Range of doses of fresh noise; None where the noise of the pairs is used."""
-    if isinstance(noise, PairNoiseSettings):
-        return None
-    return noise.lowest_dose, noise.highest_dose
-
-
-def _fresh(part: SliceRange, noise: NoiseSettings) -> FreshNoise | None:
-    """Fresh noise for some slices, as the simulation of their first twin was calibrated."""
-    doses, files = _doses(noise), part.files
-    if doses is None:
-        return None
-    image, _ = read_manifest(files.folder / MANIFEST_FILE).low[0]
-    try:
-        scan = recorded_scan(image.history, geometry=files.geometry, acquisition=files.acquisition)
-    except SimulationError as error:
-        raise PairsError(
-            f"fresh noise cannot be drawn for this pair: {error.what}",
-            where=files.folder,
-            fix=f"{error.fix or ''} Or train with noise.name=from_pair.".strip(),
-        ) from error
-    stored = files.open().full[part.start : part.stop]
-    return FreshNoise(scan, stored, padding=PADDING_HU, first=part.start, doses=doses)
-
-
-def _trained_on(split: Split, noise: NoiseSettings) -> dict[str, JsonValue]:
+def _trained_on(split: Split, settings: TrainSettings) -> dict[str, JsonValue]:
     """Within which limits the training data were: outside of them a network was never tried."""
     pairs = [part.files for part in split.train]
     exposures = [low.exposure for files in pairs for low in files.low]
-    doses = _doses(noise) or [exposure.dose_fraction for exposure in exposures]
-    return {
+    doses = doses_drawn(settings) or [exposure.dose_fraction for exposure in exposures]
+    about: dict[str, JsonValue] = {
         "patients": len({files.patient_key for files in pairs}),
         "held_out_patients": split.held_out_patients,
         "series": len(pairs),
         "slices": sum(part.slices for part in split.train),
         "dose_fraction": _limits(doses),
-        "noise": noise.name,
+        "noise": settings.noise.name,
         "low_noise_hu": _limits([exposure.low_noise_hu for exposure in exposures]),
         "pixel_spacing_mm": _limits([s for files in pairs for s in files.pixel_spacing_mm]),
         "slice_thickness_mm": _limits([files.slice_thickness_mm for files in pairs]),
         "kvp": _limits([files.kvp for files in pairs]),
         "kernels": sorted({files.kernel for files in pairs if files.kernel}),
     }
+    name = settings.supervision.name
+    return about if name == "pairs" else {**about, "supervision": name}
 
 
 def _told_noise(batches: PatchBatches, hu_range: HuRange) -> dict[str, JsonValue]:

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from ctdenoise.config.training import DataSettings
 from ctdenoise.errors import PairsError, SettingsError, listed
-from ctdenoise.io.pairs import PairFiles
-from ctdenoise.training.split import SliceRange, Split
+from ctdenoise.training.split import SliceRange, Split, TrainingScan
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ ClassTable = npt.NDArray[np.uint8]
 """Class of each label number, uint8 [256]."""
 
 
-def require_labels(pairs: Sequence[PairFiles]) -> None:
+def require_labels(pairs: Sequence[TrainingScan]) -> None:
     """Refuse pairs without labels: a loss that compares labels needs them everywhere.
 
     Raises:
@@ -162,7 +161,7 @@ def warn_of_unjudged(shown: Iterable[npt.NDArray[np.integer] | None], names: Seq
         )
 
 
-def _table(files: PairFiles, wanted: Mapping[str, int]) -> ClassTable:
+def _table(files: TrainingScan, wanted: Mapping[str, int]) -> ClassTable:
     table = np.zeros(256, dtype=np.uint8)
     for key, wanted_class in wanted.items():
         # Several labels may carry one name: all of them are meant.
@@ -174,7 +173,7 @@ def _table(files: PairFiles, wanted: Mapping[str, int]) -> ClassTable:
     return table
 
 
-def _require_numbers_below(pairs: Iterable[PairFiles], classes: int) -> None:
+def _require_numbers_below(pairs: Iterable[TrainingScan], classes: int) -> None:
     problems = []
     for files in pairs:
         counts = _label_counts(files, 0, files.shape[0])
@@ -191,7 +190,7 @@ def _require_numbers_below(pairs: Iterable[PairFiles], classes: int) -> None:
         )
 
 
-def _label_counts(files: PairFiles, start: int, stop: int) -> npt.NDArray[np.int64]:
+def _label_counts(files: TrainingScan, start: int, stop: int) -> npt.NDArray[np.int64]:
     """Pixels of each label number, [256]."""
     labels = files.open().labels
     counts = np.zeros(256, dtype=np.int64)

@@ -87,6 +87,8 @@ def train(
         prepared_ahead(job.batches, threads=job.data_threads) as batches,
         progress.stage("Training", settings.steps, done=first_step) as advance,
     ):
+        if _start_is_judged(job, progressed):
+            _measure_and_keep_best(job, progressed, out)
         stopped = _why_stop(job, progressed, interrupted=False)
         while stopped is None:
             started = time.perf_counter()
@@ -114,6 +116,15 @@ def train(
     spent = progressed.seconds - seconds_before
     patches = (progressed.step - first_step) * settings.batch_size
     return Outcome(progressed, stopped, patches / spent if spent > 0 else 0.0)
+
+
+def _start_is_judged(job: TrainingJob, progressed: Progressed) -> bool:
+    """Whether what a run starts from is measured first, and kept if nothing better comes.
+
+    Where nobody knows the truth, nobody would notice that a network was made worse.
+    """
+    tunes = job.settings.init is not None and job.settings.supervision.name != "pairs"
+    return tunes and progressed.step == 0
 
 
 class _Due(NamedTuple):

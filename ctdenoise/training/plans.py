@@ -17,10 +17,12 @@ from ctdenoise.core.randomness import stream
 from ctdenoise.errors import SettingsError, listed
 from ctdenoise.io.pair_images import StoredArray
 from ctdenoise.simulation.fresh_noise import FreshNoise
+from ctdenoise.simulation.own_noise import MoreOwnNoise
 from ctdenoise.training.changes import PatchChanges
 from ctdenoise.training.expected_noise import ExpectedNoise
 from ctdenoise.training.indexing import IndexArray
 from ctdenoise.training.labels import ClassTable
+from ctdenoise.training.lessons import Lesson, Place
 from ctdenoise.training.symmetries import SYMMETRIES
 
 PLACES = 8
@@ -41,19 +43,21 @@ class PatchSource:
         labels: Label of each pixel, uint8 [z, y, x]; None where labels are not used.
         fresh: Draws new noise for every patch; None where the low doses are used.
         expected: How noisy each patch is; None for networks that are not told.
+        lesson: Makes the target; None where it is the full dose.
     """
 
     full: StoredArray
     low: tuple[StoredArray, ...]
     labels: npt.NDArray[np.uint8] | None = None
     classes: ClassTable | None = None
-    fresh: FreshNoise | None = None
+    fresh: FreshNoise | MoreOwnNoise | None = None
     expected: ExpectedNoise | None = None
+    lesson: Lesson | None = None
 
     @property
     def is_stored(self) -> bool:
         """Whether all that patches show is stored, and nothing is computed for each."""
-        return self.fresh is None and self.expected is None
+        return self.fresh is None and self.expected is None and self.lesson is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +72,7 @@ class BatchPlan:
         column: First column.
         symmetry: How the patch is turned, 0 to 7 (see `symmetries`).
         dose_fraction: Dose of fresh noise, float64 [batch]; NaN where the low doses are used.
-        noise_seed: Seed of fresh noise.
+        noise_seed: Seed of fresh noise and of lessons.
         changes: What is done to the patches afterwards; None where nothing is.
     """
 
@@ -81,6 +85,23 @@ class BatchPlan:
     dose_fraction: npt.NDArray[np.float64]
     noise_seed: IndexArray
     changes: PatchChanges | None = None
+
+    def place(self, patch: int, size: int) -> Place:
+        """Where a patch lies, for its lesson.
+
+        Args:
+            patch: Its number in the batch.
+            size: Edge, pixels.
+        """
+        return Place(
+            z=int(self.z[patch]),
+            corner=(int(self.row[patch]), int(self.column[patch])),
+            size=size,
+            low=int(self.dose[patch]),
+            dose=float(self.dose_fraction[patch]),
+            symmetry=int(self.symmetry[patch]),
+            seed=int(self.noise_seed[patch]),
+        )
 
 
 class BatchPlans(Sequence[BatchPlan]):
@@ -117,6 +138,7 @@ class BatchPlans(Sequence[BatchPlan]):
         self.batch_size = batch_size
         self.steps = steps
         self.seed = seed
+        self._has_lessons = any(source.lesson is not None for source in self.sources)
         self._shapes = np.array([source.full.shape for source in self.sources], dtype=np.int64)
         self._doses = np.array([len(source.low) for source in self.sources], dtype=np.int64)
         self._slices_before = np.cumsum(self._shapes[:, 0])
@@ -155,6 +177,7 @@ class BatchPlans(Sequence[BatchPlan]):
         if self.doses is not None:
             lowest, highest = np.log(self.doses)
             fraction = np.exp(rng.uniform(lowest, highest, count))
+        if self.doses is not None or self._has_lessons:
             noise_seed = rng.integers(0, 2**63 - 1, count)
         places = (z[which], row[which], column[which])
         changes = self._changes(step)

@@ -16,8 +16,12 @@ from ctdenoise.core.randomness import stream
 from ctdenoise.errors import PairsError, SettingsError, listed
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.pairs import PairFiles
+from ctdenoise.io.staged_scan import StagedScan
 
 _log = logging.getLogger(__name__)
+
+TrainingScan = PairFiles | StagedScan
+"""What slices are taken from: a pair, or a plain scan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,12 +29,12 @@ class SliceRange:
     """Contiguous slices of one series.
 
     Args:
-        files: The pair.
+        files: The pair or the plain scan.
         start: First slice.
         stop: One past the last slice; above `start`.
     """
 
-    files: PairFiles
+    files: TrainingScan
     start: int
     stop: int
 
@@ -56,7 +60,7 @@ class Split:
     held_out_patients: int
 
 
-def split_pairs(pairs: Sequence[PairFiles], settings: ValidationSettings, *, seed: int) -> Split:
+def split_pairs(pairs: Sequence[TrainingScan], settings: ValidationSettings, *, seed: int) -> Split:
     """Hold out whole patients for validation; a slab of slices where there is one patient.
 
     Series without a patient key may be of one patient, so they stay together; that they are of none
@@ -87,7 +91,9 @@ def split_pairs(pairs: Sequence[PairFiles], settings: ValidationSettings, *, see
     return Split(_whole(train), _whole(validation), len(held_out))
 
 
-def _require_no_shared_scan(train: Sequence[PairFiles], validation: Sequence[PairFiles]) -> None:
+def _require_no_shared_scan(
+    train: Sequence[TrainingScan], validation: Sequence[TrainingScan]
+) -> None:
     """Refuse copies of one scan on both sides, under different patient keys."""
     seen = {_full_digest(files): files for files in train}
     shared = [
@@ -103,7 +109,9 @@ def _require_no_shared_scan(train: Sequence[PairFiles], validation: Sequence[Pai
         )
 
 
-def _full_digest(files: PairFiles) -> str:
+def _full_digest(files: TrainingScan) -> str:
+    if isinstance(files, StagedScan):
+        return files.sha256
     return read_manifest(files.folder / MANIFEST_FILE).full.sha256
 
 
@@ -130,7 +138,7 @@ def _drawn(patients: Sequence[str], settings: ValidationSettings, seed: int) -> 
     return frozenset(patients[index] for index in order[:count])
 
 
-def _split_slab(pairs: Sequence[PairFiles], settings: ValidationSettings) -> Split:
+def _split_slab(pairs: Sequence[TrainingScan], settings: ValidationSettings) -> Split:
     train: list[SliceRange] = []
     validation: list[SliceRange] = []
     for files in pairs:
@@ -156,5 +164,5 @@ def _split_slab(pairs: Sequence[PairFiles], settings: ValidationSettings) -> Spl
     return Split(tuple(train), tuple(validation), 0)
 
 
-def _whole(pairs: Sequence[PairFiles]) -> tuple[SliceRange, ...]:
+def _whole(pairs: Sequence[TrainingScan]) -> tuple[SliceRange, ...]:
     return tuple(SliceRange(files, 0, files.shape[0]) for files in pairs)

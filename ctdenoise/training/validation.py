@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ctdenoise.config.validation import ValidationSettings
-from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.arrays import BoolArray, FloatArray
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.losses.build import Loss, Target
@@ -34,14 +34,23 @@ class ValidationSlice:
         low: int16 HU [y, x].
         full: int16 HU [y, x].
         labels: Class of each pixel, uint8 [y, x], or None.
-        noise: Standard deviation of the noise that `low` has more than `full`, HU [y, x]; None for
-            networks that are not told.
+        noise: Standard deviation of the noise to remove from `low`, HU [y, x]; None for networks
+            that are not told.
+        weight: How much each pixel counts in the loss, [y, x]; where it is 0, it does not count at
+            all. None for all alike.
     """
 
     low: StoredArray
     full: StoredArray
     labels: StoredArray | ClassTable | None = None
     noise: FloatArray | None = None
+    weight: FloatArray | None = None
+
+    @property
+    def counted(self) -> BoolArray:
+        """Which pixels count, [y, x]."""
+        inside: BoolArray = self.full != PADDING_HU
+        return inside if self.weight is None else inside & (self.weight > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +112,7 @@ class Validator:
         self.pictures = settings.pictures
         self.peers = peers
         differences = [
-            np.subtract(item.low, item.full, dtype=np.float64)[item.full != PADDING_HU]
-            for item in self.slices
+            np.subtract(item.low, item.full, dtype=np.float64)[item.counted] for item in self.slices
         ]
         self.pixels = sum(difference.size for difference in differences)
         squared = sum(float(np.square(difference).sum()) for difference in differences)
@@ -132,7 +140,7 @@ class Validator:
                 seen = torch.cat((seen, target.noise), dim=1)
             prediction = network(seen)
             hu = self.hu_range.to_hu(prediction.image[0, 0]).cpu().numpy()
-            inside = item.full != PADDING_HU
+            inside = item.counted
             pair = hu[inside].astype(np.float64), item.full[inside].astype(np.float64)
             clipped = [np.clip(image, *self.window_hu) for image in pair]
             loss = float(self.loss(prediction, target).total)
@@ -162,6 +170,7 @@ class Validator:
             None if labels is None else self.scale.moved(labels[None]).long(),
             self.scale.scaled(item.low[None]),
             None if noise is None else self.scale.noise(noise[None]),
+            weight=None if item.weight is None else self.scale.moved(item.weight[None])[:, None],
         )
 
     def _panel(self, item: ValidationSlice, hu: npt.NDArray[np.float32]) -> Gray:
@@ -199,20 +208,13 @@ def choose_slices(
         with_noise: Measure the noise that each slice has more than its full-dose twin, which the
             reference shows, too.
     """
-    slices_before = np.cumsum([part.slices for part in ranges])
-    total = int(slices_before[-1])
-    count = min(settings.slices, total)
     chosen = []
-    for number in range(count):
-        place = (2 * number + 1) * total // (2 * count)
-        index = int(np.searchsorted(slices_before, place, side="right"))
-        part = ranges[index]
-        z = part.start + place - int(slices_before[index] - part.slices)
+    for number, (part, z) in enumerate(places(ranges, settings.slices)):
         arrays = part.files.open()
         window = (
             z,
-            _centre(part.files.shape[1], settings.crop, multiple_of),
-            _centre(part.files.shape[2], settings.crop, multiple_of),
+            centre(part.files.shape[1], settings.crop, multiple_of),
+            centre(part.files.shape[2], settings.crop, multiple_of),
         )
         labels = None
         if tables is not None and arrays.labels is not None:
@@ -227,7 +229,31 @@ def choose_slices(
     return tuple(chosen)
 
 
-def _centre(size: int, crop: int | None, multiple_of: int) -> slice:
+def places(ranges: Sequence[SliceRange], wanted: int) -> Iterator[tuple[SliceRange, int]]:
+    """Slices spread evenly over some ranges: the range, and the slice of its series.
+
+    Args:
+        ranges: At least one.
+        wanted: How many; fewer where there are fewer.
+    """
+    slices_before = np.cumsum([part.slices for part in ranges])
+    total = int(slices_before[-1])
+    count = min(wanted, total)
+    for number in range(count):
+        place = (2 * number + 1) * total // (2 * count)
+        index = int(np.searchsorted(slices_before, place, side="right"))
+        part = ranges[index]
+        yield part, part.start + place - int(slices_before[index] - part.slices)
+
+
+def centre(size: int, crop: int | None, multiple_of: int) -> slice:
+    """The middle of an axis.
+
+    Args:
+        size: Of the axis, pixels.
+        crop: Pixels to keep at most; None for all.
+        multiple_of: What their number must be a multiple of.
+    """
     kept = size if crop is None else min(size, crop)
     kept -= kept % multiple_of
     start = (size - kept) // 2
