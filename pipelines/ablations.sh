@@ -124,11 +124,12 @@ noise() {
     pairs torso periodic periodic_noise --set \
         "degradations=[{name: periodic, amplitude_hu: 200, period_mm: 2.1333, angle_degrees: 0}]"
     pairs torso poisson poisson_noise
-    local kind
+    local kind trained
     for kind in gaussian pepper periodic poisson; do
-        variant "RED-CNN, $kind" "$torso/$kind/train" ablation
-        variant "CNN4, $kind" "$torso/$kind/train" ablation_cnn4
-        page "noise_$kind" "$torso/$kind/test" "Noise of one kind: $kind"
+        for trained in gaussian pepper periodic poisson; do
+            variant "trained on $trained" "$torso/$trained/train" ablation
+        done
+        page "noise_$kind" "$torso/$kind/test" "Noise of one kind or another: $kind"
     done
 }
 
@@ -176,9 +177,9 @@ coding() {
 segmentation() {
     pairs torso dose default --dose 0.25
     variant "cross-entropy" "$torso/dose/train" ablation_segmentation \
-        --set "loss.terms=[{name: mse, weight: 100}, {name: cross_entropy}]"
+        --set "loss.terms=[{name: mse, weight: 10000}, {name: cross_entropy}]"
     variant "Dice" "$torso/dose/train" ablation_segmentation \
-        --set "loss.terms=[{name: mse, weight: 100}, {name: dice}]"
+        --set "loss.terms=[{name: mse, weight: 10000}, {name: dice}]"
     variant "both" "$torso/dose/train" ablation_segmentation
     page segmentation "$torso/dose/test" "Losses of a segmentation head"
 }
@@ -189,9 +190,9 @@ losses() {
     variant "MSE and perceptual" "$torso/dose/train" ablation \
         --set "loss.terms=[{name: mse}, {name: perceptual, weight: 1.0}]"
     variant "MSE and spectrum" "$torso/dose/train" ablation \
-        --set "loss.terms=[{name: mse}, {name: spectrum, weight: 1e-3}]"
+        --set "loss.terms=[{name: mse}, {name: spectrum, weight: 1e-5}]"
     variant "MSE and HU bias" "$torso/dose/train" ablation \
-        --set "loss.terms=[{name: mse}, {name: hu_bias, weight: 1e-3}]"
+        --set "loss.terms=[{name: mse}, {name: hu_bias, weight: 1e-4}]"
     variant "L1" "$torso/dose/train" ablation --set "loss.terms=[{name: l1}]"
     page losses "$torso/dose/test" "Terms of the loss"
 }
