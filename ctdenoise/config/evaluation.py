@@ -89,10 +89,13 @@ class PageSettings(Settings):
 _USUAL_WINDOWS: tuple[WindowName, ...] = ("full", "redcnn", "ldctbench-chest")
 
 
+_LabelNumber = Annotated[int, Field(ge=0, le=255)]
+
+
 class MaskSettings(Settings):
     """How label maps from files are read, where masks are compared."""
 
-    labels: dict[int, int] | None = None
+    labels: dict[_LabelNumber, _LabelNumber] | None = None
     """Class of each label number; those that are not named are background (0). Null: as the
     network that labels was trained on, and without one the numbers are the classes."""
 

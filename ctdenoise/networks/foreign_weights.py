@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ctdenoise.errors import CheckpointError, UsageError
+from ctdenoise.networks.checkpoint import METADATA_KEY
 
 MOST_BYTES = 2**30
 """Largest file that is read: RED-CNN has 7 MB, with its optimiser 22 MB, beside a VGG 600 MB."""
@@ -79,7 +80,7 @@ def read_state_dicts(file: Path) -> dict[str, dict[str, Tensor]]:
 
     Raises:
         CheckpointError: If there is no such file, it is too large, of another kind or damaged,
-            claims more than it holds, or asks to run code.
+            claims more than it holds, asks to run code, or is a checkpoint of ours already.
         UsageError: If the torch installed here cannot read it safely.
     """
     if not file.is_file():
@@ -102,6 +103,12 @@ def read_state_dicts(file: Path) -> dict[str, dict[str, Tensor]]:
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         with safe_open(file, framework="pt", device="cpu") as opened:
+            if METADATA_KEY in (opened.metadata() or {}):
+                raise CheckpointError(
+                    "this is a checkpoint of ctdenoise already, with a scale of its own.",
+                    where=file,
+                    fix="Use it as it is, with --model.",
+                )
             names = list(opened.keys())
             if len(names) > MOST_TENSORS:
                 raise _too_much(file, f"{len(names)} tensors")

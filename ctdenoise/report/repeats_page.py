@@ -44,12 +44,16 @@ class Ablation:
     Args:
         title: What is compared.
         condition: On what, such as "25 % dose against the exact truth".
+        truth: What images are compared with: "scan" or "exact".
+        dose_fraction: Their dose.
         variants: In their order; the others are compared with the first.
         baseline: Figures of the low dose itself, by key.
     """
 
     title: str
     condition: str
+    truth: str
+    dose_fraction: float
     variants: tuple[Variant, ...]
     baseline: dict[str, float]
 

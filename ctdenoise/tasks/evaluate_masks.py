@@ -248,7 +248,15 @@ class MaskQuestion:
             )
         called = dict(enumerate(known)) | self.settings.names
         last = max(found, len(known) - 1)
-        return ("background", *(called.get(n) or f"class {n}" for n in range(1, last + 1)))
+        names = ("background", *(called.get(n) or f"class {n}" for n in range(1, last + 1)))
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SettingsError(
+                f"several classes are called {', '.join(twice)}, and figures are told apart by it.",
+                where="masks.names",
+                fix="Give every class a name of its own; masks.labels puts labels into one class.",
+            )
+        return names
 
 
 def in_classes(labels: LabelArray, wanted: Mapping[int, int] | None) -> LabelArray:

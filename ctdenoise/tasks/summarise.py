@@ -31,6 +31,8 @@ _COMPARISON_FILE = "comparison.json"
 
 _FIGURE_FACTS = (
     "comparison",
+    "truth",
+    "dose_fraction",
     "variant",
     "figure",
     "mean",
@@ -138,6 +140,8 @@ def _ablations(record: Mapping[str, Any]) -> list[Ablation]:
             Ablation(
                 title=record["title"],
                 condition=_condition_text(condition),
+                truth=condition["truth"],
+                dose_fraction=condition["dose_fraction"],
                 variants=tuple(_variant(name, own, figures) for name, own in groups.items()),
                 baseline=baseline[0] if baseline else {},
             )
@@ -147,8 +151,9 @@ def _ablations(record: Mapping[str, Any]) -> list[Ablation]:
 
 def _condition_text(condition: Mapping[str, Any]) -> str:
     against = "the full-dose scan" if condition["truth"] == "scan" else "the exact truth"
+    dose = f"{100 * condition['dose_fraction']:g} % dose"
     slices, patients = condition["slices"], condition["patients"]
-    return f"Judged against {against} on {slices} slices of {patients} test patients"
+    return f"{dose} against {against}, {slices} slices of {patients} test patients"
 
 
 def _variant(
@@ -233,6 +238,7 @@ def _write_csv(path: Path, ablations: Sequence[Ablation]) -> None:
                     spread = variant.spread(key)
                     less = variant.difference(key, ablation.variants[0])
                     line: dict[str, object] = {"comparison": ablation.title}
+                    line |= {"truth": ablation.truth, "dose_fraction": ablation.dose_fraction}
                     line |= {"variant": variant.name, "figure": key}
                     if spread is not None:
                         line |= {"mean": spread.mean, "deviation": spread.deviation}

@@ -163,6 +163,28 @@ def test_questions_that_cannot_be_answered_are_refused(tmp_path, images, masks, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("masks.names={1: liver, 2: liver}", "several classes are called liver"),
+        ("masks.labels={3: 1, 300: 2}", "less than or equal to 255"),
+        ("masks.labels={3: -1}", "greater than or equal to 0"),
+    ],
+    ids=["name", "label", "class"],
+)
+def test_names_and_numbers_of_classes_that_mean_nothing_are_refused(
+    tmp_path, images, masks, change, why
+):
+    done = ctdenoise(
+        *("evaluate", *images[:2], "--out", tmp_path / "out", "--set", "page=null"),
+        *("--reference-mask", masks[0], "--test-masks", masks[1], "--set", change),
+        *(() if "labels" in change else ("--set", "masks.labels={3: 1, 7: 2}")),
+    )
+    assert done.code == 2, done.stderr
+    assert why in " ".join(done.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_network_without_a_head_makes_no_masks(tmp_path, images):
     settings = RedCnnSettings(channels=2)
     weights = build_network(settings).state_dict()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.errors import OutputExistsError, UsageError
+from ctdenoise.errors import CheckpointError, OutputExistsError, UsageError
 from ctdenoise.inference.denoiser import load_denoiser
 from ctdenoise.networks.importers import PUBLIC_SCALES
 from ctdenoise.tasks import import_weights
@@ -82,3 +82,11 @@ def test_nothing_is_overwritten(weights, tmp_path):
 def test_a_checkpoint_ends_in_safetensors(weights, tmp_path):
     with pytest.raises(UsageError, match="safetensors"):
         import_weights.run(weights, out=tmp_path / "model.pt", scale="ssinyu")
+
+
+def test_a_checkpoint_of_ours_keeps_its_scale_and_is_not_imported(weights, tmp_path):
+    ours = tmp_path / "ours.safetensors"
+    import_weights.run(weights, out=ours, scale="ldct-benchmark")
+    with pytest.raises(CheckpointError, match="checkpoint of ctdenoise already"):
+        import_weights.run(ours, out=tmp_path / "again.safetensors", scale="ssinyu")
+    assert not (tmp_path / "again.safetensors").exists()

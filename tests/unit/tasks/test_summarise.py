@@ -73,6 +73,26 @@ def test_the_file_has_the_differences_from_the_first_variant(comparison, tmp_pat
     assert float(less["less_the_first_deviation"]) == pytest.approx(0.125**0.5)
 
 
+def test_doses_of_one_comparison_are_told_apart(comparison, tmp_path):
+    file = comparison / "comparison.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["conditions"].append({**record["conditions"][0], "dose_fraction": 0.1})
+    file.write_text(json.dumps(record), encoding="utf-8")
+    report = task.run([comparison], out=tmp_path / "out")
+    for name in ("tables.md", report.page.name):
+        text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+        assert "25 % dose against the exact truth" in text
+        assert "10 % dose against the exact truth" in text
+    with (tmp_path / "out" / "summary.csv").open(encoding="utf-8", newline="") as file:
+        lines = [
+            tuple(line[key] for key in ("comparison", "truth", "dose_fraction", "variant"))
+            for line in csv.DictReader(file)
+            if line["figure"] == "rmse"
+        ]
+    assert len(set(lines)) == len(lines) == 4
+    assert ("Gates", "exact", "0.1", "a") in lines
+
+
 def test_the_page_and_the_tables_hold_every_variant(comparison, tmp_path):
     report = task.run([comparison, comparison], out=tmp_path / "out", title="All of them")
     page = report.page.read_text(encoding="utf-8")
