@@ -26,6 +26,7 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.io.pair_images import PADDING_HU
 from ctdenoise.io.pairs import PairFiles
+from ctdenoise.losses.build import Target
 from ctdenoise.training.batches import PatchBatch, ToNetworkScale
 from ctdenoise.training.gathering import GatherPatches
 from ctdenoise.training.indexing import IndexArray
@@ -40,9 +41,10 @@ Item = dict[str, Any]
 class EachPatch:
     """A dictionary transform of MONAI, applied to every patch of a batch by itself.
 
-    A patch is a dictionary of `low`, `full` and, where they are used, `labels` and `noise`, each
-    [1, y, x]: images and noise in the scale of the network, labels as classes. Random transforms
-    draw from a seed of the patch, so batches depend on the run's seed and the step alone.
+    A patch is a dictionary of `low`, `full` and, where they are used, `labels`, `noise` and
+    `weight` of each pixel, each [1, y, x]: images and noise in the scale of the network, labels as
+    classes. What moves pixels must be told all of them. Random transforms draw from a seed of the
+    patch, so batches depend on the run's seed and the step alone.
 
     Args:
         transform: Gives a dictionary with the same keys and sizes.
@@ -61,14 +63,20 @@ class EachPatch:
         """
         target = batch.target
         labels = None if target.labels is None else target.labels[:, None]
-        images = {"low": batch.low, "full": target.image, "labels": labels, "noise": batch.noise}
+        images = {
+            "low": batch.low,
+            "full": target.image,
+            "labels": labels,
+            "noise": batch.noise,
+            "weight": target.weight,
+        }
         used = {key: value for key, value in images.items() if value is not None}
         with self._lock:  # random transforms keep the state that they draw from
             done = [self._one(used, number, int(seed)) for number, seed in enumerate(seeds)]
         joined = {key: torch.stack([_plain(item[key]) for item in done]) for key in used}
         classes = joined["labels"][:, 0].long() if labels is not None else None
         low, noise = joined["low"], joined.get("noise")
-        target = target._replace(image=joined["full"], labels=classes, low=low, noise=noise)
+        target = Target(joined["full"], classes, low, noise, joined.get("weight"))
         return dataclasses.replace(batch, low=low, target=target, noise=noise)
 
     def _one(self, images: Mapping[str, Tensor], number: int, seed: int) -> Mapping[Any, Any]:

@@ -118,6 +118,16 @@ def test_the_noise_that_a_network_is_told_moves_with_its_patch(make_pair, tiny):
     assert torch.equal(flipped.seen, plain.seen.flip(3))
 
 
+def test_the_weight_of_each_pixel_moves_with_its_patch(make_pair, tiny):
+    pair = make_pair(size=64)
+    weighed = tiny.replaced(supervision={"name": "noisy_target"})
+    flip = EachPatch(RandFlipd(("low", "full", "weight"), prob=1.0, spatial_axis=1))
+    plain, flipped = (_job(pair, weighed, each).batches[0] for each in ((), (flip,)))
+    assert plain.target.weight is not None
+    assert torch.equal(flipped.target.weight, plain.target.weight.flip(3))
+    assert torch.equal(flipped.target.image, plain.target.image.flip(3))
+
+
 def test_random_transforms_depend_on_seed_and_step_alone(pair, tiny):
     batches = _job(pair, _labelled(tiny), (_noisy(),)).batches
     again = _job(pair, _labelled(tiny), (_noisy(),)).batches
