@@ -19,8 +19,8 @@ def summarise(*comparisons: Path, out: Out, title: str = "") -> None:
     from ctdenoise.tasks import summarise as task
 
     report = task.run(comparisons, out=out, title=title)
-    for name, table in report.tables:
-        console.print_line(name)
+    for name, condition, table in report.tables:
+        console.print_line(f"{name}: {condition}")
         console.show_table(table.heads, table.rows, figures=table.heads[1:])
     console.print_line(f"Page: {report.page}")
     console.print_line(f"Tables: {report.out}/tables.md and summary.csv")

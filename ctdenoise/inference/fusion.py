@@ -207,9 +207,9 @@ def _differences(first: Scan, other: Scan) -> list[str]:
     return found
 
 
-def _identity(scan: Scan) -> tuple[str, str, int | None] | None:
-    """What tells a scan from others: its first slice."""
+def _identity(scan: Scan) -> tuple[str, int | None] | None:
+    """What tells a scan from others: its first slice, by its UID, which copies of it share."""
     if scan.source is None or not scan.source.instances:
         return None
     one = scan.source.instances[0]
-    return str(one.path.resolve()), one.sop_instance_uid, one.frame
+    return one.sop_instance_uid or str(one.path.resolve()), one.frame

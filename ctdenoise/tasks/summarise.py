@@ -54,12 +54,12 @@ class SummariseReport:
     Args:
         out: The folder with all files.
         page: The page.
-        tables: Title and table of each comparison, as the page has them.
+        tables: Title, condition and table of each comparison, as the page has them.
     """
 
     out: Path
     page: Path
-    tables: tuple[tuple[str, Table], ...]
+    tables: tuple[tuple[str, str, Table], ...]
 
 
 def run(comparisons: Sequence[Path], *, out: Path, title: str = "") -> SummariseReport:
@@ -88,7 +88,7 @@ def run(comparisons: Sequence[Path], *, out: Path, title: str = "") -> Summarise
     records = [_read(folder) for folder in comparisons]
     ablations = [one for record in records for one in _ablations(record)]
     columns = _columns(records)
-    tables = tuple((ablation.title, table_of(ablation, columns)) for ablation in ablations)
+    tables = tuple((one.title, one.condition, table_of(one, columns)) for one in ablations)
     with staged_folder(out) as folder:
         page = write_repeats_page(
             folder,
@@ -98,7 +98,7 @@ def run(comparisons: Sequence[Path], *, out: Path, title: str = "") -> Summarise
             versions=installed_versions(("ctdenoise", "torch")),
             made=timestamp(),
         )
-        _write_tables(folder / TABLES_FILE, ablations, tables)
+        _write_tables(folder / TABLES_FILE, tables)
         _write_csv(folder / CSV_FILE, ablations)
         results = {"comparisons": len(records), "tables": len(tables)}
         seconds = time.perf_counter() - start
@@ -210,13 +210,11 @@ def _columns(records: Sequence[Mapping[str, Any]]) -> list[Column]:
     ]
 
 
-def _write_tables(
-    path: Path, ablations: Sequence[Ablation], tables: Sequence[tuple[str, Table]]
-) -> None:
+def _write_tables(path: Path, tables: Sequence[tuple[str, str, Table]]) -> None:
     """The tables as Markdown."""
     parts = []
-    for ablation, (title, table) in zip(ablations, tables, strict=True):
-        lines = [f"## {title}", "", f"{ablation.condition}.", ""]
+    for title, condition, table in tables:
+        lines = [f"## {title}", "", f"{condition}.", ""]
         lines += [_markdown(table.heads), "|---|" + "---:|" * (len(table.heads) - 1)]
         lines += [_markdown(row) for row in table.rows]
         parts.append("\n".join(lines))

@@ -162,6 +162,15 @@ class TestRefused:
         assert "scan 2 is of another patient" in str(caught.value)
         assert "scan 3 was given before" in str(caught.value)
 
+    def test_a_copy_of_a_scan_in_another_folder(self, tmp_path):
+        def read(name, uid):
+            instances = (SourceInstance(tmp_path / name / "1.dcm", uid),)
+            return replace(volume_of(discs()), source=SourceSeries("dicom", instances))
+
+        check_fusible([read("a", "1.2.3"), read("b", "1.2.4")])
+        with pytest.raises(InputError, match="scan 2 was given before"):
+            check_fusible([read("a", "1.2.3"), read("copy", "1.2.3")])
+
     def test_another_padding(self):
         first = volume_of(discs())
         padding = np.zeros((1, *SIZE), dtype=bool)
