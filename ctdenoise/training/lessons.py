@@ -92,8 +92,8 @@ class CorrectedTarget:
     """
 
     def __init__(self, expected: ExpectedNoise, largest_factor: float) -> None:
-        self._expected = expected
-        self._largest = largest_factor
+        self.expected = expected
+        self.largest_factor = largest_factor
 
     def taught(self, low: StoredArray, full: StoredArray, place: Place) -> Taught:
         """See `Lesson`."""
@@ -103,11 +103,11 @@ class CorrectedTarget:
 
     def factor(self, place: Place) -> FloatArray:
         """The factor k of each pixel, not turned, [y, x]."""
-        own, added = self._expected.parts(
+        own, added = self.expected.parts(
             place.z, place.corner, place.size, low=place.low, dose=place.dose
         )
         ratio = np.square(own / np.maximum(added, np.float32(_LEAST_ADDED_HU)))
-        k: FloatArray = np.minimum(ratio, np.float32(self._largest))
+        k: FloatArray = np.minimum(ratio, np.float32(self.largest_factor))
         return k
 
 

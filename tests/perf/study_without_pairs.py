@@ -1,16 +1,18 @@
 """Learning without a clean full dose, on phantoms whose truth is known.
 
 ``python -m tests.perf.study_without_pairs make FOLDER`` draws torso phantoms, gives each the noise
-of a full dose, and simulates a quarter of it from that noisy scan alone, as a site would.
+of a full dose, and simulates lower ones from that noisy scan alone, as a site would.
+``... check FOLDER`` prints how well the factor of the corrected target is known.
 ``python -m tests.perf.study_without_pairs train FOLDER STEPS WAY...`` trains small RED-CNNs with
 one seed and budget, each its own way, and prints root mean squared differences to the truth in the
-body of phantoms that nobody trained on: from the quarter dose and from the full dose. Nothing is
-asserted.
+body of phantoms that nobody trained on, from each dose. Nothing is asserted.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import functools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from scipy import ndimage
 
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.supervision import needs_pairs
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.intensity import HuRange
@@ -31,13 +34,16 @@ from ctdenoise.io.pair_images import StoredArray
 from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.staged_scan import stage_scans
+from ctdenoise.metrics.noise_map import difference_map
 from ctdenoise.networks.prediction import DenoisingNetwork
 from ctdenoise.phantoms.build import build_phantom
 from ctdenoise.simulation.low_dose import simulate_doses
 from ctdenoise.training.batches import ToNetworkScale
+from ctdenoise.training.distributed import ALONE
+from ctdenoise.training.finiteness import Guard
 from ctdenoise.training.job import TrainingJob, prepare_job
-from ctdenoise.training.lessons import Place, Taught
-from ctdenoise.training.optimizers import learning_rate_at
+from ctdenoise.training.lessons import CorrectedTarget, Place, Taught
+from ctdenoise.training.optimizers import build_optimizer, learning_rate_at
 from ctdenoise.training.patches import PatchBatches
 from ctdenoise.training.plans import BatchPlans, PatchSource
 from ctdenoise.training.step import training_step
@@ -49,15 +55,20 @@ TRAIN, TEST = (1, 2, 3, 4), (11, 12)
 """Seeds of the phantoms: every one is another patient."""
 
 QUARTER = {"name": "on_the_fly", "lowest_dose": 0.2, "highest_dose": 0.3}
-HIGH = {"name": "on_the_fly", "lowest_dose": 0.5, "highest_dose": 0.8}
+HIGH = {"name": "on_the_fly", "lowest_dose": 0.6, "highest_dose": 0.7}
+DOSES = (0.25, 0.65)
+"""Of the twins; the scan itself is measured, too."""
+
 
 WAYS: dict[str, dict[str, object]] = {
     "naive": {"noise": QUARTER},
     "noisy_target": {"noise": QUARTER, "supervision": {"name": "noisy_target"}},
     "truth": {"noise": QUARTER},
+    "exact": {"noise": QUARTER, "supervision": {"name": "noisy_target"}},
     "naive_high": {"noise": HIGH},
     "noisy_target_high": {"noise": HIGH, "supervision": {"name": "noisy_target"}},
     "truth_high": {"noise": HIGH},
+    "exact_high": {"noise": HIGH, "supervision": {"name": "noisy_target"}},
     "naive_twins": {},
     "noisy_target_twins": {"supervision": {"name": "noisy_target"}},
     "white_added": {"supervision": {"name": "noisy_target"}},
@@ -65,10 +76,11 @@ WAYS: dict[str, dict[str, object]] = {
     "recorrupted": {"supervision": {"name": "recorrupted"}},
     "noise2sim": {"supervision": {"name": "noise2sim", "furthest_mm": 3.0}},
     "noise2void": {"supervision": {"name": "noise2void", "allow_correlated_noise": True}},
-    "truth_full": {"supervision": {"name": "noise2void", "allow_correlated_noise": True}},
+    "truth_scans": {"supervision": {"name": "noise2void", "allow_correlated_noise": True}},
 }
-"""How each is trained. `truth...` swap the exact image in as the target; `white...` swap in low
-doses whose added noise is white, of the same strength: the wrong texture."""
+"""How each is trained. `truth...` swap the exact image in as the target; `exact...` the strength of
+the own noise of the full dose, in place of what is measured; `white...` low doses whose added noise
+is white, of the same strength: the wrong texture."""
 
 
 class TruthLesson:
@@ -111,7 +123,7 @@ def make(folder: Path, *, size: int, slices: int, photons: float) -> None:
         noisy = SimulateSettings(dose=1.0, source_noise="none", photons=photons)
         full = simulate_doses(exact, noisy, np.random.default_rng(seed))[0].low
         site = CTVolume(np.rint(full.hu), full.geometry, full.acquisition, source)
-        pairs = simulate_doses(site, SimulateSettings(dose=0.25), np.random.default_rng(seed + 50))
+        pairs = simulate_doses(site, SimulateSettings(dose=DOSES), np.random.default_rng(seed + 50))
         place = folder / ("test" if seed in TEST else "train") / f"phantom{seed}"
         (place / "pair").mkdir(parents=True)
         (place / "scan").mkdir()
@@ -123,12 +135,12 @@ def make(folder: Path, *, size: int, slices: int, photons: float) -> None:
         print(f"phantom {seed}: {own:.1f} HU of noise, measured {exposure.full_noise_hu}")
 
 
-def settings_of(way: str, steps: int) -> TrainSettings:
+def settings_of(way: str, steps: int, channels: int, patch: int) -> TrainSettings:
     """A small RED-CNN."""
     return TrainSettings.model_validate(
         {
-            "network": {"name": "redcnn", "channels": 12},
-            "patches": {"size": 40, "least_body": 0.5},
+            "network": {"name": "redcnn", "channels": channels},
+            "patches": {"size": patch, "least_body": 0.5},
             "batch_size": 8,
             "steps": steps,
             "optimizer": {"learning_rate": 2e-3},
@@ -146,6 +158,13 @@ def swapped(source: PatchSource, place: Path, kept: slice, way: str) -> PatchSou
     """A source with what a way swaps in."""
     if way.startswith("truth"):
         return replace(source, lesson=TruthLesson(np.load(place / "truth.npy")[kept]))
+    if way.startswith("exact") and isinstance(source.lesson, CorrectedTarget):
+        truth = np.load(place / "truth.npy")[kept]
+        (files,) = find_pairs([place / "pair"])
+        nowhere = np.zeros(truth.shape, np.bool_)
+        own = difference_map(source.full, truth, nowhere, files.pixel_spacing_mm)
+        expected = replace(source.lesson.expected, own=own)
+        return replace(source, lesson=CorrectedTarget(expected, source.lesson.largest_factor))
     if way.startswith("white"):
         added = source.low[0].astype(np.float64) - source.full
         sd = np.sqrt(ndimage.gaussian_filter(np.square(added), (0, 4, 4)))
@@ -154,19 +173,31 @@ def swapped(source: PatchSource, place: Path, kept: slice, way: str) -> PatchSou
     return source
 
 
-def job_of(folder: Path, settings: TrainSettings, way: str) -> tuple[TrainingJob, PatchBatches]:
-    """A run, and its batches with what a way swaps in."""
-    places = sorted((folder / "train").iterdir())
-    if settings.supervision.name in {"pairs", "noisy_target"}:
+@functools.cache
+def prepared(folder: Path, text: str) -> tuple[TrainingJob, tuple[Path, ...]]:
+    """A run whose sources several ways share, and where each was made; settings are JSON."""
+    settings = TrainSettings.model_validate_json(text)
+    places = tuple(sorted((folder / "train").iterdir()))
+    if needs_pairs(settings.supervision):
         scans = find_pairs([place / "pair" for place in places])
     else:
         scans = stage_scans([place / "scan" for place in places])
     job = prepare_job(scans, settings, seed=5)
-    names = {str(files.folder): place for files, place in zip(scans, places, strict=True)}
-    sources = [
-        swapped(source, names[str(part.files.folder)], slice(part.start, part.stop), way)
-        for part, source in zip(job.parts, job.plans.sources, strict=True)
-    ]
+    named = {str(files.folder): place for files, place in zip(scans, places, strict=True)}
+    return job, tuple(named[str(part.files.folder)] for part in job.parts)
+
+
+def batches_of(folder: Path, settings: TrainSettings, way: str) -> tuple[TrainingJob, PatchBatches]:
+    """A run, and its batches with what a way swaps in."""
+    measured = settings
+    if needs_pairs(settings.supervision):
+        measured = settings.replaced(supervision={"name": "noisy_target"})
+    job, places = prepared(folder, measured.model_dump_json())
+    sources = []
+    for part, source, place in zip(job.parts, job.plans.sources, places, strict=True):
+        lesson = source.lesson if settings.supervision.name != "pairs" else None
+        kept = slice(part.start, part.stop)
+        sources.append(swapped(replace(source, lesson=lesson), place, kept, way))
     plans = BatchPlans(
         sources,
         settings.patches,
@@ -178,13 +209,17 @@ def job_of(folder: Path, settings: TrainSettings, way: str) -> tuple[TrainingJob
     return job, PatchBatches(plans, SCALE, CPU)
 
 
-def trained(folder: Path, way: str, steps: int) -> DenoisingNetwork:
+def trained(folder: Path, way: str, steps: int, channels: int, patch: int) -> DenoisingNetwork:
     """A network after its last step."""
-    started = time.perf_counter()
-    settings = settings_of(way, steps)
-    job, batches = job_of(folder, settings, way)
+    settings = settings_of(way, steps, channels, patch)
+    job, batches = batches_of(folder, settings, way)
+    network = copy.deepcopy(job.network)
+    optimizer = build_optimizer(settings.optimizer, network)
+    guard = Guard(CPU, ALONE)
+    guard.protect(optimizer)
+    started = time.process_time()
     for step in range(steps):
-        for group in job.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(
                 step,
                 first=settings.optimizer.learning_rate,
@@ -192,20 +227,20 @@ def trained(folder: Path, way: str, steps: int) -> DenoisingNetwork:
                 steps=steps,
             )
         training_step(
-            job.network,
-            job.optimizer,
+            network,
+            optimizer,
             job.loss,
             batches[step],
             settings=settings,
             precision="float32",
-            watch=job.guard,
+            watch=guard,
         )
-    print(f"({way}, {steps} steps, {time.perf_counter() - started:.0f} s)", flush=True)
-    return job.network.eval()
+    print(f"({way}, {steps} steps, {time.process_time() - started:.0f} s)", flush=True)
+    return network.eval()
 
 
 @torch.no_grad()
-def rmse_hu(network: DenoisingNetwork | None, folder: Path, dose: str) -> float:
+def rmse_hu(network: DenoisingNetwork | None, folder: Path, dose: float) -> float:
     """Root mean squared difference to the truth in the body, HU; untouched without a network."""
     scale = ToNetworkScale(SCALE, CPU)
     squares = []
@@ -213,7 +248,7 @@ def rmse_hu(network: DenoisingNetwork | None, folder: Path, dose: str) -> float:
         truth = np.load(place / "truth.npy")
         (files,) = find_pairs([place / "pair"])
         arrays = files.open()
-        scan = arrays.full if dose == "full" else arrays.low[0]
+        scan = arrays.full if dose == 1 else arrays.low[DOSES.index(dose)]
         for z in np.linspace(2, len(truth) - 3, 3).round().astype(int):
             hu = scan[z].astype(np.float32)
             if network is not None:
@@ -222,28 +257,56 @@ def rmse_hu(network: DenoisingNetwork | None, folder: Path, dose: str) -> float:
     return float(np.sqrt(np.concatenate(squares).mean(dtype=np.float64)))
 
 
+def check(folder: Path) -> None:
+    """The factor k of the corrected target, measured over true, in soft tissue and in lung."""
+    settings = settings_of("noisy_target_twins", 1, 8, 32)
+    job, places = prepared(folder, settings.model_dump_json())
+    print("| phantom | tissue | true k | used k |")
+    for part, source, place in zip(job.parts, job.plans.sources, places, strict=True):
+        truth = np.load(place / "truth.npy")[part.start : part.stop]
+        z, size = len(truth) // 2, truth.shape[1]
+        where = Place(z, (0, 0), size, low=0, dose=np.nan, symmetry=0, seed=0)
+        if not isinstance(source.lesson, CorrectedTarget):
+            continue
+        used = source.lesson.factor(where)
+        body = body_mask(truth[z])
+        own, added = source.full[z] - truth[z], source.low[0][z].astype(float) - source.full[z]
+        tissues = {"soft": (truth[z] > 0) & (truth[z] < 150), "lung": truth[z] < -600}
+        for name, tissue in tissues.items():
+            inside = body & tissue
+            if np.count_nonzero(inside) > size:
+                true = np.square(own[inside]).mean() / np.square(added[inside]).mean()
+                mean = np.median(used[inside])
+                print(f"| {place.name} | {name} | {true:.2f} | {mean:.2f} |")
+
+
 def main() -> None:
     """Make, or train, measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("make", "train"))
+    parser.add_argument("what", choices=("make", "check", "train"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("steps", type=int, nargs="?", default=800)
     parser.add_argument("ways", nargs="*", default=list(WAYS))
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--slices", type=int, default=12)
     parser.add_argument("--photons", type=float, default=1.3e5)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--patch", type=int, default=32)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "make":
         make(asked.folder, size=asked.size, slices=asked.slices, photons=asked.photons)
         return
-    untouched = [rmse_hu(None, asked.folder, dose) for dose in ("quarter", "full")]
-    print("RMSE to the truth in the body, HU\n| way | from a quarter | from the full dose |")
-    print(f"| untouched | {untouched[0]:.2f} | {untouched[1]:.2f} |", flush=True)
-    for way in asked.ways:
-        network = trained(asked.folder, way, asked.steps)
-        found = [rmse_hu(network, asked.folder, dose) for dose in ("quarter", "full")]
-        print(f"| {way} | {found[0]:.2f} | {found[1]:.2f} |", flush=True)
+    if asked.what == "check":
+        check(asked.folder)
+        return
+    print(f"RMSE to the truth in the body, HU\n| way | {' | '.join(map(str, (*DOSES, 1)))} |")
+    for way in ("untouched", *asked.ways):
+        network = None
+        if way != "untouched":
+            network = trained(asked.folder, way, asked.steps, asked.channels, asked.patch)
+        found = [f"{rmse_hu(network, asked.folder, dose):.2f}" for dose in (*DOSES, 1)]
+        print(f"| {way} | {' | '.join(found)} |", flush=True)
 
 
 if __name__ == "__main__":
