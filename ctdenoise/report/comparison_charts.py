@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -164,6 +165,7 @@ def _draw_courses(axes: Any, theme: Theme, comparison: Comparison) -> None:
     for value in sorted(baselines):
         axes.axhline(value, color=theme.ink, linewidth=0.8, linestyle="--")
     axes.set_ylim(*limits)
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_xlabel("step")
     axes.set_ylabel("RMSE (HU)")
 
@@ -253,7 +255,22 @@ def _draw_costs(axes: Any, theme: Theme, comparison: Comparison, condition: Cond
     axes.set_ylim(*limits)
     axes.set_xscale("log")
     axes.margins(x=0.1)
+    axes.set_xlim(*a_decade(axes.get_xlim()))
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("G operations per slice")
     axes.set_ylabel("RMSE (HU)")
+
+
+def a_decade(limits: tuple[float, float]) -> tuple[float, float]:
+    """Limits of a logarithmic axis, widened until a power of ten, which is labelled, lies within.
+
+    Args:
+        limits: Above 0.
+    """
+    low, high = limits
+    if high >= 10 * low:
+        return limits
+    middle = math.sqrt(low * high)
+    return middle / math.sqrt(10), middle * math.sqrt(10)

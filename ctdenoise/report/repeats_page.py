@@ -187,7 +187,17 @@ def _draw(axes: Any, theme: Theme, ablation: Ablation) -> None:
             axes.plot(steps, rmse, color=colour, linestyle=line, label=variant.name)
     lowest = min(rmse for variant in ablation.variants for _, rmse in variant.curve)
     axes.set_xlim(left=0)
-    axes.set_ylim(top=min(axes.get_ylim()[1], _TALLEST * lowest))
+    axes.set_ylim(*cut(axes.get_ylim(), lowest))
     axes.set_xlabel("step")
     axes.set_ylabel("validation RMSE (HU)")
     legend(axes, 2)
+
+
+def cut(limits: tuple[float, float], lowest: float) -> tuple[float, float]:
+    """Limits of the axis of the RMSE, without what is far above the lowest and what is below 0.
+
+    Args:
+        limits: That hold all values.
+        lowest: The lowest value.
+    """
+    return max(0.0, limits[0]), min(limits[1], _TALLEST * lowest)

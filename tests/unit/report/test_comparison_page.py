@@ -23,7 +23,7 @@ from ctdenoise.report.compared import (
     Training,
 )
 from ctdenoise.report.comparison import ComparisonPage, write_comparison_page
-from ctdenoise.report.comparison_charts import apart
+from ctdenoise.report.comparison_charts import a_decade, apart
 from ctdenoise.report.comparison_table import table_of
 from tests.unit.report.test_page import Reader
 
@@ -173,3 +173,10 @@ def test_numbers_of_courses_that_end_together_can_be_told_apart():
     assert min(np.diff(heights)) >= 3.5
     assert heights[-1] == 50.0
     assert np.mean(heights[:13]) == pytest.approx(ends[0][1])
+
+
+@pytest.mark.parametrize("limits", [(0.82, 0.93), (3.0, 3.0), (0.5, 120.0)])
+def test_the_axis_of_costs_holds_a_power_of_ten_to_label(limits):
+    low, high = a_decade(limits)
+    assert low <= limits[0] <= limits[1] <= high
+    assert any(low <= 10.0**power <= high for power in range(-3, 4))

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from ctdenoise.errors import InputError, OutputExistsError, UsageError
+from ctdenoise.report.repeats_page import cut
 from ctdenoise.tasks import summarise as task
 
 
@@ -120,3 +121,8 @@ def test_a_taken_folder_is_refused(comparison, tmp_path):
     (tmp_path / "out" / "x").touch()
     with pytest.raises(OutputExistsError):
         task.run([comparison], out=tmp_path / "out")
+
+
+def test_a_course_far_above_the_others_neither_flattens_them_nor_takes_the_axis_below_zero():
+    assert cut((-25.0, 550.0), lowest=16.0) == (0.0, 48.0)
+    assert cut((15.0, 20.0), lowest=16.0) == (15.0, 20.0)
