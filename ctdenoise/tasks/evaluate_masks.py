@@ -42,7 +42,11 @@ class MaskSource(Protocol):
 
     @property
     def labels(self) -> Mapping[int, int] | None:
-        """Class of each label number of a truth, where the source knows it; None otherwise."""
+        """Class of each label number of a truth; None if the numbers are the classes.
+
+        Raises:
+            UsageError: If that is not known.
+        """
         ...
 
     @property
@@ -164,12 +168,14 @@ class MaskQuestion:
             tests: How many tests there are.
 
         Raises:
-            UsageError: If there are more or fewer masks than images.
+            UsageError: If there are more or fewer masks than images, or nobody says what the
+                numbers of the truth mean.
             StudyError: If a file is no label map.
             GeometryError: If one lies on another grid.
         """
         self.source.check(geometry, tests=tests)
         if self.truth is not None:
+            self._labels_of_truth()
             with LabelReader(self.truth, geometry):
                 pass
 
@@ -193,8 +199,8 @@ class MaskQuestion:
         masks = [self.source.of(n, one, progress=progress) for n, one in enumerate(volumes)]
         truth = None
         if self.truth is not None:
-            wanted = self.source.labels if self.settings.labels is None else self.settings.labels
-            truth = in_classes(read_labels(self.truth, reference.geometry), wanted)
+            labels = read_labels(self.truth, reference.geometry)
+            truth = in_classes(labels, self._labels_of_truth())
         names = self._names([*masks, *([] if truth is None else [truth])])
         done = []
         with progress.stage("Comparing masks", len(tests)) as advance:
@@ -204,6 +210,9 @@ class MaskQuestion:
                 advance()
         record: dict[str, JsonValue] = {**self.source.record, "classes": list(names)}
         return MaskAnswer(tuple(done), tuple(masks), record)
+
+    def _labels_of_truth(self) -> Mapping[int, int] | None:
+        return self.source.labels if self.settings.labels is None else self.settings.labels
 
     def _metrics(
         self,

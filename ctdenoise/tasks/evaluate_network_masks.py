@@ -38,7 +38,25 @@ class NetworkMasks:
                 fix="Train one with network.head.classes, for instance --config redcnn_seg.",
             )
         trained = load_checkpoint(model).training.get("labels")
-        self.labels = _by_number(trained if isinstance(trained, dict) else None)
+        self._trained_labels = trained if isinstance(trained, dict) else None
+
+    @property
+    def labels(self) -> Mapping[int, int] | None:
+        """Class of each label number that the network was trained on; None if they are the classes.
+
+        Raises:
+            UsageError: If it was trained on labels by name: the numbers of a file are not known.
+        """
+        trained = self._trained_labels
+        if trained is None:
+            return None
+        if not all(key.isdigit() for key in trained):
+            raise UsageError(
+                "this network was trained on labels by name, and a label map has numbers.",
+                where="--truth-mask",
+                fix="Say which number is which class, such as --set masks.labels={5: 1}.",
+            )
+        return {int(key): int(value) for key, value in trained.items() if isinstance(value, int)}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,10 +81,3 @@ class NetworkMasks:
         del number
         _, estimates = self._denoiser.with_estimates(volume, labels=True, progress=progress)
         return cast("LabelArray", estimates.labels)  # asked for, so it is there
-
-
-def _by_number(labels: Mapping[str, JsonValue] | None) -> dict[int, int] | None:
-    """Class of each label number that the network was trained on; None where it does not say."""
-    if labels is None or not all(key.isdigit() for key in labels):
-        return None
-    return {int(key): int(value) for key, value in labels.items() if isinstance(value, int)}

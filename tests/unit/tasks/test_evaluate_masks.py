@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from ctdenoise.config.networks import RedCnnSettings, SegmentationHeadSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.networks.build import build_network
-from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.e2e.commands import ctdenoise
 
 SHAPE = (32, 32, 4)  # NIfTI order: x, y, z
@@ -161,6 +162,20 @@ def test_questions_that_cannot_be_answered_are_refused(tmp_path, images, masks, 
     assert done.code in (2, 3)
     assert why in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_trained_on_labels_by_name_is_not_guessed_to_know_their_numbers(
+    tmp_path, images, masks, model
+):
+    checkpoint = replace(load_checkpoint(model), training={"labels": {"liver": 1}})
+    named = save_checkpoint(tmp_path / "named.safetensors", checkpoint)
+    words = (*images[:2], "--segment-with", named, "--truth-mask", masks[0], "--set", "page=null")
+    refused = ctdenoise("evaluate", *words, "--out", tmp_path / "out")
+    assert refused.code == 2, refused.stderr
+    assert "trained on labels by name" in " ".join(refused.stderr.split())
+    told = ("--set", "masks.labels={3: 1}")
+    done = ctdenoise("evaluate", *words, "--out", tmp_path / "out", *told)
+    assert done.code == 0, done.stderr
 
 
 @pytest.mark.parametrize(
