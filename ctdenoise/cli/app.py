@@ -31,7 +31,7 @@ app = App(
 _COMMANDS = (
     ("inspect", _STEPS, "List the series in a folder: what they are, and what is wrong with them."),
     ("simulate", _STEPS, "Make low-dose twins of a normal-dose study."),
-    ("train", _STEPS, "Train a network on pairs that simulate made."),
+    ("train", _STEPS, "Train a network on pairs that simulate made, or on plain scans."),
     ("infer", _STEPS, "Denoise a study and write it as a derived series."),
     ("fuse", _STEPS, "Fuse repeated scans of one position into one series."),
     ("check", _STEPS, "Judge a derived series against its source."),
