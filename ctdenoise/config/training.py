@@ -129,13 +129,15 @@ class DataSettings(Settings):
     any number. Null: none on a CPU, where they would take processors from the network; up to four
     for a GPU."""
 
-    class_names: dict[int, str] = Field(default={})
+    class_names: dict[int, str] | None = None
     """Name of a class, for figures and for what `infer` writes: `{1: liver}`. A class without one
-    here has the names of its labels, as `labels` or the pairs say them."""
+    here has the names of its labels, as `labels` or the pairs say them; null: all have."""
 
     @field_validator("class_names")
     @classmethod
-    def _names_tell_apart(cls, value: dict[int, str]) -> dict[int, str]:
+    def _names_tell_apart(cls, value: dict[int, str] | None) -> dict[int, str] | None:
+        if value is None:
+            return None
         if any(number < 1 or not name for number, name in value.items()):
             raise ValueError("classes with a name are numbered from 1, and no name is empty")
         if len(set(value.values())) < len(value):
@@ -348,7 +350,7 @@ class TrainSettings(Settings):
                 )
         for key, numbers in (
             ("labels", (self.data.labels or {}).values()),
-            ("class_names", self.data.class_names),
+            ("class_names", self.data.class_names or {}),
         ):
             highest = max(numbers, default=0)
             if classes is not None and highest >= classes:

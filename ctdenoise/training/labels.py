@@ -114,7 +114,7 @@ def class_names(
             own.setdefault(number, {}).update({name: None} if name else {})
     names = ["background"]
     for number in range(1, classes):
-        name = settings.class_names.get(number) or " and ".join(own.get(number, ()))
+        name = (settings.class_names or {}).get(number) or " and ".join(own.get(number, ()))
         names.append(f"class {number}" if not name or name in names else name)
     return tuple(names)
 

@@ -71,6 +71,7 @@ def test_a_segmentation_head_trains_on_real_masks_and_still_denoises(ctdata, tmp
         *("train", tmp_path / "pairs", "--config", "redcnn_seg", "--out", tmp_path / "model"),
         *TINY_TRAINING,
         *("--set", "network.head.classes=2", "--set", "data.labels=null"),
+        *("--set", "data.class_names=null"),
     )
     assert done.code == 0, done.stderr
     rows = (tmp_path / "model" / "metrics.csv").read_text().splitlines()
