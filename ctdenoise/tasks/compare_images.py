@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.progress import Advance
-from ctdenoise.core.provenance import Step
+from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import SettingsError
 from ctdenoise.inference.denoiser import Denoiser
@@ -111,8 +111,14 @@ def _numbers(slices: int, name: str, settings: CompareSettings) -> tuple[int, ..
 
 def _truth_of(history: Sequence[Step]) -> Truth:
     """Whether a low dose was simulated from an image that counts as noise-free."""
-    without_noise = any(step.params.get("source_noise") == "none" for step in history)
-    return "exact" if without_noise else "scan"
+    return "exact" if any(_source_noise(step) == "none" for step in history) else "scan"
+
+
+def _source_noise(step: Step) -> JsonValue:
+    """What a step took the noise of its source to be; degradations keep it in their settings."""
+    settings = step.params.get("settings")
+    within = settings.get("source_noise") if isinstance(settings, Mapping) else None
+    return step.params.get("source_noise", within)
 
 
 class SliceClock:

@@ -50,6 +50,7 @@ def write_pair(
     doses=(0.25,),
     slices: int = 3,
     exact: bool = False,
+    degraded: bool = False,
     seed: int = 0,
 ) -> Path:
     rng = np.random.default_rng(seed)
@@ -59,7 +60,8 @@ def write_pair(
     )
     own = 0.0 if exact else rng.normal(0, 3, clean.shape).astype(np.float32)
     full = CTVolume(clean.hu + own, clean.geometry, clean.acquisition, source)
-    step = Step("simulate_low_dose", {"source_noise": "none" if exact else "subtract"})
+    told = {"source_noise": "none" if exact else "subtract"}
+    step = Step("degrade", {"settings": told}) if degraded else Step("simulate_low_dose", told)
     pairs = []
     for dose in doses:
         noise = rng.normal(0, 10 / np.sqrt(dose), clean.shape).astype(np.float32)
@@ -104,6 +106,14 @@ def pairs(tmp_path) -> Path:
 
 def metrics(record, place, row) -> dict[str, float]:
     return {one["key"]: one["value"] for one in record[place]["rows"][row]["metrics"]}
+
+
+@pytest.mark.parametrize("degraded", [False, True])
+def test_a_truth_without_noise_is_known_from_the_record_of_either_simulation(tmp_path, degraded):
+    for exact in (False, True):
+        write_pair(tmp_path / str(exact), patient="x", exact=exact, degraded=degraded)
+    judged = judged_images(find_pairs([tmp_path]), SETTINGS)
+    assert sorted(one.image.truth for one in judged) == ["exact", "scan"]
 
 
 def test_a_run_writes_the_page_the_numbers_and_the_record(tmp_path, models, pairs):
