@@ -2,7 +2,7 @@
 
 One training says little about a variant, since another seed gives other first weights and patches.
 Over n repeats a figure is its mean, with the standard deviation (n - 1 in the denominator) as its
-spread. Variants that were repeated with the same seeds are compared seed by seed.
+spread. Variants are compared over the seeds that both were trained with, seed by seed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Variant:
         parameters: Weights and biases; None where unknown.
         curve: Step and validation RMSE, HU, mean over the repeats.
         steps: Updates of the weights; None where unknown.
+        seeds: Of each repeat, each once; empty where unknown.
     """
 
     name: str
@@ -44,17 +45,34 @@ class Variant:
     parameters: int | None = None
     curve: tuple[tuple[int, float], ...] = ()
     steps: int | None = None
+    seeds: tuple[int, ...] = ()
 
     def spread(self, key: str) -> Spread | None:
         """A figure over the repeats; None if none has it."""
         return spread_of([one[key] for one in self.repeats if key in one])
 
     def difference(self, key: str, base: Variant) -> Spread | None:
-        """This variant minus another in a figure, repeat by repeat; None if none can be paired."""
-        pairs = zip(self.repeats, base.repeats, strict=False)
+        """This variant minus another in a figure, seed by seed; None if none can be paired.
+
+        Where seeds are unknown, the repeats of variants with as many are paired in their order.
+        """
         return spread_of(
-            [one[key] - other[key] for one, other in pairs if key in one and key in other]
+            [
+                one[key] - other[key]
+                for one, other in self._paired(base)
+                if key in one and key in other
+            ]
         )
+
+    def _paired(self, base: Variant) -> list[tuple[Mapping[str, float], Mapping[str, float]]]:
+        """Repeats of this variant and of another that belong together."""
+        if self.seeds and base.seeds:
+            others = dict(zip(base.seeds, base.repeats, strict=True))
+            own = zip(self.seeds, self.repeats, strict=True)
+            return [(one, others[seed]) for seed, one in own if seed in others]
+        if len(self.repeats) != len(base.repeats):
+            return []
+        return list(zip(self.repeats, base.repeats, strict=True))
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:

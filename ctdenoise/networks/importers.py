@@ -210,8 +210,8 @@ def import_weights(
         scale: Name of the public scale, for the record.
 
     Raises:
-        CheckpointError: If the file cannot be read safely, holds no RED-CNN of a known layout, or
-            holds several and `entry` names none of them.
+        CheckpointError: If the file cannot be read safely, holds no RED-CNN of a known layout,
+            holds several and `entry` names none of them, or a weight is not a finite number.
     """
     candidates = list(_candidates(read_state_dicts(file)))
     if not candidates:
@@ -227,6 +227,13 @@ def import_weights(
         for ours in names
         for part in ("weight", "bias")
     }
+    unusable = sorted(name for name, tensor in weights.items() if not tensor.isfinite().all())
+    if unusable:
+        raise CheckpointError(
+            f"some weights in this file are not finite numbers ({', '.join(unusable[:3])}).",
+            where=file,
+            fix="Their training went wrong, or the file is damaged: get another one.",
+        )
     settings = RedCnnSettings(
         channels=weights["conv1.weight"].shape[0], final_relu=final_relu, start_as_identity=False
     )

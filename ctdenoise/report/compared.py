@@ -35,6 +35,7 @@ class Training:
         curve: Step and RMSE on the slices that judged the training, HU.
         baseline_rmse_hu: That of their low-dose twins.
         dice: Mean Dice over the classes on these slices, of a kept network that labels; else None.
+        seed: Of the training; None where unknown.
     """
 
     steps: int | None = None
@@ -46,6 +47,7 @@ class Training:
     curve: tuple[tuple[int, float], ...] = ()
     baseline_rmse_hu: float | None = None
     dice: float | None = None
+    seed: int | None = None
 
     def as_json(self) -> dict[str, JsonValue]:
         """Plain JSON."""
@@ -59,6 +61,7 @@ class Training:
             "validation_rmse_hu": [[step, rmse] for step, rmse in self.curve],
             "validation_baseline_rmse_hu": self.baseline_rmse_hu,
             "validation_dice": self.dice,
+            "seed": self.seed,
         }
 
 

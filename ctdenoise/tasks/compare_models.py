@@ -191,6 +191,7 @@ def _training(path: Path, checkpoint: Checkpoint, run: Mapping[str, Any]) -> Tra
     best = checkpoint.training.get("step")
     kept = [row for row in rows if int(row["step"]) == best]
     baseline = checkpoint.training.get("val_baseline_rmse_hu")
+    seed = checkpoint.training.get("seed")
     return Training(
         steps=steps,
         best_step=best if isinstance(best, int) else None,
@@ -201,6 +202,7 @@ def _training(path: Path, checkpoint: Checkpoint, run: Mapping[str, Any]) -> Tra
         curve=tuple(curve),
         baseline_rmse_hu=baseline if isinstance(baseline, float) else None,
         dice=next((float(row["val_dice"]) for row in kept if row.get("val_dice")), None),
+        seed=seed if isinstance(seed, int) else None,
     )
 
 

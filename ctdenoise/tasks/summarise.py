@@ -66,8 +66,8 @@ def run(comparisons: Sequence[Path], *, out: Path, title: str = "") -> Summarise
     """Put the comparisons of `compare` on one page.
 
     Rows of one group are repeats of one variant. Every figure is a mean over the repeats with its
-    standard deviation; the other variants of a comparison are set against the first, repeat by
-    repeat.
+    standard deviation; the other variants of a comparison are set against the first, over the seeds
+    that both were trained with.
 
     Args:
         comparisons: Folders that `compare` made.
@@ -161,11 +161,20 @@ def _variant(
 ) -> Variant:
     courses = [_course(row) for row in rows]
     steps = rows[0]["training"].get("steps")
+    seeds = [row["training"].get("seed") for row in rows]
+    known = None not in seeds and len(set(seeds)) == len(seeds)
     repeats = [
         {**figures[row["name"]], **_of_training(row["training"], course)}
         for row, course in zip(rows, courses, strict=True)
     ]
-    return Variant(name, tuple(repeats), rows[0]["parameters"], mean_curve(courses), steps)
+    return Variant(
+        name,
+        tuple(repeats),
+        rows[0]["parameters"],
+        mean_curve(courses),
+        steps,
+        tuple(seeds) if known else (),
+    )
 
 
 def _values(metrics: Sequence[Mapping[str, Any]]) -> dict[str, float]:

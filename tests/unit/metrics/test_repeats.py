@@ -24,6 +24,19 @@ def test_differences_are_taken_seed_by_seed():
     assert other.difference("psnr", first) is None
 
 
+def test_repeats_in_another_order_or_missing_are_paired_by_their_seeds():
+    first = Variant("a", ({"rmse": 10.0}, {"rmse": 20.0}, {"rmse": 90.0}), seeds=(1, 2, 3))
+    other = Variant("b", ({"rmse": 21.0}, {"rmse": 11.0}), seeds=(2, 1))
+    less = other.difference("rmse", first)
+    assert (less.mean, less.deviation, less.count) == (1.0, 0.0, 2)
+    assert Variant("c", ({"rmse": 1.0},), seeds=(7,)).difference("rmse", first) is None
+
+
+def test_without_seeds_only_as_many_repeats_are_paired():
+    first = Variant("a", ({"rmse": 10.0}, {"rmse": 20.0}))
+    assert Variant("b", ({"rmse": 21.0},)).difference("rmse", first) is None
+
+
 def test_a_mean_curve_holds_the_steps_that_all_have():
     assert mean_curve([[(1, 2.0), (2, 4.0)], [(2, 6.0), (3, 1.0)]]) == ((2, 5.0),)
     assert mean_curve([]) == ()

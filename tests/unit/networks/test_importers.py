@@ -166,6 +166,11 @@ class TestRefused:
             weights, tmp_path
         )
 
+    def test_weights_that_are_not_finite(self, numbered, tmp_path):
+        numbered.conv2.bias.data[0] = torch.nan
+        with pytest.raises(CheckpointError, match=r"not finite numbers \(conv2.bias\)"):
+            imported(saved(numbered.state_dict(), tmp_path / "w.pt"))
+
     def test_another_network(self, tmp_path):
         text = self.problem({"layers.0.weight": torch.zeros(64, 1, 9, 9)}, tmp_path)
         assert "no RED-CNN of a known layout: layers.0.weight" in text

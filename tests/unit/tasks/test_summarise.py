@@ -74,6 +74,19 @@ def test_the_file_has_the_differences_from_the_first_variant(comparison, tmp_pat
     assert float(less["less_the_first_deviation"]) == pytest.approx(0.125**0.5)
 
 
+def test_trainings_named_in_another_order_are_set_against_each_other_by_seed(comparison, tmp_path):
+    file = comparison / "comparison.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    for contender, seed in zip(record["rows"][1:], (1, 2, 2, 1), strict=True):
+        contender["training"]["seed"] = seed
+    file.write_text(json.dumps(record), encoding="utf-8")
+    task.run([comparison], out=tmp_path / "out")
+    with (tmp_path / "out" / "summary.csv").open(encoding="utf-8", newline="") as opened:
+        lines = {(line["variant"], line["figure"]): line for line in csv.DictReader(opened)}
+    deviation = float(lines["b | c", "rmse"]["less_the_first_deviation"])
+    assert deviation == pytest.approx(2 * 3.5 / 2 / 2**0.5)  # 19.0 - 22.0 and 20.5 - 20.0
+
+
 def test_doses_of_one_comparison_are_told_apart(comparison, tmp_path):
     file = comparison / "comparison.json"
     record = json.loads(file.read_text(encoding="utf-8"))
