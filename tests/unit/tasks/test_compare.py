@@ -272,7 +272,7 @@ def test_the_page_shows_each_kind_of_truth_at_its_lowest_dose_first(pairs):
 
 def test_what_a_run_says_of_its_budget_is_told(tmp_path, pairs):
     run = tmp_path / "run"
-    write_model(run / "model.safetensors", training={**KNOWN, "step": 20})
+    write_model(run / "model.safetensors", training={**KNOWN, "step": 20, "seed": 7})
     record = {
         "command": "train",
         "settings": {
@@ -289,7 +289,7 @@ def test_what_a_run_says_of_its_budget_is_told(tmp_path, pairs):
     row = report.comparison.contenders[1]
     training = row.training
     assert (training.steps, training.best_step, training.patches) == (30, 20, 120)
-    assert (training.patch_size, training.seconds) == (24, 1.5)
+    assert (training.patch_size, training.seconds, training.seed) == (24, 1.5, 7)
     assert training.curve == ((10, 30.5), (20, 20.5))
     assert "chose the step" in row.warnings[0]
 
