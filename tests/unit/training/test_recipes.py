@@ -8,10 +8,15 @@ import pytest
 
 from ctdenoise.config.load import load_settings, ready_settings_folder
 from ctdenoise.config.networks import IdentitySettings
+from ctdenoise.config.supervision import needs_pairs
 from ctdenoise.config.training import TrainSettings
+from ctdenoise.core.intensity import HuRange
+from ctdenoise.networks.build import build_network
 from ctdenoise.networks.catalogue import EVERY
+from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
 from ctdenoise.tasks import train as task
 from ctdenoise.training.records import read_metrics
+from tests.unit.training.scans import scan
 
 FOLDER = ready_settings_folder() / "train"
 RECIPES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -24,6 +29,7 @@ def recipe(name):
 def once(settings):
     """The recipe for one step of as few patches as the memory of a test machine likes."""
     validation = {"every": 1, "slices": 1, "crop": settings.patches.size, "pictures": {"slices": 0}}
+    validation["metric"] = settings.validation.metric
     return settings.replaced(
         steps=1,
         batch_size=settings.accumulate,
@@ -34,12 +40,28 @@ def once(settings):
     )
 
 
+def started(settings, folder):
+    """A checkpoint to start from."""
+    network = settings.network.replaced(head=None)
+    scale = HuRange(settings.hu_range.low, settings.hu_range.high)
+    weights = build_network(network).state_dict()
+    return save_checkpoint(folder / "model.safetensors", Checkpoint(network, weights, scale))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_ready_file_trains(name, make_pair, tmp_path):
     settings = once(recipe(name))
-    names = dict(enumerate(settings.data.labels or (), start=1))
-    pair = make_pair(size=settings.patches.size + 8, slices=3, labelled=True, label_names=names)
-    report = task.run([pair.folder], settings, out=tmp_path / "model")
+    if settings.init is not None:
+        settings = settings.replaced(
+            init=settings.init.replaced(**{"from": started(settings, tmp_path)})
+        )
+    if needs_pairs(settings.supervision):
+        names = dict(enumerate(settings.data.labels or (), start=1))
+        size = settings.patches.size + 8
+        folder = make_pair(size=size, slices=3, labelled=True, label_names=names).folder
+    else:
+        folder = scan(tmp_path / "study", slices=15, size=settings.patches.size + 8)
+    report = task.run([folder], settings, out=tmp_path / "model")
     assert (report.steps, report.stopped) == (1, "finished")
     assert math.isfinite(float(read_metrics(tmp_path / "model")[0]["loss"]))
 

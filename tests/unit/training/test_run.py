@@ -269,7 +269,7 @@ def test_a_resumed_run_keeps_settings_seed_and_pairs(pairs, make_pair, tiny, tmp
         task.run(pairs, tiny.replaced(batch_size=5), out=out, seed=1, resume=True)
     with pytest.raises(UsageError, match="seed was 1 and is 2"):
         task.run(pairs, tiny, out=out, seed=2, resume=True)
-    with pytest.raises(UsageError, match="pairs are others"):
+    with pytest.raises(UsageError, match="pairs or scans are others"):
         task.run([make_pair("b", seed=9).folder], tiny, out=out, seed=1, resume=True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
