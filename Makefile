@@ -52,7 +52,7 @@ bench-simulate: .venv/set-up-dev ## Time the simulator against other libraries; 
 THREADS ?= 1
 
 bench-train: .venv/set-up-dev ## Time the data path of training against networks and MONAI (THREADS="1 2").
-	$(BIN)/python tests/perf/bench_train.py --threads $(THREADS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/perf/bench_train.py --threads $(THREADS)
 
 # itk and dicom2nifti go into an environment of their own, which sees ours behind its own packages.
 PEERS := .bench/dicom-peers

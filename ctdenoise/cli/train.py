@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,9 @@ def train(
         resume: Go on where a stopped run in --out left off; the result is the same bit for bit.
         seed: Same seed, same training.
     """
+    # Noise for patches takes many small products, which threads of numpy's own slow down; it reads
+    # this when it is imported, so it must not have been before.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from ctdenoise.cli import console
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.config.training import TrainSettings
