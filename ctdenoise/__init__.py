@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ctdenoise.core.geometry import Geometry as Geometry
     from ctdenoise.core.pair import Pair as Pair
     from ctdenoise.core.volume import CTVolume as CTVolume
-    from ctdenoise.inference.denoiser import load_denoiser as load_denoiser
+    from ctdenoise.inference.load import load_denoiser as load_denoiser
     from ctdenoise.io.read import read_volume as read_volume
     from ctdenoise.io.study import find_series as find_series
     from ctdenoise.io.write import write_series as write_series
@@ -29,7 +29,7 @@ _HOME_OF = {
     "Pair": "ctdenoise.core.pair",
     "evaluate": "ctdenoise.metrics.evaluation",
     "find_series": "ctdenoise.io.study",
-    "load_denoiser": "ctdenoise.inference.denoiser",
+    "load_denoiser": "ctdenoise.inference.load",
     "read_volume": "ctdenoise.io.read",
     "reconstruct_scan": "ctdenoise.simulation.reconstruct",
     "simulate_low_dose": "ctdenoise.simulation.low_dose",

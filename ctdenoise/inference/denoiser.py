@@ -1,83 +1,43 @@
 """From a CT volume to a denoised CT volume.
 
-How Hounsfield units are kept safe:
+How Hounsfield units are kept safe, whatever the method:
 
-* The network's *change* is added to the image, `hu + strength * (network - what it saw)`; its image
-  never replaces voxels. Strength 0 returns the same values, bit for bit.
-* The network sees values no farther out than networks meet in training (`SEEN_HU`, or the HU range
-  where it is wider). A metal implant at 8000 HU is seen at 4096 and stays near 8000 HU, moved only
-  by the change predicted there. The noise of air below -1024 HU is seen as it is.
-* Padding outside the reconstruction circle is shown to the network as air, so that a padding value
+* What a method *takes away* is subtracted from the image; its own image never replaces voxels.
+  Strength 0 returns the same values, bit for bit.
+* A method sees no values beyond its limits (`Method`). A metal implant at 8000 HU may be seen at
+  4096 and stays near 8000 HU, moved only by what is taken away there.
+* Padding outside the reconstruction circle is shown to the method as air, so that a padding value
   such as -3024 cannot leak into the image, and comes back untouched.
+
+A scan is denoised in blocks of slices, so that one larger than memory can be; a volume in memory
+goes the same way, and gives the same voxels.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from ctdenoise import __version__
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.networks import (
-    IdentitySettings,
-    segmentation_classes,
-    states_error,
-    takes_noise,
-)
-from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray, LabelArray
-from ctdenoise.core.intensity import HuRange
+from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, Step, digest
-from ctdenoise.core.units import AIR_HU
+from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import CheckpointError, UsageError
-from ctdenoise.inference.engine import (
-    Engine,
-    Plan,
-    TorchEngine,
-    choose_device,
-    lacks_bf16,
-    plan_work,
-    run,
+from ctdenoise.inference.controls import Controls
+from ctdenoise.inference.method import (
+    BLOCK_SLICES,
+    Block,
+    Estimates,
+    Method,
+    Sample,
+    SettledMethod,
+    plan_blocks,
 )
-from ctdenoise.inference.told_noise import (
-    ToldNoise,
-    require_told,
-    told_noise,
-    warn_beyond_training,
-)
-from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
-
-_log = logging.getLogger(__name__)
-
-REGISTERED = ("identity",)
-"""Names that `load_denoiser` knows without a file."""
-
-SEEN_HU = (-2048.0, 4096.0)
-"""What a network is shown at most: the 12 bits of usual CT, -1024 to 3071 HU, and room for the
-noise of a low dose on both sides. Training shows values in network scale without a cut, so cutting
-closer would show a network air that it has never met."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimates:
-    """What a network says about a volume beside its image.
-
-    Args:
-        labels: Class of every voxel, uint8 [z, y, x]: 0 is background, and so is padding; None
-            unless asked for.
-        error_hu: Standard deviation of the error that the network states for its own image,
-            float32 [z, y, x], HU, 0 at padding; None unless asked for. The strength with which
-            the image was applied does not change it.
-    """
-
-    labels: LabelArray | None = None
-    error_hu: HuArray | None = None
 
 
 class Denoiser(Protocol):
@@ -115,6 +75,28 @@ class Denoiser(Protocol):
         """Whether it says how far its image may be off."""
         ...
 
+    @property
+    def context(self) -> int:
+        """Slices on either side of a block that must be given with it."""
+        ...
+
+    def settle(
+        self, sample: Sample, scan: Scan, *, labels: bool = False, error: bool = False
+    ) -> Denoising:
+        """Get ready for the blocks of one scan.
+
+        Args:
+            sample: The slices of it that `sample_places` names; nothing is measured elsewhere.
+            scan: What is known of it.
+            labels: Whether every voxel is to be labelled.
+            error: Whether the error of every voxel is to be stated.
+
+        Raises:
+            UsageError: If it labels nothing, or states no error.
+            SettingsError: If the bound on memory is too small for the network.
+        """
+        ...
+
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
         """Denoise a volume.
 
@@ -146,113 +128,142 @@ class Denoiser(Protocol):
         ...
 
 
-def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = None) -> Denoiser:
-    """A denoiser ready to be called.
+@dataclass(frozen=True, slots=True, eq=False)
+class Denoised:
+    """Some slices without noise.
 
     Args:
-        name_or_path: A registered name ("identity"), a checkpoint file, or the output folder of a
-            training run.
-        settings: Strength, device, precision, memory; defaults if None.
-
-    Raises:
-        CheckpointError: If the file is no checkpoint.
-        UsageError: If a GPU is asked for and there is none, or a noise is stated for a network that
-            is told none.
-
-    Example:
-        >>> denoiser = load_denoiser("identity")
-        >>> denoiser.name
-        'identity'
+        volume: The slices that a block means, with the line of history.
+        estimates: What is said beside, as asked for.
     """
-    settings = settings or InferSettings()
-    device = choose_device(settings.device)
-    checkpoint = _checkpoint_of(name_or_path)
-    require_told(checkpoint.network, settings)
-    if settings.precision == "bf16" and lacks_bf16(device):
-        _log.warning(
-            "This processor does not compute in bfloat16: precision bf16 will be far slower than "
-            "float32 here. Leave it out."
-        )
-    engine = TorchEngine(checkpoint.build(), device, settings.precision)
-    return NetworkDenoiser(checkpoint, engine, settings)
 
-
-def _checkpoint_of(name_or_path: str | Path) -> Checkpoint:
-    if str(name_or_path) in REGISTERED:
-        return Checkpoint(IdentitySettings(), {}, HuRange())
-    path = Path(name_or_path)
-    if not path.exists():
-        raise CheckpointError(
-            "there is no such model.",
-            where=path,
-            fix="Give a .safetensors file, the output folder of `ctdenoise train`, or one of: "
-            f"{', '.join(REGISTERED)}.",
-        )
-    return load_checkpoint(path)
+    volume: CTVolume
+    estimates: Estimates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NetworkDenoiser:
-    """A checkpoint, what runs it, and how much of its change is applied.
+class Denoising:
+    """A denoiser that is ready for the blocks of one scan.
 
     Args:
-        checkpoint: The trained network and its HU range.
-        engine: Runs the network.
-        settings: Strength, batch, memory.
+        step: Line of history of the result.
+        block_slices: Slices that are to be given together.
+        method: Has measured the scan; None where nothing is taken away nor asked for.
+        controls: What becomes of what the method takes away.
+        labels: Whether every voxel is to be labelled.
+        error: Whether the error of every voxel is to be stated.
     """
 
-    checkpoint: Checkpoint
-    engine: Engine
+    step: Step
+    block_slices: int
+    method: SettledMethod | None
+    controls: Controls
+    labels: bool
+    error: bool
+
+    def denoise(self, block: Block) -> Denoised:
+        """Denoise the slices that a block means.
+
+        Args:
+            block: Slices, with the denoiser's `context` around them where the scan has so many.
+
+        Raises:
+            CheckpointError: If a network returns something that is not a number.
+        """
+        before = block.wanted
+        if self.method is None:
+            return Denoised(before.with_step(self.step), Estimates())
+        taken = self.method.take(block, labels=self.labels, error=self.error)
+        _require_numbers(taken.removed_hu)
+        if taken.estimates.error_hu is not None:
+            _require_numbers(taken.estimates.error_hu)
+        hu = self.controls.applied(before, taken.removed_hu, block.places)
+        return Denoised(before.with_hu(hu, self.step), taken.estimates)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MethodDenoiser:
+    """A method, and how much of what it takes away is taken.
+
+    Args:
+        method: A network or a classical filter.
+        settings: Strength and the other controls.
+    """
+
+    method: Method
     settings: InferSettings
 
     @property
     def name(self) -> str:
-        """The kind of network."""
-        return self.checkpoint.network.name
+        """The kind of network, or the filter."""
+        return self.method.name
 
     @property
     def description(self) -> str:
         """What computes, in a few words."""
-        return self.engine.description
+        return self.method.description
 
     @property
     def digest(self) -> str:
-        """The digest of the checkpoint."""
-        return self.checkpoint.digest
+        """The digest of the method."""
+        return self.method.digest
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each class of the segmentation head; empty without one.
-
-        A checkpoint keeps the names that classes had in training; an older one, those of the labels
-        that were given by name.
-        """
-        classes = segmentation_classes(self.checkpoint.network) or 0
-        kept = self.checkpoint.training.get("class_names")
-        if isinstance(kept, list) and len(kept) == classes:
-            return tuple(map(str, kept))
-        labels = self.checkpoint.training.get("labels")
-        named = labels if isinstance(labels, dict) else {}
-        names = ["background"]
-        for number in range(1, classes):
-            own = [key for key, value in named.items() if value == number and not key.isdigit()]
-            names.append(" and ".join(own) or f"class {number}")
-        return tuple(names[:classes])
+        """A name for each class that it labels; empty if it labels nothing."""
+        return self.method.class_names
 
     @property
     def states_error(self) -> bool:
-        """Whether the network has an output for its error."""
-        return states_error(self.checkpoint.network)
+        """Whether the method says how far its image may be off."""
+        return self.method.states_error
+
+    @property
+    def context(self) -> int:
+        """Slices on either side of a block that must be given with it."""
+        return self.method.context
+
+    def settle(
+        self, sample: Sample, scan: Scan, *, labels: bool = False, error: bool = False
+    ) -> Denoising:
+        """Get ready for the blocks of one scan; see `Denoiser`.
+
+        Args:
+            sample: Some of its slices.
+            scan: What is known of all of them.
+            labels: Whether every voxel is to be labelled.
+            error: Whether the error of every voxel is to be stated.
+
+        Raises:
+            UsageError: If it labels nothing, or states no error.
+            SettingsError: If the bound on memory is too small for the network.
+        """
+        if labels and not self.class_names:
+            raise UsageError("this network has no segmentation head, so it labels nothing.")
+        if error and not self.states_error:
+            raise UsageError("this network does not state its error.")
+        wanted = self.method.block_slices(scan.shape[1:])
+        size = -(-BLOCK_SLICES // wanted) * wanted
+        idle = self.settings.strength == 0 and not (labels or error)
+        settled = None if idle else self.method.settle(sample, scan)
+        return Denoising(
+            step=self._step(settled),
+            block_slices=size,
+            method=settled,
+            controls=Controls(self.settings.strength),
+            labels=labels,
+            error=error,
+        )
 
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
-        """Denoise a volume, slice by slice.
+        """Denoise a volume, block by block.
 
         Args:
             volume: Any stack of slices.
             progress: Told about every slice.
 
         Raises:
-            CheckpointError: If the network returns something that is not a number.
+            CheckpointError: If a network returns something that is not a number.
             SettingsError: If the bound on memory is too small for the network.
         """
         return self.with_estimates(volume, progress=progress)[0]
@@ -274,99 +285,50 @@ class NetworkDenoiser:
             progress: Told about every slice.
 
         Raises:
-            UsageError: If the network has no segmentation head, or states no error.
-            CheckpointError: If the network returns something that is not a number.
+            UsageError: If the method has no segmentation head, or states no error.
+            CheckpointError: If a network returns something that is not a number.
             SettingsError: If the bound on memory is too small for the network.
         """
-        if labels and not self.class_names:
-            raise UsageError("this network has no segmentation head, so it labels nothing.")
-        if error and not self.states_error:
-            raise UsageError("this network does not state its error.")
+        denoising = self.settle(Sample.of(volume), volume, labels=labels, error=error)
         found = Estimates(
             np.zeros(volume.shape, dtype=np.uint8) if labels else None,
             np.zeros(volume.shape, dtype=np.float32) if error else None,
         )
-        slices, height, width = volume.shape
-        plan = plan_work((height, width), self.engine, self.settings)
-        unchanged = self.settings.strength == 0 and not (labels or error)
-        told = None
-        if takes_noise(self.checkpoint.network) and not unchanged:
-            told = told_noise(volume, self.settings)
-            warn_beyond_training(told, self.checkpoint.training)
-        step = self._step(told)
+        slices = volume.shape[0]
         with progress.stage("Denoising", slices) as advance:
-            if unchanged:
+            if denoising.method is None:
                 advance(slices)
-                return volume.with_step(step), found
+                return volume.with_step(denoising.step), found
             hu = np.empty_like(volume.hu)
-            for first in range(0, slices, plan.batch):
-                some = slice(first, min(first + plan.batch, slices))
-                padding = None if volume.padding is None else volume.padding[some]
-                noise = None if told is None else told.slices(some, (height, width))
-                views = _some(found, some)
-                hu[some] = self._denoised(volume.hu[some], padding, noise, plan, views)
-                advance(some.stop - some.start)
-        return volume.with_hu(hu, step), found
+            for plan in plan_blocks(slices, size=denoising.block_slices, context=self.context):
+                block = Block(volume.select(plan.outer), plan.outer.start, plan.inner)
+                denoised = denoising.denoise(block)
+                some = slice(block.places.start, block.places.stop)
+                hu[some] = denoised.volume.hu
+                _keep(found, some, denoised.estimates)
+                advance(len(block.places))
+        return volume.with_hu(hu, denoising.step), found
 
-    def _denoised(
-        self,
-        hu: HuArray,
-        padding: BoolArray | None,
-        noise_hu: FloatArray | None,
-        plan: Plan,
-        found: Estimates,
-    ) -> HuArray:
-        """Slices without noise; what the network says beside is written into `found`."""
-        hu_range = self.checkpoint.hu_range
-        seen = np.clip(hu, min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high))
-        if padding is not None:
-            seen[padding] = AIR_HU
-        scaled = hu_range.to_network(torch.from_numpy(seen)).unsqueeze(1)  # [batch, 1, y, x]
-        given = scaled
-        if noise_hu is not None:
-            noise = torch.from_numpy(noise_hu).unsqueeze(1) * (1.0 / hu_range.width_hu)
-            given = torch.cat((scaled, noise), dim=1)
-        wanted = found.labels is not None or found.error_hu is not None
-        predicted = run(self.engine, given, plan, estimates=wanted)  # [batch, channel, y, x]
-        # What is taken away, not what is added: x - (+0) is x to the bit, even for -0.
-        removed = (scaled - predicted[:, :1]).squeeze(1)
-        removed_hu = (removed * (self.settings.strength * hu_range.width_hu)).numpy()
-        _require_numbers(removed_hu)
-        denoised: HuArray = np.subtract(hu, removed_hu, dtype=np.float32)
-        if found.error_hu is not None:
-            found.error_hu[:] = (torch.exp(predicted[:, 1]) * hu_range.width_hu).numpy()
-            _require_numbers(found.error_hu)
-            if padding is not None:
-                found.error_hu[padding] = 0
-        if found.labels is not None:
-            scores = predicted[:, 2 if self.states_error else 1 :]
-            found.labels[:] = scores.argmax(dim=1).numpy()
-            if padding is not None:
-                found.labels[padding] = 0
-        return denoised
-
-    def _step(self, told: ToldNoise | None) -> Step:
-        hu_range = self.checkpoint.hu_range
+    def _step(self, settled: SettledMethod | None) -> Step:
         params: dict[str, JsonValue] = {
             "model": self.name,
             "model_digest": self.digest,
             "version": __version__,
             "strength": self.settings.strength,
             "precision": self.settings.precision,
-            "engine": self.engine.description,
-            "hu_range": [hu_range.low, hu_range.high],
+            "engine": self.description,
+            **self.method.params,
             "settings_digest": digest(self.settings.deciding()),
-            **({} if told is None else told.params()),
+            **({} if settled is None else settled.params),
         }
         return Step("denoise", params)
 
 
-def _some(found: Estimates, some: slice) -> Estimates:
-    """Views of some slices, to be filled."""
-    return Estimates(
-        None if found.labels is None else found.labels[some],
-        None if found.error_hu is None else found.error_hu[some],
-    )
+def _keep(found: Estimates, some: slice, estimates: Estimates) -> None:
+    if found.labels is not None and estimates.labels is not None:
+        found.labels[some] = estimates.labels
+    if found.error_hu is not None and estimates.error_hu is not None:
+        found.error_hu[some] = estimates.error_hu
 
 
 def _require_numbers(values: HuArray) -> None:

@@ -14,6 +14,7 @@ from ctdenoise.core.arrays import FloatArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
+from ctdenoise.inference.method import Sample
 from ctdenoise.metrics.noise_map import NoiseMap, measured_noise
 
 _log = logging.getLogger(__name__)
@@ -26,27 +27,40 @@ class ToldNoise:
     """The noise of a volume as the network is told it.
 
     Args:
-        map: Standard deviation of the noise around every pixel, HU.
+        map: Standard deviation of the noise around every pixel of the slices that were measured,
+            HU.
+        places: Where in the scan these slices are, ascending.
         measured_hu: Level that was measured in the pixels, HU.
         stated_hu: Level that the settings state instead; None where they do not.
         factor: By what the map is multiplied last.
     """
 
     map: NoiseMap
+    places: tuple[int, ...]
     measured_hu: float
     stated_hu: float | None
     factor: float
 
-    def slices(self, some: slice, shape: tuple[int, int]) -> FloatArray:
-        """The map of some slices, HU, float32 [z, y, x].
+    def slices(self, places: range, volume: CTVolume) -> FloatArray:
+        """The map of some slices, HU, float32 [z, y, x]; between measured slices it is linear.
 
         Args:
-            some: Which.
-            shape: Rows and columns.
+            places: Where in the scan they are.
+            volume: The slices.
         """
-        return np.stack(
-            [self.map.at(index, (0, 0), shape) for index in range(some.start, some.stop)]
-        )
+        shape = volume.shape[1:]
+        return np.stack([self._slice(place, shape) for place in places])
+
+    def _slice(self, place: int, shape: tuple[int, int]) -> FloatArray:
+        at = float(np.interp(place, self.places, range(len(self.places))))
+        below = int(at)
+        here = self.map.at(below, (0, 0), shape)
+        part = np.float32(at - below)
+        if part == 0:
+            return here
+        beyond = self.map.at(below + 1, (0, 0), shape)
+        between: FloatArray = here + part * (beyond - here)
+        return between
 
     def params(self) -> dict[str, JsonValue]:
         """What a line of history says: it decides the pixels."""
@@ -79,15 +93,16 @@ def require_told(network: NetworkSettings, settings: InferSettings) -> None:
     )
 
 
-def told_noise(volume: CTVolume, settings: InferSettings) -> ToldNoise:
-    """The noise of a volume, measured from its pixels, as the settings change it.
+def told_noise(sample: Sample, settings: InferSettings) -> ToldNoise:
+    """The noise of a scan, measured from its pixels, as the settings change it.
 
     Nothing in a header is believed: files of a low dose may carry the exposure of the full one.
 
     Args:
-        volume: What is to be denoised.
+        sample: Slices of what is to be denoised.
         settings: Stated level, factor.
     """
+    volume = sample.volume
     measured = measured_noise(volume.hu, volume.padding, volume.geometry.pixel_spacing_mm)
     scale, stated = settings.noise_factor, settings.noise_level
     sd_hu = measured.sd_hu
@@ -102,7 +117,7 @@ def told_noise(volume: CTVolume, settings: InferSettings) -> ToldNoise:
         sd_hu=(sd_hu * np.float32(scale)).astype(np.float32),
         level_hu=(measured.level_hu if stated is None else stated) * settings.noise_factor,
     )
-    return ToldNoise(changed, measured.level_hu, stated, settings.noise_factor)
+    return ToldNoise(changed, sample.places, measured.level_hu, stated, settings.noise_factor)
 
 
 def warn_beyond_training(told: ToldNoise, training: Mapping[str, JsonValue]) -> None:

@@ -14,7 +14,8 @@ from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.load import write_settings
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, canonical_json
-from ctdenoise.inference.denoiser import Denoiser, load_denoiser
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.runfile import Run, timestamp, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder

@@ -12,7 +12,7 @@ from ctdenoise.core.progress import Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.networks.checkpoint import load_checkpoint
 
 

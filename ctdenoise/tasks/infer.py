@@ -15,7 +15,8 @@ from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.inference.denoiser import Denoiser, load_denoiser
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.dicom_judge import judge_written
 from ctdenoise.io.manifest import write_manifest
 from ctdenoise.io.read import read_volume

@@ -16,7 +16,8 @@ from ctdenoise.core.scan import Scan, with_steps
 from ctdenoise.core.source import ImageKind
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import SettingsError, UsageError
-from ctdenoise.inference.denoiser import Denoiser, Estimates
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.inference.method import Estimates
 from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
 from ctdenoise.io.dicom_enhanced_maps import MultiFrameMapWriter
 from ctdenoise.io.dicom_identity import source_of

@@ -12,8 +12,10 @@ import torch
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, UsageError
-from ctdenoise.inference.denoiser import NetworkDenoiser, load_denoiser
+from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.engine import TorchEngine
+from ctdenoise.inference.load import load_denoiser
+from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.networks.checkpoint import MODEL_FILE, save_checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
 from tests.builders import water_disc
@@ -206,7 +208,9 @@ class Unbounded(DenoisingNetwork):
 
 
 def test_values_that_are_not_numbers_are_refused(trained, volume):
-    denoiser = NetworkDenoiser(trained, TorchEngine(Unbounded(), CPU), InferSettings())
+    denoiser = MethodDenoiser(
+        NetworkMethod(trained, TorchEngine(Unbounded(), CPU), InferSettings()), InferSettings()
+    )
     with pytest.raises(CheckpointError, match="not numbers"):
         denoiser(volume)
 

@@ -14,8 +14,9 @@ from ctdenoise.config.networks import RedCnnSettings, SegmentationHeadSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import CheckpointError, UsageError
-from ctdenoise.inference.denoiser import NetworkDenoiser
+from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.engine import TorchEngine
+from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.networks.checkpoint import Checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
 from tests.builders import water_disc
@@ -39,10 +40,13 @@ class Stating(DenoisingNetwork):
         return Prediction(scaled, logits, torch.log((scaled + 0.05).clamp(min=1e-6) * 0.1))
 
 
-def denoiser(network: DenoisingNetwork, **settings: object) -> NetworkDenoiser:
+def denoiser(network: DenoisingNetwork, **settings: object) -> MethodDenoiser:
     described = RedCnnSettings(predict_sigma=True, head=SegmentationHeadSettings(classes=3))
     engine = TorchEngine(network.eval(), torch.device("cpu"))
-    return NetworkDenoiser(Checkpoint(described, {}, RANGE), engine, InferSettings(**settings))
+    return MethodDenoiser(
+        NetworkMethod(Checkpoint(described, {}, RANGE), engine, InferSettings(**settings)),
+        InferSettings(**settings),
+    )
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def test_a_stated_error_that_is_no_number_is_refused(volume):
 def test_a_network_without_an_output_for_it_states_no_error(volume):
     checkpoint = Checkpoint(RedCnnSettings(channels=4), {}, RANGE)
     engine = TorchEngine(Stating(), torch.device("cpu"))
-    plain = NetworkDenoiser(checkpoint, engine, InferSettings())
+    plain = MethodDenoiser(NetworkMethod(checkpoint, engine, InferSettings()), InferSettings())
     assert not plain.states_error
     with pytest.raises(UsageError, match="does not state its error"):
         plain.with_estimates(volume, error=True)

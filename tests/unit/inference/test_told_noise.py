@@ -12,7 +12,8 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import UsageError
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
+from ctdenoise.inference.method import Sample
 from ctdenoise.inference.told_noise import told_noise
 from ctdenoise.io.dicom_derivation import derivation_of
 from ctdenoise.networks.build import build_network
@@ -65,7 +66,8 @@ def test_the_change_is_that_of_the_network_with_its_noise_channel(told, model, v
     found = load_denoiser(model, InferSettings(noise_level=20.0))
     assert params(found(volume)) == params(result)
     net = told.build()
-    noise = told_noise(volume, InferSettings(noise_level=20.0)).slices(slice(0, 3), (96, 96))
+    told = told_noise(Sample.of(volume), InferSettings(noise_level=20.0))
+    noise = told.slices(range(3), volume)
     given = torch.from_numpy(np.stack([SCALE.to_network(volume.hu), noise / 1000.0], axis=1))
     with torch.no_grad():
         expected = SCALE.to_hu(net(given.float()).image[:, 0]).numpy()

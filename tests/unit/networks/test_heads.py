@@ -22,8 +22,9 @@ from ctdenoise.config.networks import (
     WavResNetSettings,
 )
 from ctdenoise.core.intensity import HuRange
-from ctdenoise.inference.denoiser import NetworkDenoiser
+from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.engine import TorchEngine
+from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.losses.build import Target, build_loss
 from ctdenoise.networks.build import _BUILDERS, build_network
 from ctdenoise.networks.checkpoint import Checkpoint
@@ -144,9 +145,9 @@ class TestEach:
         checkpoint = Checkpoint(settings, net.state_dict(), HuRange(0.0, 1000.0))
         engine = TorchEngine(net, torch.device("cpu"))
         volume = water_disc(slices=2, size=56)
-        _, found = NetworkDenoiser(checkpoint, engine, InferSettings()).with_estimates(
-            volume, labels=True
-        )
+        _, found = MethodDenoiser(
+            NetworkMethod(checkpoint, engine, InferSettings()), InferSettings()
+        ).with_estimates(volume, labels=True)
         step = net.constraints.multiple_of
         size = -(-56 // step) * step
         margin = (size - 56) // 2

@@ -28,7 +28,7 @@ from ctdenoise.errors import (
     SettingsError,
     UsageError,
 )
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.pairs import find_pairs, read_pair
 from ctdenoise.metrics.evaluation import evaluate

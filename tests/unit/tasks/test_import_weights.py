@@ -8,7 +8,7 @@ import torch
 
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.errors import CheckpointError, OutputExistsError, UsageError
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.networks.importers import PUBLIC_SCALES
 from ctdenoise.tasks import import_weights
 from tests.builders import water_disc

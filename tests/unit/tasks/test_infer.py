@@ -16,7 +16,7 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, OutputError, OutputExistsError, StudyError, UsageError
-from ctdenoise.inference.denoiser import NetworkDenoiser
+from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.io.manifest import manifest_problems, read_manifest
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.read import read_volume
@@ -71,7 +71,7 @@ def no_computing(monkeypatch):
     def call(*arguments, **named):
         pytest.fail("the network ran although the request could have been refused before")
 
-    monkeypatch.setattr(NetworkDenoiser, "__call__", call)
+    monkeypatch.setattr(MethodDenoiser, "__call__", call)
 
 
 class TestDicom:

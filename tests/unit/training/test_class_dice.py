@@ -13,7 +13,7 @@ from ctdenoise.config.losses import LossSettings
 from ctdenoise.config.training import DataSettings, TrainSettings
 from ctdenoise.config.validation import ValidationSettings
 from ctdenoise.core.intensity import HuRange
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.losses.build import build_loss
 from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction

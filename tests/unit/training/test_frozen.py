@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.errors import SettingsError
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import load_checkpoint
 from ctdenoise.tasks import train as task

@@ -12,7 +12,7 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.networks.checkpoint import MODEL_FILE, load_checkpoint

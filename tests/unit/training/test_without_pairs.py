@@ -14,7 +14,7 @@ from ctdenoise.config.supervision import NeighboursSettings
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import PairsError, SettingsError, SimulationError, StudyError, UsageError
-from ctdenoise.inference.denoiser import load_denoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.staged_scan import stage_scans

@@ -1,0 +1,66 @@
+"""From a name or a file to a denoiser."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.networks import IdentitySettings
+from ctdenoise.core.intensity import HuRange
+from ctdenoise.errors import CheckpointError
+from ctdenoise.inference.denoiser import Denoiser, MethodDenoiser
+from ctdenoise.inference.engine import TorchEngine, choose_device, lacks_bf16
+from ctdenoise.inference.network_method import NetworkMethod
+from ctdenoise.inference.told_noise import require_told
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+
+_log = logging.getLogger(__name__)
+
+REGISTERED = ("identity",)
+"""Names that `load_denoiser` knows without a file."""
+
+
+def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = None) -> Denoiser:
+    """A denoiser ready to be called.
+
+    Args:
+        name_or_path: A registered name ("identity"), a checkpoint file, or the output folder of a
+            training run.
+        settings: Strength, device, precision, memory; defaults if None.
+
+    Raises:
+        CheckpointError: If the file is no checkpoint.
+        UsageError: If a GPU is asked for and there is none, or a noise is stated for a network that
+            is told none.
+
+    Example:
+        >>> denoiser = load_denoiser("identity")
+        >>> denoiser.name
+        'identity'
+    """
+    settings = settings or InferSettings()
+    device = choose_device(settings.device)
+    checkpoint = _checkpoint_of(name_or_path)
+    require_told(checkpoint.network, settings)
+    if settings.precision == "bf16" and lacks_bf16(device):
+        _log.warning(
+            "This processor does not compute in bfloat16: precision bf16 will be far slower than "
+            "float32 here. Leave it out."
+        )
+    engine = TorchEngine(checkpoint.build(), device, settings.precision)
+    return MethodDenoiser(NetworkMethod(checkpoint, engine, settings), settings)
+
+
+def _checkpoint_of(name_or_path: str | Path) -> Checkpoint:
+    if str(name_or_path) in REGISTERED:
+        return Checkpoint(IdentitySettings(), {}, HuRange())
+    path = Path(name_or_path)
+    if not path.exists():
+        raise CheckpointError(
+            "there is no such model.",
+            where=path,
+            fix="Give a .safetensors file, the output folder of `ctdenoise train`, or one of: "
+            f"{', '.join(REGISTERED)}.",
+        )
+    return load_checkpoint(path)

@@ -1,0 +1,233 @@
+"""What takes noise away, and how a scan is handed to it.
+
+A `Method` is a network or a classical filter. It is settled on a scan once, which is where noise is
+measured, and then says of every block of slices what it would take away. What becomes of that is
+the same for all methods; see `denoiser`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ctdenoise.core.arrays import HuArray, LabelArray
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.core.scan import Scan
+from ctdenoise.core.units import AIR_HU
+from ctdenoise.core.volume import CTVolume
+
+SAMPLE_SLICES = 64
+"""Slices of a scan that are measured before it is denoised, at most."""
+
+BLOCK_SLICES = 8
+"""Slices that go through a denoiser together, unless a method computes more of them at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Consecutive slices of a scan, with the slices around them that a method looks at.
+
+    Args:
+        volume: The slices and those around them; fewer around at the ends of the scan.
+        first: Place in the scan of the first slice of `volume`.
+        inner: The slices of `volume` that are meant.
+    """
+
+    volume: CTVolume
+    first: int
+    inner: slice
+
+    @property
+    def places(self) -> range:
+        """Where in the scan the slices are that are meant."""
+        return range(self.first + self.inner.start, self.first + self.inner.stop)
+
+    @property
+    def wanted(self) -> CTVolume:
+        """The slices that are meant, alone."""
+        whole = self.inner == slice(0, self.volume.shape[0])
+        return self.volume if whole else self.volume.select(self.inner)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlan:
+    """Which slices of a scan are read for a block.
+
+    Args:
+        outer: Slices of the scan, those around included.
+        inner: Which of them are meant.
+    """
+
+    outer: slice
+    inner: slice
+
+
+def plan_blocks(slices: int, *, size: int, context: int = 0) -> Iterator[BlockPlan]:
+    """All slices of a scan, in order, in blocks.
+
+    Args:
+        slices: How many there are.
+        size: Slices of a block; the last may have fewer.
+        context: Slices around each block, as far as there are any.
+    """
+    for first in range(0, slices, size):
+        stop = min(first + size, slices)
+        outer = slice(max(0, first - context), min(slices, stop + context))
+        yield BlockPlan(outer, slice(first - outer.start, stop - outer.start))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Slices of a scan that are measured before it is denoised.
+
+    Args:
+        volume: The slices.
+        places: Where in the scan each of them is, ascending.
+    """
+
+    volume: CTVolume
+    places: tuple[int, ...]
+
+    @classmethod
+    def of(cls, volume: CTVolume) -> Sample:
+        """The sample of a scan that is in memory."""
+        places = sample_places(volume.shape[0])
+        whole = len(places) == volume.shape[0]
+        return cls(volume if whole else volume.select(places), tuple(places))
+
+
+def sample_places(slices: int) -> list[int]:
+    """The slices of a scan that are measured: all, or `SAMPLE_SLICES` of them, evenly spread.
+
+    Args:
+        slices: How many the scan has.
+    """
+    if slices <= SAMPLE_SLICES:
+        return list(range(slices))
+    return [int(place) for place in np.linspace(0, slices - 1, SAMPLE_SLICES).round()]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimates:
+    """What a network says about a volume beside its image.
+
+    Args:
+        labels: Class of every voxel, uint8 [z, y, x]: 0 is background, and so is padding; None
+            unless asked for.
+        error_hu: Standard deviation of the error of the method's own image, float32 [z, y, x], HU,
+            0 at padding; None unless asked for. The strength with which the image was applied does
+            not change it.
+    """
+
+    labels: LabelArray | None = None
+    error_hu: HuArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What a method would take away from some slices.
+
+    Args:
+        removed_hu: Image less the method's own result, float32 [z, y, x], HU; of no meaning at
+            padding.
+        estimates: What it says beside, as asked for.
+    """
+
+    removed_hu: HuArray
+    estimates: Estimates
+
+
+class SettledMethod(Protocol):
+    """A method that has measured what it must know about a scan."""
+
+    @property
+    def params(self) -> Mapping[str, JsonValue]:
+        """What was measured, for the history: it decides the voxels."""
+        ...
+
+    def take(self, block: Block, *, labels: bool = False, error: bool = False) -> Taken:
+        """What is to be taken away from the slices that a block means.
+
+        The same for a slice whichever others are in the block, as long as its context is.
+
+        Args:
+            block: Slices, with at least `context` around them where the scan has so many.
+            labels: Whether every voxel is to be labelled.
+            error: Whether the error of every voxel is to be stated.
+        """
+        ...
+
+
+class Method(Protocol):
+    """A network or a classical filter."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: "redcnn"."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What computes, in a few words: "torch cpu float32"."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that change with whatever decides the output."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, JsonValue]:
+        """What it is in numbers, for the history: its range, its parameters."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class that it labels, background first; empty if it labels nothing."""
+        ...
+
+    @property
+    def states_error(self) -> bool:
+        """Whether it says how far its image may be off."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Slices on either side that it looks at."""
+        ...
+
+    def block_slices(self, shape: tuple[int, int]) -> int:
+        """Slices that it wants together.
+
+        Args:
+            shape: Their size along (y, x).
+
+        Raises:
+            SettingsError: If the bound on memory is too small for one.
+        """
+        ...
+
+    def settle(self, sample: Sample, scan: Scan) -> SettledMethod:
+        """Measure in a scan what must be known of it as a whole.
+
+        Args:
+            sample: Some of its slices.
+            scan: What is known of all of them.
+        """
+        ...
+
+
+def shown(volume: CTVolume, limits_hu: tuple[float, float]) -> HuArray:
+    """The voxels that a method is shown: within limits, and air at padding.
+
+    Args:
+        volume: Some slices.
+        limits_hu: Lowest and highest value that it is shown.
+    """
+    seen: HuArray = np.clip(volume.hu, *limits_hu)
+    if volume.padding is not None:
+        seen[volume.padding] = AIR_HU
+    return seen

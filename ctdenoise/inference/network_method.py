@@ -1,0 +1,194 @@
+"""A trained network as a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.networks import segmentation_classes, states_error, takes_noise
+from ctdenoise.core.arrays import FloatArray, HuArray
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.core.scan import Scan
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.inference.engine import Engine, Plan, plan_work, run
+from ctdenoise.inference.method import Block, Estimates, Sample, Taken, shown
+from ctdenoise.inference.told_noise import ToldNoise, told_noise, warn_beyond_training
+from ctdenoise.networks.checkpoint import Checkpoint
+
+SEEN_HU = (-2048.0, 4096.0)
+"""What a network is shown at most: the 12 bits of usual CT, -1024 to 3071 HU, and room for the
+noise of a low dose on both sides. Training shows values in network scale without a cut, so cutting
+closer would show a network air that it has never met."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkMethod:
+    """A checkpoint, and what runs it.
+
+    Args:
+        checkpoint: The trained network and its HU range.
+        engine: Runs the network.
+        settings: Batch, memory, what is told of the noise.
+    """
+
+    checkpoint: Checkpoint
+    engine: Engine
+    settings: InferSettings
+
+    @property
+    def name(self) -> str:
+        """The kind of network."""
+        return self.checkpoint.network.name
+
+    @property
+    def description(self) -> str:
+        """What computes, in a few words."""
+        return self.engine.description
+
+    @property
+    def digest(self) -> str:
+        """The digest of the checkpoint."""
+        return self.checkpoint.digest
+
+    @property
+    def params(self) -> Mapping[str, JsonValue]:
+        """The HU range."""
+        hu_range = self.checkpoint.hu_range
+        return {"hu_range": [hu_range.low, hu_range.high]}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class of the segmentation head; empty without one.
+
+        A checkpoint keeps the names that classes had in training; an older one, those of the labels
+        that were given by name.
+        """
+        classes = segmentation_classes(self.checkpoint.network) or 0
+        kept = self.checkpoint.training.get("class_names")
+        if isinstance(kept, list) and len(kept) == classes:
+            return tuple(map(str, kept))
+        labels = self.checkpoint.training.get("labels")
+        named = labels if isinstance(labels, dict) else {}
+        names = ["background"]
+        for number in range(1, classes):
+            own = [key for key, value in named.items() if value == number and not key.isdigit()]
+            names.append(" and ".join(own) or f"class {number}")
+        return tuple(names[:classes])
+
+    @property
+    def states_error(self) -> bool:
+        """Whether the network has an output for its error."""
+        return states_error(self.checkpoint.network)
+
+    @property
+    def context(self) -> int:
+        """Slices on either side that the network looks at."""
+        return self.engine.constraints.input_channels // 2
+
+    def block_slices(self, shape: tuple[int, int]) -> int:
+        """Slices that go through the network together.
+
+        Args:
+            shape: Their size along (y, x).
+
+        Raises:
+            SettingsError: If the bound on memory is too small for one.
+        """
+        return plan_work(shape, self.engine, self.settings).batch
+
+    def settle(self, sample: Sample, scan: Scan) -> SettledNetwork:
+        """Measure the noise, if the network is told.
+
+        Args:
+            sample: Some slices of the scan.
+            scan: What is known of all of them.
+        """
+        told = None
+        if takes_noise(self.checkpoint.network):
+            told = told_noise(sample, self.settings)
+            warn_beyond_training(told, self.checkpoint.training)
+        plan = plan_work(scan.shape[1:], self.engine, self.settings)
+        return SettledNetwork(self, plan, told)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SettledNetwork:
+    """A network that is ready for the blocks of one scan.
+
+    Args:
+        method: The network.
+        plan: How its slices are batched or cut.
+        told: The noise that it is told; None where it is not.
+    """
+
+    method: NetworkMethod
+    plan: Plan
+    told: ToldNoise | None
+
+    @property
+    def params(self) -> Mapping[str, JsonValue]:
+        """The noise that is told."""
+        return {} if self.told is None else self.told.params()
+
+    def take(self, block: Block, *, labels: bool = False, error: bool = False) -> Taken:
+        """What the network takes away; see `SettledMethod`.
+
+        Args:
+            block: Slices, with those around them that the network looks at.
+            labels: Whether every voxel is to be labelled.
+            error: Whether the error of every voxel is to be stated.
+        """
+        wanted = block.wanted
+        removed = np.empty(wanted.shape, dtype=np.float32)
+        found = Estimates(
+            np.zeros(wanted.shape, dtype=np.uint8) if labels else None,
+            np.zeros(wanted.shape, dtype=np.float32) if error else None,
+        )
+        hu_range = self.method.checkpoint.hu_range
+        limits = min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high)
+        for first in range(0, wanted.shape[0], self.plan.batch):
+            some = slice(first, min(first + self.plan.batch, wanted.shape[0]))
+            slices = wanted.select(some)
+            scaled = hu_range.to_network(torch.from_numpy(shown(slices, limits))).unsqueeze(1)
+            noise = None if self.told is None else self.told.slices(block.places[some], slices)
+            views = _some(found, some)
+            removed[some] = self._taken(scaled, noise, slices, views)
+        return Taken(removed, found)
+
+    def _taken(
+        self, scaled: Tensor, noise_hu: FloatArray | None, slices: CTVolume, found: Estimates
+    ) -> HuArray:
+        """What is taken away, HU; what the network says beside is written into `found`."""
+        method = self.method
+        width_hu = method.checkpoint.hu_range.width_hu
+        given = scaled  # [batch, channel, y, x]
+        if noise_hu is not None:
+            noise = torch.from_numpy(noise_hu).unsqueeze(1) * (1.0 / width_hu)
+            given = torch.cat((scaled, noise), dim=1)
+        wanted = found.labels is not None or found.error_hu is not None
+        predicted = run(method.engine, given, self.plan, estimates=wanted)
+        removed: HuArray = ((scaled - predicted[:, :1]).squeeze(1) * width_hu).numpy()
+        padding = slices.padding
+        if found.error_hu is not None:
+            found.error_hu[:] = (torch.exp(predicted[:, 1]) * width_hu).numpy()
+            if padding is not None:
+                found.error_hu[padding] = 0
+        if found.labels is not None:
+            scores = predicted[:, 2 if method.states_error else 1 :]
+            found.labels[:] = scores.argmax(dim=1).numpy()
+            if padding is not None:
+                found.labels[padding] = 0
+        return removed
+
+
+def _some(found: Estimates, some: slice) -> Estimates:
+    """Views of some slices, to be filled."""
+    return Estimates(
+        None if found.labels is None else found.labels[some],
+        None if found.error_hu is None else found.error_hu[some],
+    )
