@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, JsonValue
 
 from ctdenoise.config.base import Settings
+
+Slices = Literal[1, 3, 5, 7, 9]
+"""Neighbouring slices that form one input: an odd number, of which the middle one is denoised."""
 
 
 class SegmentationHeadSettings(Settings):
@@ -41,8 +44,12 @@ class RedCnnSettings(Settings):
     start_as_identity: bool = True
     """Set the last layer to zero at first, so that an untrained network returns its input."""
 
+    slices: Slices = 1
+    """Neighbouring slices that the network sees at once: itself and as many before as after. The
+    middle one is denoised. At the ends of a scan and at gaps the last slice is repeated."""
+
     noise_input: bool = False
-    """Tell the network how much noise to remove: a second channel with the standard deviation of
+    """Tell the network how much noise to remove: one more channel with the standard deviation of
     the noise around each pixel. In training it comes from the simulation, later it is measured from
     the pixels. One network then serves every dose and kernel that it met."""
 
@@ -161,8 +168,12 @@ class UNetSettings(Settings):
     features: tuple[int, int, int, int, int, int] = (32, 32, 64, 128, 256, 32)
     """Feature maps of the five levels, and of the last layer."""
 
+    slices: Slices = 1
+    """Neighbouring slices that the network sees at once: itself and as many before as after. The
+    middle one is denoised. At the ends of a scan and at gaps the last slice is repeated."""
+
     noise_input: bool = False
-    """Tell the network how much noise to remove: a second channel with the standard deviation of
+    """Tell the network how much noise to remove: one more channel with the standard deviation of
     the noise around each pixel. In training it comes from the simulation, later it is measured from
     the pixels. One network then serves every dose and kernel that it met."""
 
@@ -274,3 +285,13 @@ def states_error(network: NetworkSettings) -> bool:
 def takes_noise(network: NetworkSettings) -> bool:
     """Whether a network is told how noisy its input is."""
     return bool(getattr(network, "noise_input", False))
+
+
+def slices_seen(network: NetworkSettings) -> int:
+    """Neighbouring slices that form one input of a network; 1 for a plain 2-D network."""
+    return int(getattr(network, "slices", 1))
+
+
+def most_slices(network: NetworkSettings) -> int:
+    """Neighbouring slices that a network of this kind can be set to see at most."""
+    return max(get_args(Slices)) if "slices" in type(network).model_fields else 1

@@ -20,6 +20,7 @@ from ctdenoise.config.networks import (
     RedNetSettings,
     UNetSettings,
     WavResNetSettings,
+    most_slices,
 )
 from ctdenoise.networks.build import build_network
 
@@ -90,6 +91,7 @@ class NetworkFacts:
         receptive_field: Edge of the square of input pixels that one output pixel depends on; None
             where every pixel may matter.
         multiple_of: Sizes along y and x must be multiples of this.
+        most_slices: Neighbouring slices that it can be set to see at once, at most.
     """
 
     settings: NetworkSettings
@@ -98,6 +100,7 @@ class NetworkFacts:
     operations: int
     receptive_field: int | None
     multiple_of: int
+    most_slices: int
 
 
 def every_network() -> tuple[NetworkFacts, ...]:
@@ -128,4 +131,5 @@ def facts_of(settings: NetworkSettings, source: Source = UNSTATED) -> NetworkFac
         operations=counter.get_total_flops() // 2,
         receptive_field=None if radius is None else 2 * radius + 1,
         multiple_of=step,
+        most_slices=most_slices(settings),
     )

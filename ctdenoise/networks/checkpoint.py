@@ -108,9 +108,11 @@ class Checkpoint:
 
 def _deciding(network: NetworkSettings) -> dict[str, JsonValue]:
     """The settings of a network; one that came later counts where it is used: old digests stay."""
-    settings = network.as_json()
-    later = ("noise_input", "head") if network.name in _HEAD_CAME_LATER else ("noise_input",)
-    return {key: value for key, value in settings.items() if value or key not in later}
+    later: dict[str, JsonValue] = {"noise_input": False, "slices": 1}
+    if network.name in _HEAD_CAME_LATER:
+        later["head"] = None
+    settings = network.as_json().items()
+    return {key: value for key, value in settings if key not in later or value != later[key]}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path:

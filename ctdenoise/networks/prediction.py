@@ -50,7 +50,8 @@ class Constraints:
         multiple_of: Sizes along y and x must be multiples of this.
         receptive_field_radius: Farthest pixel along y or x, from the output pixel, that may change
             the output; None if every pixel may.
-        input_channels: Neighbouring slices that form one input; 1 for a plain 2-D network.
+        input_channels: Neighbouring slices that form one input; 1 for a plain 2-D network. An odd
+            number: the output is that of the middle one.
         noise_input: Whether one more channel follows them: the standard deviation of the noise to
             remove around each pixel, in network scale.
         peak_values_per_pixel: Numbers alive at once for each input pixel while predicting: what a
@@ -69,6 +70,11 @@ class Constraints:
         """Channels of the input: slices, and noise where the network is told of it."""
         return self.input_channels + self.noise_input
 
+    @property
+    def context(self) -> int:
+        """Slices before, and as many after, that the network sees beside the one it denoises."""
+        return self.input_channels // 2
+
 
 class DenoisingNetwork(nn.Module):
     """A network that maps a low-dose image to an estimate of the full-dose one.
@@ -76,6 +82,9 @@ class DenoisingNetwork(nn.Module):
     The contract of `forward`: input [batch, channel, y, x] in network scale, float32, within
     `constraints`; output a `Prediction` of the same y and x. The image is float32 whatever the
     type of the weights. Whoever calls it owns device, precision and gradient mode.
+
+    With `constraints.input_channels` above 1 the first channels are neighbouring slices in order,
+    and the image is that of the middle one; see `core.neighbours` for what the ends repeat.
 
     With `constraints.noise_input` the last channel is the standard deviation of the noise to be
     removed, not negative, and may differ from pixel to pixel. No pixel is changed by more than
@@ -129,27 +138,33 @@ class Noisy(NamedTuple):
     """The input of a network, taken apart.
 
     Args:
-        image: Low-dose images in network scale, [batch, channel, y, x].
-        noise: Standard deviation of their noise in network scale, [batch, 1, y, x]; None where the
-            network is not told of it.
+        slices: Neighbouring low-dose slices in network scale, [batch, slice, y, x].
+        noise: Standard deviation of the noise of the middle one in network scale, [batch, 1, y, x];
+            None where the network is not told of it.
     """
 
-    image: Tensor
+    slices: Tensor
     noise: Tensor | None
 
     @classmethod
     def of(cls, scaled: Tensor, constraints: Constraints) -> Noisy:
-        """Image and noise of an input that fits the constraints."""
+        """Slices and noise of an input that fits the constraints."""
         if not constraints.noise_input:
             return cls(scaled, None)
         return cls(scaled[:, :-1], scaled[:, -1:])
 
     @property
+    def image(self) -> Tensor:
+        """The middle slice, which is denoised, [batch, 1, y, x]."""
+        middle = self.slices.shape[1] // 2
+        return self.slices[:, middle : middle + 1]
+
+    @property
     def seen(self) -> Tensor:
         """What the first layer sees."""
         if self.noise is None:
-            return self.image
-        return torch.cat((self.image, self.noise * (1.0 / NOISE_UNIT)), dim=1)
+            return self.slices
+        return torch.cat((self.slices, self.noise * (1.0 / NOISE_UNIT)), dim=1)
 
     def limited(self, change: Tensor) -> Tensor:
         """A change of the image within what its noise explains; as it is where none is told."""

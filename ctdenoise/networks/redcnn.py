@@ -56,8 +56,9 @@ class RedCnn(DenoisingNetwork):
 
     and, if asked for, a last ReLU. 1,848,865 parameters at 96 channels. The segmentation head is a
     sixth transposed convolution from r(d4) to one map per class; the logarithm of the stated error
-    comes from a seventh. A network that is told the noise s sees it as a second channel of x, and
-    ends with image = T5 r(d4) + x, the change cut to 5 s on both sides.
+    comes from a seventh. A network that is told the noise s sees it as one more channel of x, and
+    ends with image = T5 r(d4) + x, the change cut to 5 s on both sides. One that sees several
+    slices has them as channels of x, and the x that is added last is the middle one.
 
     Args:
         settings: Channels, last ReLU, first weights, head.
@@ -73,6 +74,7 @@ class RedCnn(DenoisingNetwork):
             Constraints(
                 smallest_input=SMALLEST_INPUT,
                 receptive_field_radius=RADIUS,
+                input_channels=settings.slices,
                 noise_input=settings.noise_input,
                 # Two shortcuts wait while a layer reads one set of maps and writes another.
                 peak_values_per_pixel=4 * channels + classes,
@@ -106,7 +108,7 @@ class RedCnn(DenoisingNetwork):
 
         Args:
             scaled: Low-dose slices in network scale, [batch, 1, y, x], at least 21 x 21; with
-                noise as a second channel where the network is told of it.
+                neighbours as channels and noise as the last one where the settings say so.
         """
         given = Noisy.of(scaled, self.constraints)
         x = given.seen.to(self.conv1.weight.dtype)  # [batch, channel, y, x] from here on

@@ -39,6 +39,7 @@ class UNet(DenoisingNetwork):
                 smallest_input=2**_POOLED,
                 multiple_of=2**_POOLED,
                 receptive_field_radius=_reach(),
+                input_channels=settings.slices,
                 noise_input=settings.noise_input,
                 peak_values_per_pixel=2 * first + 2 * last + classes,
             )

@@ -27,6 +27,7 @@ def as_json(networks: Sequence[NetworkFacts]) -> str:
                 "operations": facts.operations,
                 "receptive_field": facts.receptive_field,
                 "multiple_of": facts.multiple_of,
+                "most_slices": facts.most_slices,
                 "source": facts.source.reference,
             }
             for facts in networks

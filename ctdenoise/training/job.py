@@ -10,7 +10,12 @@ import torch
 from torch import nn
 
 from ctdenoise.config.losses import LossSettings, PerceptualSettings
-from ctdenoise.config.networks import segmentation_classes, states_error, takes_noise
+from ctdenoise.config.networks import (
+    segmentation_classes,
+    slices_seen,
+    states_error,
+    takes_noise,
+)
 from ctdenoise.config.supervision import needs_pairs
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.intensity import HuRange
@@ -284,8 +289,9 @@ def _encoder(loss: LossSettings) -> FrozenEncoder | None:
                     f"`{checkpoint.network.name}`.",
                     where=term.encoder,
                 )
-            # Of a network that is told the noise, the filters of the image alone.
-            first = checkpoint.weights["conv1.weight"][:, :1]
+            # Of a network that sees more, noise or neighbours, the filters of the image alone.
+            middle = slices_seen(checkpoint.network) // 2
+            first = checkpoint.weights["conv1.weight"][:, middle : middle + 1]
             weights = {**checkpoint.weights, "conv1.weight": first}
             return FrozenEncoder([(weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in names])
     return None

@@ -6,10 +6,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ctdenoise.config.networks import NetworkSettings, slices_seen, takes_noise
 from ctdenoise.config.training import InitSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, SettingsError, listed
@@ -55,9 +57,9 @@ class Start:
 def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuRange) -> Start:
     """Bring the weights of a checkpoint into a fresh network.
 
-    A first convolution that takes more maps than the checkpoint's (a noise level beside the image)
-    keeps its weights for the image; those for what is new begin at zero, so that its maps are what
-    they were before.
+    A first convolution that takes more maps than the checkpoint's (a noise level, neighbouring
+    slices) keeps its weights for the image; those for what is new begin at zero, so that its maps
+    are what they were before.
 
     Args:
         settings: What to start from.
@@ -74,8 +76,9 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
     _require_same_scale(checkpoint, hu_range)
     fresh, wanted = network.state_dict(), _wanted(settings.init, checkpoint, settings.network.name)
     found = {name: tensor for name, tensor in checkpoint.weights.items() if wanted(name)}
-    taken, problems = _fitted(fresh, found)
-    _require_whole(settings.init, fresh, found)
+    inputs = _Inputs.of(checkpoint.network), _Inputs.of(settings.network)
+    taken, problems = _fitted(fresh, found, inputs)
+    _require_whole(settings.init, fresh, found, inputs)
     problems += [
         f"{name} is missing"
         for name in fresh
@@ -179,43 +182,80 @@ def _wanted(init: InitSettings, checkpoint: Checkpoint, name: str) -> Callable[[
     return lambda weight: weight.startswith(ENCODERS[name])
 
 
+class _Inputs(NamedTuple):
+    """What the channels of a network's input are.
+
+    Args:
+        slices: Neighbouring slices.
+        noise: Whether their noise follows.
+    """
+
+    slices: int
+    noise: bool
+
+    @classmethod
+    def of(cls, network: NetworkSettings) -> _Inputs:
+        return cls(slices_seen(network), takes_noise(network))
+
+    @property
+    def channels(self) -> int:
+        return self.slices + self.noise
+
+    def within(self, other: _Inputs) -> list[int]:
+        """Where these channels are in an input of as many slices or more; empty if some lack."""
+        first = (other.slices - self.slices) // 2
+        if first < 0 or (self.noise and not other.noise):
+            return []
+        places = list(range(first, first + self.slices))
+        return [*places, other.slices] if self.noise else places
+
+
 def _fitted(
-    fresh: Mapping[str, Tensor], found: Mapping[str, Tensor]
+    fresh: Mapping[str, Tensor], found: Mapping[str, Tensor], inputs: tuple[_Inputs, _Inputs]
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The weights in the shapes of the network, and what does not fit."""
     taken, problems = {}, []
+    places = inputs[0].within(inputs[1])
     for name in (name for name in fresh if name in found):
         old, new = found[name], fresh[name]
         if old.shape == new.shape:
             taken[name] = old
-        elif _has_new_input(old, new):
+        elif places and _has_new_input(old, new, inputs):
             taken[name] = torch.zeros_like(new)
-            taken[name][:, : old.shape[1]] = old
+            taken[name][:, places] = old
         else:
             problems.append(f"{name} is {tuple(old.shape)}, not {tuple(new.shape)}")
     return taken, problems
 
 
 def _require_whole(
-    init: InitSettings, fresh: Mapping[str, Tensor], found: Mapping[str, Tensor]
+    init: InitSettings,
+    fresh: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    inputs: tuple[_Inputs, _Inputs],
 ) -> None:
-    """Refuse to freeze a network that is told of noise which its checkpoint was not told of."""
-    new = [n for n in fresh if n in found and _has_new_input(found[n], fresh[n])]
-    if new and init.freeze != "none":
-        raise SettingsError(
-            f"the noise input is new to this checkpoint, and a frozen {init.freeze} cannot learn "
-            "to use it.",
-            where="init.freeze",
-            fix="Set network.noise_input=false or init.freeze=none.",
-        )
+    """Refuse to freeze a network that is shown what its checkpoint was not shown."""
+    new = [n for n in fresh if n in found and _has_new_input(found[n], fresh[n], inputs)]
+    if not new or init.freeze == "none":
+        return
+    before, after = inputs
+    what, key = ("noise input is", f"noise_input={before.noise}".lower())
+    if after.slices != before.slices:
+        what, key = ("neighbouring slices are", f"slices={before.slices}")
+    raise SettingsError(
+        f"the {what} new to this checkpoint, and a frozen {init.freeze} cannot learn to use it.",
+        where="init.freeze",
+        fix=f"Set network.{key} or init.freeze=none.",
+    )
 
 
-def _has_new_input(old: Tensor, new: Tensor) -> bool:
-    """Whether a convolution of the image alone meets one of the image and more."""
+def _has_new_input(old: Tensor, new: Tensor, inputs: tuple[_Inputs, _Inputs]) -> bool:
+    """Whether a weight is of the first convolution, which meets more channels than before."""
     if not old.ndim == new.ndim == 4:
         return False
     others_equal = (old.shape[0], *old.shape[2:]) == (new.shape[0], *new.shape[2:])
-    return others_equal and old.shape[1] == 1 < new.shape[1] <= 3
+    channels = tuple(each.channels for each in inputs)
+    return others_equal and (old.shape[1], new.shape[1]) == channels and channels[0] < channels[1]
 
 
 def _short(names: Iterable[str]) -> str:

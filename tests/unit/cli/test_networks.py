@@ -30,3 +30,11 @@ def test_json_has_every_network_with_its_whole_reference(capsys):
     assert found[0]["parameters"] == 1_848_865
     assert found[0]["source"] == "Chen et al., IEEE TMI 36(12):2524, 2017"
     assert all(one["source"] and one["operations"] >= 0 for one in found)
+
+
+def test_json_says_which_networks_can_see_neighbouring_slices(capsys):
+    networks(json=True)
+    found = json.loads(capsys.readouterr().out)
+    several = {one["network"]["name"] for one in found if one["most_slices"] > 1}
+    assert several == {one["network"]["name"] for one in found if "slices" in one["network"]}
+    assert {"redcnn", "unet"} <= several

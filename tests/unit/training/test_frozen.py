@@ -190,8 +190,13 @@ def test_an_encoder_that_shares_its_weights_with_the_decoder_is_not_frozen(pair,
         task.run([pair.folder], settings, out=tmp_path / "second")
 
 
-def test_a_new_noise_input_is_not_frozen(pair, small, tmp_path):
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [({"noise_input": True}, "noise input is new"), ({"slices": 3}, "slices are new")],
+    ids=["noise", "slices"],
+)
+def test_a_new_input_is_not_frozen(pair, small, tmp_path, more, what):
     first = start(small, pair, NETWORKS[0], tmp_path / "first")
-    told = {**NETWORKS[0], "noise_input": True}
-    with pytest.raises(SettingsError, match="noise input is new"):
-        prepare_job([pair], headed(small, told, {"from": first, "freeze": "trunk"}), seed=0)
+    wider = {**NETWORKS[0], **more}
+    with pytest.raises(SettingsError, match=what):
+        prepare_job([pair], headed(small, wider, {"from": first, "freeze": "trunk"}), seed=0)

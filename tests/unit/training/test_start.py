@@ -7,11 +7,13 @@ import json
 import pytest
 import torch
 
+from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, SettingsError
-from ctdenoise.networks.checkpoint import load_checkpoint
+from ctdenoise.networks.build import build_network
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ctdenoise.tasks import train as task
 from ctdenoise.training.job import prepare_job
-from ctdenoise.training.start import digest_of
+from ctdenoise.training.start import digest_of, start_from
 
 STILL = {"optimizer": {"learning_rate": 1e-12}}
 
@@ -134,3 +136,29 @@ def test_a_new_noise_input_begins_at_zero_and_the_image_keeps_its_weights(
     old = load_checkpoint(first.model).weights["conv1.weight"]
     assert torch.equal(weight[:, :1], old)
     assert not weight[:, 1:].any()
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["plain", "told"])
+def test_new_neighbours_begin_at_zero_around_the_slice_that_was_seen(tiny, tmp_path, told):
+    one = tiny.network.replaced(noise_input=told, start_as_identity=False)
+    old = build_network(one).eval()
+    first = Checkpoint(one, old.state_dict(), HuRange())
+    file = save_checkpoint(tmp_path / "a.safetensors", first)
+    several = tiny.replaced(network=one.replaced(slices=5), init={"from": file})
+    network = build_network(several.network).eval()
+    start_from(several, network, HuRange())
+    kept = [2, 5] if told else [2]
+    weight = network.state_dict()["conv1.weight"]
+    assert torch.equal(weight[:, kept], first.weights["conv1.weight"])
+    assert not weight[:, [0, 1, 3, 4]].any()
+    seen = torch.rand(1, 6 if told else 5, 24, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(network(seen).image, old(seen[:, kept]).image, rtol=0, atol=1e-6)
+
+
+def test_fewer_neighbours_than_the_checkpoint_saw_are_refused(tiny, tmp_path):
+    network = tiny.network.replaced(slices=3)
+    weights = build_network(network).state_dict()
+    file = save_checkpoint(tmp_path / "a.safetensors", Checkpoint(network, weights, HuRange()))
+    with pytest.raises(CheckpointError, match=r"conv1\.weight is \(4, 3, 5, 5\)"):
+        start_from(tiny.replaced(init={"from": file}), build_network(tiny.network), HuRange())
