@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.controls import ControlSettings, Presets
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.core.acquisition import Acquisition
 
 
 def _name_or_code(text: str) -> str:
@@ -65,12 +67,13 @@ class ObjectSettings(Settings):
     """Edge of the square in which the local standard deviation is taken, mm."""
 
 
-class InferSettings(Settings):
+class InferSettings(ControlSettings):
     """How to denoise: how much of the change to apply, and with what means."""
 
-    strength: float = Field(default=1.0, ge=0.0, le=1.0)
-    """Share of the network's change that is applied: 0 leaves every voxel as it is, 1 is the
-    network's own image."""
+    presets: Presets = ()
+    """Rules that choose strength, texture or noise_target by what the header of a scan says; the
+    first that fits is taken, and with none what stands above. On the command line `--strength`,
+    `--texture` and `--noise-target` set them aside."""
 
     noise_level: float | None = Field(default=None, gt=0, le=5000)
     """Noise in the soft tissue of the study, HU, for networks that are told the noise: the map that
@@ -105,10 +108,24 @@ class InferSettings(Settings):
     objects: ObjectSettings = ObjectSettings()
     """What is written beside the denoised images."""
 
+    def for_scan(self, acquisition: Acquisition) -> tuple[Self, str | None]:
+        """The settings for one scan, rules applied, and the name of the preset that was chosen.
+
+        Args:
+            acquisition: What the header of the scan says.
+        """
+        chosen = next((rule for rule in self.presets if rule.when.hold(acquisition)), None)
+        if chosen is None:
+            return self.replaced(presets=()), None
+        controls = {key: getattr(chosen, key) for key in ControlSettings.model_fields}
+        return self.replaced(presets=(), **controls), chosen.name
+
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the voxels, as plain JSON: all but what is written, and how.
 
-        What a network is told of the noise has lines of its own in the history.
+        What was added later counts where it is used. What a network is told of the noise has lines
+        of its own in the history.
         """
-        apart = {"dicom", "objects", "noise_level", "noise_factor"}
+        apart = {"dicom", "objects", "noise_level", "noise_factor", "presets"}
+        apart |= {key for key in ("texture", "noise_target") if not getattr(self, key)}
         return self.model_dump(mode="json", exclude=apart)

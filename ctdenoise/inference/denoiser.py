@@ -28,7 +28,7 @@ from ctdenoise.core.provenance import JsonValue, Step, digest
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import CheckpointError, UsageError
-from ctdenoise.inference.controls import Controls
+from ctdenoise.inference.controls import SettledControls, settle_controls
 from ctdenoise.inference.method import (
     BLOCK_SLICES,
     Block,
@@ -38,6 +38,7 @@ from ctdenoise.inference.method import (
     SettledMethod,
     plan_blocks,
 )
+from ctdenoise.inference.region import Region
 
 
 class Denoiser(Protocol):
@@ -81,7 +82,13 @@ class Denoiser(Protocol):
         ...
 
     def settle(
-        self, sample: Sample, scan: Scan, *, labels: bool = False, error: bool = False
+        self,
+        sample: Sample,
+        scan: Scan,
+        *,
+        labels: bool = False,
+        error: bool = False,
+        region: Region | None = None,
     ) -> Denoising:
         """Get ready for the blocks of one scan.
 
@@ -90,9 +97,11 @@ class Denoiser(Protocol):
             scan: What is known of it.
             labels: Whether every voxel is to be labelled.
             error: Whether the error of every voxel is to be stated.
+            region: Where anything may be changed; None for everywhere.
 
         Raises:
             UsageError: If it labels nothing, or states no error.
+            InputError: If the controls need a noise that cannot be measured.
             SettingsError: If the bound on memory is too small for the network.
         """
         ...
@@ -112,6 +121,7 @@ class Denoiser(Protocol):
         *,
         labels: bool = False,
         error: bool = False,
+        region: Region | None = None,
         progress: Progress = SILENT,
     ) -> tuple[CTVolume, Estimates]:
         """The same volume, and what is asked for beside it, computed in the same pass.
@@ -120,6 +130,7 @@ class Denoiser(Protocol):
             volume: Any stack of slices.
             labels: Whether every voxel is to be labelled.
             error: Whether the error of every voxel is to be stated.
+            region: Where anything may be changed; None for everywhere.
             progress: Told about every slice.
 
         Raises:
@@ -149,17 +160,29 @@ class Denoising:
         step: Line of history of the result.
         block_slices: Slices that are to be given together.
         method: Has measured the scan; None where nothing is taken away nor asked for.
-        controls: What becomes of what the method takes away.
+        settled: What becomes of what the method takes away.
         labels: Whether every voxel is to be labelled.
         error: Whether the error of every voxel is to be stated.
+        preset: Name of the rule that chose the controls; None where none did.
     """
 
     step: Step
     block_slices: int
     method: SettledMethod | None
-    controls: Controls
+    settled: SettledControls
     labels: bool
     error: bool
+    preset: str | None = None
+
+    @property
+    def strength(self) -> float:
+        """Share of what the method takes away that is taken."""
+        return self.settled.controls.strength
+
+    @property
+    def record(self) -> dict[str, JsonValue]:
+        """How much is taken, at which frequencies, where, and who said so: for `run.json`."""
+        return {"preset": self.preset, **self.settled.record}
 
     def denoise(self, block: Block) -> Denoised:
         """Denoise the slices that a block means.
@@ -173,11 +196,21 @@ class Denoising:
         before = block.wanted
         if self.method is None:
             return Denoised(before.with_step(self.step), Estimates())
-        taken = self.method.take(block, labels=self.labels, error=self.error)
+        controls = self.settled.controls
+        touched = [n for n, place in enumerate(block.places) if controls.touches(place)]
+        if self.labels or self.error:
+            touched = list(range(len(block.places)))
+        if not touched:
+            return Denoised(before.with_step(self.step), Estimates())
+        some = slice(touched[0], touched[-1] + 1)
+        start = block.inner.start
+        part = Block(block.volume, block.first, slice(start + some.start, start + some.stop))
+        taken = self.method.take(part, labels=self.labels, error=self.error)
         _require_numbers(taken.removed_hu)
         if taken.estimates.error_hu is not None:
             _require_numbers(taken.estimates.error_hu)
-        hu = self.controls.applied(before, taken.removed_hu, block.places)
+        hu = before.hu.copy()
+        hu[some] = controls.applied(part.wanted, taken.removed_hu, part.places)
         return Denoised(before.with_hu(hu, self.step), taken.estimates)
 
 
@@ -224,7 +257,13 @@ class MethodDenoiser:
         return self.method.context
 
     def settle(
-        self, sample: Sample, scan: Scan, *, labels: bool = False, error: bool = False
+        self,
+        sample: Sample,
+        scan: Scan,
+        *,
+        labels: bool = False,
+        error: bool = False,
+        region: Region | None = None,
     ) -> Denoising:
         """Get ready for the blocks of one scan; see `Denoiser`.
 
@@ -233,9 +272,11 @@ class MethodDenoiser:
             scan: What is known of all of them.
             labels: Whether every voxel is to be labelled.
             error: Whether the error of every voxel is to be stated.
+            region: Where anything may be changed; None for everywhere.
 
         Raises:
             UsageError: If it labels nothing, or states no error.
+            InputError: If the controls need a noise that cannot be measured.
             SettingsError: If the bound on memory is too small for the network.
         """
         if labels and not self.class_names:
@@ -244,15 +285,18 @@ class MethodDenoiser:
             raise UsageError("this network does not state its error.")
         wanted = self.method.block_slices(scan.shape[1:])
         size = -(-BLOCK_SLICES // wanted) * wanted
-        idle = self.settings.strength == 0 and not (labels or error)
-        settled = None if idle else self.method.settle(sample, scan)
+        chosen, preset = self.settings.for_scan(scan.acquisition)
+        idle = chosen.strength == 0 and not (labels or error)
+        method = None if idle else self.method.settle(sample, scan)
+        settled = settle_controls(chosen, method, sample, context=self.context, region=region)
         return Denoising(
-            step=self._step(settled),
+            step=self._step(chosen, method, settled),
             block_slices=size,
-            method=settled,
-            controls=Controls(self.settings.strength),
+            method=method if settled.controls.strength or labels or error else None,
+            settled=settled,
             labels=labels,
             error=error,
+            preset=preset,
         )
 
     def __call__(self, volume: CTVolume, *, progress: Progress = SILENT) -> CTVolume:
@@ -274,6 +318,7 @@ class MethodDenoiser:
         *,
         labels: bool = False,
         error: bool = False,
+        region: Region | None = None,
         progress: Progress = SILENT,
     ) -> tuple[CTVolume, Estimates]:
         """Denoise a volume, label its voxels, state their error; see `Denoiser`.
@@ -282,6 +327,7 @@ class MethodDenoiser:
             volume: Any stack of slices.
             labels: Whether every voxel is to be labelled.
             error: Whether the error of every voxel is to be stated.
+            region: Where anything may be changed; None for everywhere.
             progress: Told about every slice.
 
         Raises:
@@ -289,7 +335,8 @@ class MethodDenoiser:
             CheckpointError: If a network returns something that is not a number.
             SettingsError: If the bound on memory is too small for the network.
         """
-        denoising = self.settle(Sample.of(volume), volume, labels=labels, error=error)
+        sample = Sample.of(volume, self.context)
+        denoising = self.settle(sample, volume, labels=labels, error=error, region=region)
         found = Estimates(
             np.zeros(volume.shape, dtype=np.uint8) if labels else None,
             np.zeros(volume.shape, dtype=np.float32) if error else None,
@@ -309,17 +356,19 @@ class MethodDenoiser:
                 advance(len(block.places))
         return volume.with_hu(hu, denoising.step), found
 
-    def _step(self, settled: SettledMethod | None) -> Step:
+    def _step(
+        self, chosen: InferSettings, method: SettledMethod | None, settled: SettledControls
+    ) -> Step:
         params: dict[str, JsonValue] = {
             "model": self.name,
             "model_digest": self.digest,
             "version": __version__,
-            "strength": self.settings.strength,
+            **settled.params,
             "precision": self.settings.precision,
             "engine": self.description,
             **self.method.params,
-            "settings_digest": digest(self.settings.deciding()),
-            **({} if settled is None else settled.params),
+            "settings_digest": digest(chosen.deciding()),
+            **({} if method is None else method.params),
         }
         return Step("denoise", params)
 

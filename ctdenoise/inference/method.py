@@ -92,22 +92,62 @@ class Sample:
     places: tuple[int, ...]
 
     @classmethod
-    def of(cls, volume: CTVolume) -> Sample:
-        """The sample of a scan that is in memory."""
-        places = sample_places(volume.shape[0])
+    def of(cls, volume: CTVolume, context: int = 0) -> Sample:
+        """The sample of a scan that is in memory.
+
+        Args:
+            volume: The scan.
+            context: Slices on either side that the method looks at.
+        """
+        places = sample_places(volume.shape[0], context)
         whole = len(places) == volume.shape[0]
         return cls(volume if whole else volume.select(places), tuple(places))
 
+    def block(self, number: int, context: int) -> Block:
+        """One slice of the sample, with what the sample has of the slices around it.
 
-def sample_places(slices: int) -> list[int]:
+        Args:
+            number: Which slice of the sample.
+            context: Slices on either side that are wanted.
+        """
+        first, last = number, number
+        while number - first < context and self._follow(first - 1):
+            first -= 1
+        while last - number < context and self._follow(last):
+            last += 1
+        volume = self.volume.select(slice(first, last + 1))
+        return Block(volume, self.places[first], slice(number - first, number - first + 1))
+
+    def surrounded(self, context: int) -> list[int]:
+        """The slices of the sample that have all slices around them in it; all if none has.
+
+        Args:
+            context: Slices on either side that are wanted.
+        """
+        numbers = range(len(self.places))
+        found = [n for n in numbers if self.block(n, context).volume.shape[0] == 2 * context + 1]
+        return found or list(numbers)
+
+    def _follow(self, number: int) -> bool:
+        """Whether a slice of the sample and the next one are neighbours in the scan."""
+        if not 0 <= number < len(self.places) - 1:
+            return False
+        return self.places[number + 1] == self.places[number] + 1
+
+
+def sample_places(slices: int, context: int = 0) -> list[int]:
     """The slices of a scan that are measured: all, or `SAMPLE_SLICES` of them, evenly spread.
 
     Args:
         slices: How many the scan has.
+        context: Slices on either side that the method looks at: they are measured, too.
     """
     if slices <= SAMPLE_SLICES:
         return list(range(slices))
-    return [int(place) for place in np.linspace(0, slices - 1, SAMPLE_SLICES).round()]
+    together = 2 * context + 1
+    middles = np.linspace(context, slices - 1 - context, max(1, SAMPLE_SLICES // together)).round()
+    around = range(-context, context + 1)
+    return sorted({int(middle) + step for middle in middles for step in around})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
