@@ -26,8 +26,11 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     *,
     model: Annotated[str, Parameter(name=["--model", "-m"])],
     out: Out,
-    strength: Annotated[float | None, Parameter(name="--strength")] = None,
+    strength: Annotated[str | None, Parameter(name="--strength")] = None,
+    texture: Annotated[float | None, Parameter(name="--texture")] = None,
+    noise_target: Annotated[float | None, Parameter(name="--noise-target")] = None,
     noise_level: Annotated[float | None, Parameter(name="--noise-level")] = None,
+    device: Annotated[str | None, Parameter(name="--device")] = None,
     config: Config = None,
     overrides: Overrides = (),
     series: Series = None,
@@ -44,9 +47,14 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
         model: A checkpoint, a folder that `train` made, or `identity` to check the way through.
         out: Folder for the result; new or empty.
-        strength: 0 keeps the study as it is, 1 is all that the network does.
+        strength: 0 keeps the study as it is, 1 is all that the network does; or `low`, `medium` or
+            `high`, which keep the texture of the noise as well.
+        texture: 0 takes the same share away at all frequencies; 1 keeps, at the same noise level,
+            as much of the texture of the noise as can be kept.
+        noise_target: Noise in the soft tissue of the result, HU; the strength follows.
         noise_level: Noise in the soft tissue of the study, HU, for networks that are told the
             noise; measured in the pixels unless given.
+        device: `auto`, `cpu` or `cuda`; auto takes a GPU if there is one.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
         series: Which series, where the folder holds several: the number that `inspect` shows, the
@@ -65,9 +73,12 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     from ctdenoise.tasks import infer as task
 
     settings_file = find_settings_file("infer", config or "default")
-    changes = overrides if strength is None else (*overrides, f"strength={strength}")
-    if noise_level is not None:
-        changes = (*changes, f"noise_level={noise_level}")
+    controls = {"strength": strength, "texture": texture, "noise_target": noise_target}
+    given = {key: value for key, value in controls.items() if value is not None}
+    changes = (*overrides, "presets=[]") if given else overrides
+    given |= {} if noise_level is None else {"noise_level": noise_level}
+    given |= {} if device is None else {"device": device}
+    changes = (*changes, *(f"{key}={value}" for key, value in given.items()))
     changes = (*changes, *transfer_syntax_changes(transfer_syntax, file_format))
     if residual:
         changes = (*changes, "objects.residual=true")

@@ -201,8 +201,8 @@ def open_region(text: str, geometry: Geometry) -> Iterator[Region]:
         raise UsageError(
             "this is neither a box of pixels nor a file.",
             where="--roi",
-            fix="Give x0:x1,y0:y1,z0:z1, or a label map (NIfTI, MetaImage, NRRD) on the grid of the "
-            "scan.",
+            fix="Give x0:x1,y0:y1,z0:z1, or a label map (NIfTI, MetaImage, NRRD) on the grid of "
+            "the scan.",
         )
     with LabelReader(text, geometry) as labels:
         yield LabelRegion(labels, geometry.slices)
