@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import segmentation_classes, states_error, takes_noise
 from ctdenoise.core.arrays import FloatArray, HuArray
+from ctdenoise.core.geometry import Geometry
+from ctdenoise.core.neighbours import neighbour_indices
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
@@ -19,6 +23,8 @@ from ctdenoise.inference.engine import Engine, Plan, plan_work, run
 from ctdenoise.inference.method import Block, Estimates, Sample, Taken, shown
 from ctdenoise.inference.told_noise import ToldNoise, told_noise, warn_beyond_training
 from ctdenoise.networks.checkpoint import Checkpoint
+
+_log = logging.getLogger(__name__)
 
 SEEN_HU = (-2048.0, 4096.0)
 """What a network is shown at most: the 12 bits of usual CT, -1024 to 3071 HU, and room for the
@@ -88,7 +94,7 @@ class NetworkMethod:
     @property
     def context(self) -> int:
         """Slices on either side that the network looks at."""
-        return self.engine.constraints.input_channels // 2
+        return self.engine.constraints.context
 
     def block_slices(self, shape: tuple[int, int]) -> int:
         """Slices that go through the network together.
@@ -113,7 +119,7 @@ class NetworkMethod:
             told = told_noise(sample, self.settings)
             warn_beyond_training(told, self.checkpoint.training)
         plan = plan_work(scan.shape[1:], self.engine, self.settings)
-        return SettledNetwork(self, plan, told)
+        return SettledNetwork(self, plan, told, _neighbours(scan.geometry, self.context))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,11 +130,13 @@ class SettledNetwork:
         method: The network.
         plan: How its slices are batched or cut.
         told: The noise that it is told; None where it is not.
+        neighbours: The slices of the scan that it is shown around each slice, [slice, channel].
     """
 
     method: NetworkMethod
     plan: Plan
     told: ToldNoise | None
+    neighbours: npt.NDArray[np.int64]
 
     @property
     def params(self) -> Mapping[str, JsonValue]:
@@ -149,16 +157,25 @@ class SettledNetwork:
             np.zeros(wanted.shape, dtype=np.uint8) if labels else None,
             np.zeros(wanted.shape, dtype=np.float32) if error else None,
         )
-        hu_range = self.method.checkpoint.hu_range
-        limits = min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high)
         for first in range(0, wanted.shape[0], self.plan.batch):
             some = slice(first, min(first + self.plan.batch, wanted.shape[0]))
-            slices = wanted.select(some)
-            scaled = hu_range.to_network(torch.from_numpy(shown(slices, limits))).unsqueeze(1)
-            noise = None if self.told is None else self.told.slices(block.places[some], slices)
+            slices, places = wanted.select(some), block.places[some]
+            noise = None if self.told is None else self.told.slices(places, slices)
             views = _some(found, some)
-            removed[some] = self._taken(scaled, noise, slices, views)
+            removed[some] = self._taken(self._scaled(block, places), noise, slices, views)
         return Taken(removed, found)
+
+    def _scaled(self, block: Block, places: range) -> Tensor:
+        """Slices and their neighbours as the network sees them, [batch, slice, y, x]."""
+        hu_range = self.method.checkpoint.hu_range
+        limits = min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high)
+        around = self.neighbours[places.start : places.stop] - block.first
+        first, last = int(around[0, 0]), int(around[-1, -1])
+        slab = block.volume.select(slice(first, last + 1))
+        scaled = hu_range.to_network(torch.from_numpy(shown(slab, limits)))  # [z, y, x]
+        if around.shape[1] == 1:
+            return scaled.unsqueeze(1)
+        return scaled[torch.from_numpy(around - first)]
 
     def _taken(
         self, scaled: Tensor, noise_hu: FloatArray | None, slices: CTVolume, found: Estimates
@@ -166,13 +183,14 @@ class SettledNetwork:
         """What is taken away, HU; what the network says beside is written into `found`."""
         method = self.method
         width_hu = method.checkpoint.hu_range.width_hu
+        image = scaled[:, method.context : method.context + 1]
         given = scaled  # [batch, channel, y, x]
         if noise_hu is not None:
             noise = torch.from_numpy(noise_hu).unsqueeze(1) * (1.0 / width_hu)
             given = torch.cat((scaled, noise), dim=1)
         wanted = found.labels is not None or found.error_hu is not None
         predicted = run(method.engine, given, self.plan, estimates=wanted)
-        removed: HuArray = ((scaled - predicted[:, :1]).squeeze(1) * width_hu).numpy()
+        removed: HuArray = ((image - predicted[:, :1]).squeeze(1) * width_hu).numpy()
         padding = slices.padding
         if found.error_hu is not None:
             found.error_hu[:] = (torch.exp(predicted[:, 1]) * width_hu).numpy()
@@ -184,6 +202,21 @@ class SettledNetwork:
             if padding is not None:
                 found.labels[padding] = 0
         return removed
+
+
+def _neighbours(geometry: Geometry, context: int) -> npt.NDArray[np.int64]:
+    """The slices that a network is shown around each slice; says so where there are none."""
+    found = neighbour_indices(geometry, context)
+    alone = int((found == found[:, [context]]).all(axis=1).sum())
+    if context and alone:
+        _log.warning(
+            "This network looks at %d slices at once, and %d of the %d of this scan have no "
+            "neighbour at an even spacing: such a slice is shown in their place, too.",
+            2 * context + 1,
+            alone,
+            geometry.slices,
+        )
+    return found
 
 
 def _some(found: Estimates, some: slice) -> Estimates:

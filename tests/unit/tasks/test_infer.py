@@ -104,6 +104,17 @@ class TestDicom:
         # Stored as whole numbers with slope 1: rounding moves by half a unit at most.
         np.testing.assert_allclose(result.hu, expected.hu, rtol=0, atol=0.5)
 
+    def test_a_network_that_copies_the_middle_of_three_slices_gives_them_back(
+        self, study, tmp_path
+    ):
+        settings = RedCnnSettings(channels=4, slices=3)  # as drawn at first, it is the identity
+        weights = build_network(settings).state_dict()
+        checkpoint = Checkpoint(settings, weights, HuRange())
+        model = save_checkpoint(tmp_path / "several.safetensors", checkpoint)
+        report = run(study, model, tmp_path / "out")
+        assert np.array_equal(read_volume(tmp_path / "out").hu, read_volume(study).hu)
+        assert report.largest_change_hu == 0.0
+
     def test_the_identity_gives_back_the_values_of_the_source(self, study, tmp_path):
         report = run(study, "identity", tmp_path / "out")
         assert np.array_equal(read_volume(tmp_path / "out").hu, read_volume(study).hu)
