@@ -15,6 +15,7 @@ from ctdenoise.config.networks import (
     NetworkSettings,
     RedCnnSettings,
     segmentation_classes,
+    slices_seen,
     states_error,
     takes_noise,
 )
@@ -375,6 +376,12 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"supervision.name={name} judges on noisy targets: validation.metric must be "
                 "rmse_hu or loss"
+            )
+        if slices_seen(self.network) > 1 and name in {"noise2sim", "noise2void"}:
+            raise ValueError(
+                f"supervision.name={name} learns a slice from others, or a pixel from those around "
+                "it: in neighbouring slices the network would be shown what it should guess, or "
+                "noise that it shares. Set network.slices=1, or supervision.name=recorrupted"
             )
         if name == "noise2void" and self.patches.scales:
             raise ValueError(

@@ -16,7 +16,7 @@ from ctdenoise.simulation.dose_noise import noise_statistics
 from ctdenoise.simulation.image_domain import ImageDomainNoise
 from ctdenoise.simulation.noise import NoiseStatistics
 from ctdenoise.simulation.noise_maps import NoiseMaps, Spread
-from ctdenoise.simulation.patch_noise import PatchNoise, Places
+from ctdenoise.simulation.patch_noise import SEEDS, IndexArray, PatchNoise, Places
 from ctdenoise.simulation.recorded import RecordedScan
 
 SLICES_AT_ONCE = 32
@@ -62,6 +62,10 @@ class FreshNoise:
             maps = drawing.maps(drawing.project(hu), ends, photons=photons)
             spread[start : start + len(hu)] = maps.spread
         self._patches = PatchNoise(drawing, NoiseMaps(spread, ends, drawing.factor))
+        shared = scan.layer_weights
+        self._weights: FloatArray | None = None
+        if shared is not None and shared.shape[1] > 1:
+            self._weights = shared[first : first + len(stored)]
 
     def draw(
         self, index: int, place: tuple[int, int], size: int, *, dose: float, seed: int
@@ -86,6 +90,38 @@ class FreshNoise:
             seeds: One for each: same seed, same noise.
         """
         return self._patches.draw(places, self._statistics(doses), seeds)
+
+    def draw_around(
+        self,
+        places: Places,
+        around: IndexArray,
+        doses: Sequence[float],
+        seeds: Sequence[int],
+    ) -> HuArray:
+        """Noise of patches in neighbouring slices, HU, [patch, slice, y, x].
+
+        It is independent from slice to slice, but for what slices of the scan share because they
+        overlap. A slice that is named twice has the same noise twice.
+
+        Args:
+            places: Where they lie; slices are counted from the first of those given.
+            around: The slices of each, [patch, slice], counted like them.
+            doses: Dose of each patch over that of the scan, within the range.
+            seeds: One for each patch: same seed, same noise of all its slices.
+        """
+        slices = around.shape[1]
+        row, column = (np.repeat(each, slices) for each in (places.row, places.column))
+        every = Places(around.reshape(-1), row, column, places.size)
+        apart = (around - places.z[:, None]).tolist()
+        layers = [
+            (seed + away) % SEEDS
+            for seed, of_patch in zip(seeds, apart, strict=True)
+            for away in of_patch
+        ]
+        weights = None if self._weights is None else self._weights[every.z]
+        statistics = [each for each in self._statistics(doses) for _ in range(slices)]
+        drawn = self._patches.draw(every, statistics, layers, weights)
+        return drawn.reshape(*around.shape, places.size, places.size)
 
     def deviation(
         self, index: int, place: tuple[int, int], size: int, *, dose: float

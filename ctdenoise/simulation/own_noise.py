@@ -17,7 +17,8 @@ from ctdenoise.simulation.calibration import calibrate
 from ctdenoise.simulation.checks import check_sample
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.model import ScanModel
-from ctdenoise.simulation.patch_noise import Places
+from ctdenoise.simulation.overlap import layer_weights, thickness_of
+from ctdenoise.simulation.patch_noise import IndexArray, Places
 from ctdenoise.simulation.recorded import RecordedScan
 
 
@@ -56,6 +57,18 @@ class MoreOwnNoise:
         times = np.array([_times(dose) for dose in doses], np.float32)
         return noise * times[:, None, None]
 
+    def draw_around(
+        self,
+        places: Places,
+        around: IndexArray,
+        doses: Sequence[float],
+        seeds: Sequence[int],
+    ) -> HuArray:
+        """Noise of neighbouring slices, HU; arguments as for `FreshNoise.draw_around`."""
+        noise = self._own.draw_around(places, around, [1.0] * len(doses), seeds)
+        times = np.array([_times(dose) for dose in doses], np.float32)
+        return noise * times[:, None, None, None]
+
     def deviation(
         self, index: int, place: tuple[int, int], size: int, *, dose: float
     ) -> FloatArray:
@@ -87,7 +100,16 @@ def scan_of_noise(
             fix="Leave the series out, or train with supervision.name=noise2sim.",
         )
     photons = (found.photons * found.relative_exposure).astype(np.float32)
-    return RecordedScan(settings.replaced(source_noise="none"), found.model, photons)
+    positions_mm = geometry.along_normal_mm()
+    thickness_mm = acquisition.slice_thickness_mm
+    if found.evidence is not None and found.evidence.slice_correlation is not None:
+        thickness_mm = thickness_of(positions_mm, found.evidence.slice_correlation)
+    return RecordedScan(
+        settings.replaced(source_noise="none"),
+        found.model,
+        photons,
+        layer_weights(positions_mm, thickness_mm),
+    )
 
 
 def _times(dose: float) -> float:

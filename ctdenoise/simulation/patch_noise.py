@@ -27,6 +27,9 @@ LOST_SHARE = 3e-3
 PATCHES_AT_ONCE = 16
 """Patches whose spectra stay in the cache of a processor."""
 
+SEEDS = 2**64
+"""Seeds of noise are whole numbers below this; the number after the last one is 0."""
+
 IndexArray = npt.NDArray[np.int64]
 
 
@@ -60,7 +63,11 @@ class PatchNoise:
         self._covariances: dict[tuple[int, ...], FloatArray] = {}
 
     def draw(
-        self, places: Places, statistics: Sequence[NoiseStatistics], seeds: Sequence[int]
+        self,
+        places: Places,
+        statistics: Sequence[NoiseStatistics],
+        seeds: Sequence[int],
+        weights: FloatArray | None = None,
     ) -> FloatArray:
         """Noise of patches, HU, [patch, y, x]; zero outside the scan field.
 
@@ -68,12 +75,17 @@ class PatchNoise:
             places: Where they lie.
             statistics: What noise to draw for each, at doses between those of the maps.
             seeds: One for each patch: its noise depends on nothing else.
+            weights: Of layers of white noise that a patch is made of, [patch, layer], those of the
+                seed and of the numbers that follow it; None for that of the seed alone.
         """
         noise = np.empty((len(seeds), places.size, places.size), np.float32)
         for start in range(0, len(seeds), PATCHES_AT_ONCE):
             part = slice(start, start + PATCHES_AT_ONCE)
             some = Places(places.z[part], places.row[part], places.column[part], places.size)
-            noise[part] = self._drawn(some, statistics[part], seeds[part])
+            shares = None if weights is None else weights[part]
+            noise[part] = self._drawn(
+                some, statistics[part], _white(seeds[part], places.size, shares)
+            )
         return noise
 
     def deviation(self, places: Places, statistics: Sequence[NoiseStatistics]) -> FloatArray:
@@ -94,13 +106,16 @@ class PatchNoise:
         return fine * self._drawing.in_field(places.row, places.column, places.size)
 
     def _drawn(
-        self, places: Places, statistics: Sequence[NoiseStatistics], seeds: Sequence[int]
+        self,
+        places: Places,
+        statistics: Sequence[NoiseStatistics],
+        white: npt.NDArray[np.complex64],
     ) -> FloatArray:
+        """Noise of patches made of the spectra of white noise, which are changed."""
         size, length = places.size, period_of(places.size)
         sectors = self._drawing.frequencies(length).sectors
         coarse = self._coarse(places, statistics)
         products = _products(coarse.roots)
-        white = _white_spectra(seeds, length)
         white *= np.array([self._drawing.amplitude(place, size) for place in _each(places)])
         spectra = (products.weights @ sectors.reshape(len(sectors), -1)).reshape(
             -1, *sectors.shape[1:]
@@ -110,7 +125,7 @@ class PatchNoise:
         maps = products.maps.reshape(-1, *coarse.shape)
         along_x = coarse.along_x.transpose(0, 2, 1)
         drawn *= coarse.along_y[products.patch] @ maps @ along_x[products.patch]
-        noise = np.zeros((len(seeds), size, size), np.float32)
+        noise = np.zeros((len(white), size, size), np.float32)
         for patch, part in zip(products.patch.tolist(), drawn, strict=True):
             noise[patch] += part
         noise *= self._drawing.in_field(places.row, places.column, size)
@@ -218,6 +233,27 @@ def _interpolation(
     start = np.minimum(at[:, 0].astype(np.int64), pixels - count)
     apart = np.abs((at - start[:, None])[:, :, None] - np.arange(count))
     return count, start, np.maximum(1 - apart, 0).astype(np.float32)
+
+
+def _white(
+    seeds: Sequence[int], size: int, weights: FloatArray | None
+) -> npt.NDArray[np.complex64]:
+    """Halves of the spectra of white noise for patches of some edge, [patch, fy, fx].
+
+    Args:
+        seeds: One for each patch.
+        size: Edge of the patches, pixels.
+        weights: Of the layers of the seed and of the numbers after it, [patch, layer].
+    """
+    length = period_of(size)
+    white = _white_spectra(seeds, length)
+    if weights is None:
+        return white
+    white *= weights[:, 0, None, None]
+    for ahead in range(1, weights.shape[1]):
+        layer = _white_spectra([(seed + ahead) % SEEDS for seed in seeds], length)
+        white += weights[:, ahead, None, None] * layer
+    return white
 
 
 def _white_spectra(seeds: Sequence[int], length: int) -> npt.NDArray[np.complex64]:

@@ -22,6 +22,7 @@ from ctdenoise.errors import SimulationError
 from ctdenoise.simulation.flux import Bowtie
 from ctdenoise.simulation.low_dose import STEP
 from ctdenoise.simulation.model import RadialTrend, ScanModel
+from ctdenoise.simulation.overlap import layer_weights
 
 _SAME = 1e-6
 """Relative difference of lengths and angles that comes from rounding."""
@@ -35,11 +36,14 @@ class RecordedScan:
         settings: What was asked for then.
         model: Scanner, grid and kernel.
         photons: N0 at full dose of each slice, [slice].
+        layer_weights: How its slices share noise, [slice, slice ahead], see
+            `overlap.layer_weights`; None for not at all.
     """
 
     settings: SimulateSettings
     model: ScanModel
     photons: FloatArray
+    layer_weights: FloatArray | None = None
 
 
 def recorded_scan(
@@ -76,7 +80,10 @@ def recorded_scan(
             "The scanner of this simulated image is not the one that its settings describe.",
             fix="Make the pair again with this version of `ctdenoise simulate`.",
         )
-    return RecordedScan(settings, model, photons.astype(np.float32))
+    shared = None
+    if settings.slice_correlation == "auto":
+        shared = layer_weights(geometry.along_normal_mm(), acquisition.slice_thickness_mm)
+    return RecordedScan(settings, model, photons.astype(np.float32), shared)
 
 
 def _model(record: Mapping[str, JsonValue], model: ScanModel) -> ScanModel:

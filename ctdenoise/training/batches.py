@@ -29,16 +29,36 @@ class PatchBatch:
         target: Full-dose patches and, if used, labels and noise.
         noise: Standard deviation of the noise to remove from `low`, like it; None for networks not
             told.
+        beside: The same place in the slices before, then in those after, [batch, slice, y, x]; None
+            for networks that see one slice alone.
     """
 
     low: Tensor
     target: Target
     noise: Tensor | None = None
+    beside: Tensor | None = None
 
     @property
     def seen(self) -> Tensor:
         """What the network is given, [batch, channel, y, x]."""
-        return self.low if self.noise is None else torch.cat((self.low, self.noise), dim=1)
+        return seen_by_network(self.low, self.beside, self.noise)
+
+
+def seen_by_network(low: Tensor, beside: Tensor | None, noise: Tensor | None) -> Tensor:
+    """Slices in order and their noise as channels, [batch, channel, y, x].
+
+    Args:
+        low: The middle slices, [batch, 1, y, x].
+        beside: As many before them as after, [batch, slice, y, x]; None for none.
+        noise: What is told of their noise, [batch, 1, y, x]; None where nothing is.
+    """
+    channels = [low]
+    if beside is not None:
+        before, after = beside.chunk(2, dim=1)
+        channels = [before, low, after]
+    if noise is not None:
+        channels.append(noise)
+    return low if len(channels) == 1 else torch.cat(channels, dim=1)
 
 
 class ToNetworkScale:
@@ -63,6 +83,7 @@ class ToNetworkScale:
             labels=None if batch.labels is None else self.moved(batch.labels).long(),
             noise=None if batch.noise is None else self.moved(batch.noise),
             weight=None if batch.weight is None else self.moved(batch.weight),
+            beside=None if batch.beside is None else self.hu(batch.beside),
         )
         return self.finished(images, batch.changes)
 
@@ -73,7 +94,8 @@ class ToNetworkScale:
         low, full = (self.hu_range.to_network(hu)[:, None] for hu in (images.low, images.full))
         noise = None if images.noise is None else self._noise(images.noise)
         weight = None if images.weight is None else images.weight[:, None]
-        return PatchBatch(low, Target(full, images.labels, low, noise, weight), noise)
+        beside = None if images.beside is None else self.hu_range.to_network(images.beside)
+        return PatchBatch(low, Target(full, images.labels, low, noise, weight), noise, beside)
 
     def noise(self, noise_hu: FloatArray) -> Tensor:
         """Standard deviations as float32 [batch, 1, y, x] in network scale.
@@ -95,10 +117,10 @@ class ToNetworkScale:
         return self.hu_range.to_network(self.hu(stored))[:, None]
 
     def hu(self, stored: StoredArray | Tensor) -> Tensor:
-        """Stored slices as float32 HU [batch, y, x], padding as air.
+        """Stored slices as float32 HU of the same shape, padding as air.
 
         Args:
-            stored: int16 HU [batch, y, x]; a tensor is on the device already.
+            stored: int16 HU [batch, y, x], or of several slices; a tensor is on the device already.
         """
         values = stored if isinstance(stored, Tensor) else self.moved(stored)
         return values.float().masked_fill_(values == PADDING_HU, AIR_HU)

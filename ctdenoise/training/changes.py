@@ -47,6 +47,7 @@ class PatchImages(NamedTuple):
         labels: Class of each pixel, [batch, y, x], or None.
         noise: Standard deviation of the noise of `low`, HU, like it, or None.
         weight: How much each pixel counts, like it; None for all alike.
+        beside: The low dose in neighbouring slices, [batch, slice, y, x], or None.
     """
 
     full: Tensor
@@ -54,6 +55,7 @@ class PatchImages(NamedTuple):
     labels: Tensor | None
     noise: Tensor | None
     weight: Tensor | None = None
+    beside: Tensor | None = None
 
 
 def changed(images: PatchImages, changes: PatchChanges) -> PatchImages:
@@ -70,7 +72,10 @@ def changed(images: PatchImages, changes: PatchChanges) -> PatchImages:
         images = _scaled(images, _column(changes.scale, images.full)[:, 0], changes.size)
     full, low = ((each - AIR_HU) * gain + (AIR_HU + offset) for each in (images.full, images.low))
     noise = None if images.noise is None else images.noise * gain
-    return PatchImages(full, low, images.labels, noise, images.weight)
+    beside = images.beside
+    if beside is not None:
+        beside = (beside - AIR_HU) * gain[:, None] + (AIR_HU + offset[:, None])
+    return PatchImages(full, low, images.labels, noise, images.weight, beside)
 
 
 def _column(values: DoubleArray, like: Tensor) -> Tensor:
@@ -91,7 +96,12 @@ def _scaled(images: PatchImages, scale: Tensor, size: int) -> PatchImages:
         kept = torch.where(before > 0, after / before.clamp_min(1e-12), 1.0).sqrt()
         noise = cubic(noise, places).clamp_min(0.0) * kept[:, None, None]
     weight = None if images.weight is None else nearest(images.weight, places)
-    return PatchImages(full, low, labels, noise, weight)
+    beside = images.beside
+    if beside is not None:
+        count = beside.shape[1]
+        flat = cubic(beside.flatten(0, 1), places.repeat_interleave(count, dim=0))
+        beside = flat.reshape(-1, count, *flat.shape[1:])
+    return PatchImages(full, low, labels, noise, weight, beside)
 
 
 def nearest(images: Tensor, places: Tensor) -> Tensor:

@@ -149,12 +149,8 @@ def _write(
 ) -> Path:
     """The batch in network scale with the places of its patches; nothing says whose they are."""
     tensors = {"low": batch.low, "full": batch.target.image}
-    if batch.noise is not None:
-        tensors["noise"] = batch.noise
-    if batch.target.labels is not None:
-        tensors["labels"] = batch.target.labels
-    if batch.noise is not None:
-        tensors["noise"] = batch.noise
+    further = {"noise": batch.noise, "labels": batch.target.labels, "beside": batch.beside}
+    tensors |= {name: tensor for name, tensor in further.items() if tensor is not None}
     record: JsonValue = {
         "step": step + 1,
         "seed": job.identity.seed,

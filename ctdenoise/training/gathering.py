@@ -35,6 +35,8 @@ class StoredBatch:
         changes: What is done to the patches afterwards; None where nothing is.
         target_hu: What a lesson makes the target, HU, float32 [batch, y, x]; None for `full`.
         weight: How much each pixel counts then, float32 [batch, y, x]; None with it.
+        beside: The low dose at the same place in the slices before, then in those after, int16 HU
+            [batch, slice, y, x]; None for networks that see one slice alone.
     """
 
     low: StoredArray
@@ -44,6 +46,7 @@ class StoredBatch:
     changes: PatchChanges | None = None
     target_hu: FloatArray | None = None
     weight: FloatArray | None = None
+    beside: StoredArray | None = None
 
 
 class GatherPatches:
@@ -61,7 +64,10 @@ class GatherPatches:
     def __call__(self, plan: BatchPlan) -> StoredBatch:
         """The patches of a plan, in its order."""
         shape = (len(plan.source), self.size, self.size)
-        low = np.empty(shape, dtype=np.int16)
+        around = self.sources[0].around
+        slices = 1 if around is None else around.shape[1]
+        seen = np.empty((shape[0], slices, *shape[1:]), dtype=np.int16)
+        low = seen[:, slices // 2]
         full = np.empty(shape, dtype=np.int16)
         labelled = self.sources[0].labels is not None
         labels = np.empty(shape, dtype=np.uint8) if labelled else None
@@ -72,20 +78,40 @@ class GatherPatches:
             chosen = np.flatnonzero(plan.source == number)
             index = self._index(plan, chosen, source.full.shape)
             full[chosen] = np.take(source.full.reshape(-1), index)
-            if source.fresh is not None:
-                low[chosen] = self._with_noise(full[chosen], source.fresh, plan, chosen)
+            self._fill(seen, full, source, plan, chosen, index)
             if noise is not None and source.expected is not None:
                 for patch in chosen:
                     noise[patch] = self._expected(source.expected, plan, patch)
-            for dose in () if source.fresh is not None else np.unique(plan.dose[chosen]):
-                same = plan.dose[chosen] == dose
-                low[chosen[same]] = np.take(source.low[dose].reshape(-1), index[same])
             if labels is not None and source.labels is not None and source.classes is not None:
                 labels[chosen] = source.classes[np.take(source.labels.reshape(-1), index)]
-        if self.sources[0].lesson is None:
-            return StoredBatch(low, full, labels, noise, plan.changes)
-        target_hu, weight = self._taught(low, full, plan)
-        return StoredBatch(low, full, labels, noise, plan.changes, target_hu, weight)
+        target_hu, weight = None, None
+        if self.sources[0].lesson is not None:
+            target_hu, weight = self._taught(low, full, plan)
+        beside = None if around is None else np.delete(seen, slices // 2, axis=1)
+        return StoredBatch(low, full, labels, noise, plan.changes, target_hu, weight, beside)
+
+    def _fill(
+        self,
+        seen: StoredArray,
+        full: StoredArray,
+        source: PatchSource,
+        plan: BatchPlan,
+        chosen: IndexArray,
+        index: IndexArray,
+    ) -> None:
+        """Fill in the low dose of the chosen patches of a source, [patch, slice, y, x]."""
+        where, shown = index[:, None], full[chosen][:, None]
+        if source.around is not None:
+            z = plan.z[chosen]
+            pixels = (source.around[z] - z[:, None]) * (source.full.size // len(source.full))
+            where = where + pixels[:, :, None, None]
+            shown = np.take(source.full.reshape(-1), where)
+        if source.fresh is not None:
+            seen[chosen] = self._with_noise(shown, source.fresh, plan, chosen, source.around)
+            return
+        for dose in np.unique(plan.dose[chosen]):
+            same = plan.dose[chosen] == dose
+            seen[chosen[same]] = np.take(source.low[dose].reshape(-1), where[same])
 
     def _taught(
         self, low: StoredArray, full: StoredArray, plan: BatchPlan
@@ -106,13 +132,19 @@ class GatherPatches:
         fresh: FreshNoise | MoreOwnNoise,
         plan: BatchPlan,
         chosen: IndexArray,
+        around: IndexArray | None,
     ) -> StoredArray:
-        """Full-dose patches, turned as planned, with the noise that their plan holds seeds of."""
+        """Full-dose patches, [patch, slice, y, x], with the noise of the seeds of their plan."""
         places = Places(plan.z[chosen], plan.row[chosen], plan.column[chosen], self.size)
         doses, seeds = plan.dose_fraction[chosen].tolist(), plan.noise_seed[chosen].tolist()
-        drawn = fresh.draw_all(places, doses, seeds)
-        symmetries = plan.symmetry[chosen].tolist()
-        noise = np.array([turned(*each) for each in zip(drawn, symmetries, strict=True)])
+        if around is None:
+            drawn = fresh.draw_all(places, doses, seeds)
+        else:
+            drawn = fresh.draw_around(places, around[places.z], doses, seeds)
+        symmetries = np.repeat(plan.symmetry[chosen], full.shape[1]).tolist()
+        flat = drawn.reshape(-1, self.size, self.size)
+        noise = np.array([turned(*each) for each in zip(flat, symmetries, strict=True)])
+        noise = noise.reshape(full.shape)
         low = np.clip(np.rint(full + noise), SMALLEST_HU, LARGEST_HU).astype(np.int16)
         return np.where(full == PADDING_HU, full, low)
 

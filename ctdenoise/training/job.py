@@ -236,6 +236,7 @@ def _slices(
         tables=sources.tables,
         multiple_of=constraints.multiple_of,
         with_noise=takes_noise(settings.network),
+        slices=slices_seen(settings.network),
     )
 
 
@@ -319,10 +320,6 @@ def _require_fitting(settings: TrainSettings, constraints: Constraints, peers: P
         )
     if settings.patches.size % constraints.multiple_of:
         problems.append(f"patches.size must be a multiple of {constraints.multiple_of}")
-    if constraints.input_channels != 1:
-        problems.append(
-            f"the network takes {constraints.input_channels} slices at a time; training gives one"
-        )
     if problems:
         raise SettingsError(
             f"these settings do not fit the network `{settings.network.name}`:\n{listed(problems)}"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ctdenoise.config.networks import slices_seen
 from ctdenoise.config.supervision import SupervisionSettings, needs_pairs
 from ctdenoise.config.training import PairNoiseSettings, TrainSettings
 from ctdenoise.core.randomness import draw_seed, stream
@@ -92,7 +93,7 @@ def _judged(  # noqa: PLR0913 - what was chosen and drawn for one slice
     apart = sources.slices_beside(part)
     z = min(max(z, part.start + apart), max(part.start, part.stop - 1 - apart))
     # The noise is measured in a few slices, as it is when a network is put to work.
-    beside = apart + SLICES_BESIDE
+    beside = apart + max(SLICES_BESIDE, slices_seen(settings.network) // 2)
     slab = SliceRange(part.files, max(part.start, z - beside), min(part.stop, z + beside + 1))
     source = sources.of(slab)
     _, rows, columns = part.files.shape
@@ -110,12 +111,14 @@ def _judged(  # noqa: PLR0913 - what was chosen and drawn for one slice
         noise_seed=seed * one,
     )
     batch = GatherPatches([source], size)(plan)
+    shown = None if batch.beside is None else batch.beside[0]
     if batch.target_hu is None or batch.weight is None:
-        return ValidationSlice(batch.low[0], batch.full[0])
+        return ValidationSlice(batch.low[0], batch.full[0], beside=shown)
     target = np.clip(np.rint(batch.target_hu[0]), SMALLEST_HU, LARGEST_HU).astype(np.int16)
     return ValidationSlice(
         low=batch.low[0],
         full=np.where(batch.full[0] == PADDING_HU, np.int16(PADDING_HU), target),
         noise=None if batch.noise is None else batch.noise[0],
         weight=batch.weight[0],
+        beside=shown,
     )

@@ -106,6 +106,10 @@ class GatherOnDevice:
         doses = np.array([len(source.low) for source in sources], dtype=np.int64)
         self._first_low = np.cumsum(doses * pixels) - doses * pixels
         self._low = self._joined([each for source in sources for each in source.low])
+        slices = self._shapes[:, 0]
+        self._slices_before = np.cumsum(slices) - slices
+        around = [source.around for source in sources if source.around is not None]
+        self._around = np.concatenate(around) if around else None
         self._labels: Tensor | None = None
         if sources[0].labels is not None:
             labels = [source.labels for source in sources if source.labels is not None]
@@ -115,20 +119,42 @@ class GatherOnDevice:
         """The patches of a plan, in its order, ready for the network."""
         slices, rows, columns = self._shapes[plan.source].T
         inside = (plan.z * rows + plan.row) * columns + plan.column
-        index = self._index(self._first[plan.source] + inside, columns, plan)
+        index = self._index(self._first[plan.source] + inside, columns, plan.symmetry)
         of_dose = self._first_low[plan.source] + plan.dose * slices * rows * columns
-        low_index = self._index(of_dose + inside, columns, plan)
+        low_index = self._index(of_dose + inside, columns, plan.symmetry)
         images = PatchImages(
             full=self.scale.hu(self._full[index]),
             low=self.scale.hu(self._low[low_index]),
             labels=None if self._labels is None else self._labels[index].long(),
             noise=None,
+            beside=self._beside(plan, of_dose + inside, rows * columns, columns),
         )
         return self.scale.finished(images, plan.changes)
 
-    def _index(self, first: IndexArray, columns: IndexArray, plan: BatchPlan) -> Tensor:
+    def _beside(
+        self, plan: BatchPlan, first: IndexArray, pixels: IndexArray, columns: IndexArray
+    ) -> Tensor | None:
+        """The low dose in neighbouring slices, HU, [batch, slice, y, x]; None without them.
+
+        Args:
+            plan: Of the batch.
+            first: Place of the first pixel of each window in the slice itself, [batch].
+            pixels: Of a slice.
+            columns: Of a slice.
+        """
+        if self._around is None:
+            return None
+        around = self._around[self._slices_before[plan.source] + plan.z]
+        others = np.delete(around, around.shape[1] // 2, axis=1)
+        starts = first[:, None] + (others - plan.z[:, None]) * pixels[:, None]
+        count = others.shape[1]
+        of_each = (np.repeat(each, count) for each in (columns, plan.symmetry))
+        found: Tensor = self._low[self._index(starts.reshape(-1), *of_each)]
+        return self.scale.hu(found.reshape(-1, count, *found.shape[1:]))
+
+    def _index(self, first: IndexArray, columns: IndexArray, symmetry: IndexArray) -> Tensor:
         """Place of every pixel, [batch, y, x]; few numbers travel, the rest is done there."""
-        found = np.stack(patch_steps(first, columns, plan.symmetry, self.size))
+        found = np.stack(patch_steps(first, columns, symmetry, self.size))
         start, along_y, along_x = self.scale.moved(found)[:, :, None, None]
         steps = torch.arange(self.size, device=self.scale.device)
         index: Tensor = start + along_y * steps[:, None] + along_x * steps

@@ -42,9 +42,10 @@ class EachPatch:
     """A dictionary transform of MONAI, applied to every patch of a batch by itself.
 
     A patch is a dictionary of `low`, `full` and, where they are used, `labels`, `noise` and
-    `weight` of each pixel, each [1, y, x]: images and noise in the scale of the network, labels as
-    classes. What moves pixels must be told all of them. Random transforms draw from a seed of the
-    patch, so batches depend on the run's seed and the step alone.
+    `weight` of each pixel, each [1, y, x], and `beside` of neighbouring slices [slice, y, x]:
+    images and noise in the scale of the network, labels as classes. What moves pixels must be told
+    all of them. Random transforms draw from a seed of the patch, so batches depend on the run's
+    seed and the step alone.
 
     Args:
         transform: Gives a dictionary with the same keys and sizes.
@@ -69,6 +70,7 @@ class EachPatch:
             "labels": labels,
             "noise": batch.noise,
             "weight": target.weight,
+            "beside": batch.beside,
         }
         used = {key: value for key, value in images.items() if value is not None}
         with self._lock:  # random transforms keep the state that they draw from
@@ -77,7 +79,8 @@ class EachPatch:
         classes = joined["labels"][:, 0].long() if labels is not None else None
         low, noise = joined["low"], joined.get("noise")
         target = Target(joined["full"], classes, low, noise, joined.get("weight"))
-        return dataclasses.replace(batch, low=low, target=target, noise=noise)
+        beside = joined.get("beside")
+        return dataclasses.replace(batch, low=low, target=target, noise=noise, beside=beside)
 
     def _one(self, images: Mapping[str, Tensor], number: int, seed: int) -> Mapping[Any, Any]:
         if isinstance(self._transform, Randomizable):

@@ -44,6 +44,8 @@ class PatchSource:
         fresh: Draws new noise for every patch; None where the low doses are used.
         expected: How noisy each patch is; None for networks that are not told.
         lesson: Makes the target; None where it is the full dose.
+        around: The slices that form one input around each slice, int64 [slice, channel], of an odd
+            number of channels (`core.neighbours`); None for networks that see each slice alone.
     """
 
     full: StoredArray
@@ -53,6 +55,7 @@ class PatchSource:
     fresh: FreshNoise | MoreOwnNoise | None = None
     expected: ExpectedNoise | None = None
     lesson: Lesson | None = None
+    around: IndexArray | None = None
 
     @property
     def is_stored(self) -> bool:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
-from ctdenoise.config.networks import takes_noise
+from ctdenoise.config.networks import slices_seen, takes_noise
 from ctdenoise.config.supervision import (
     BlindSpotSettings,
     NeighboursSettings,
@@ -16,6 +16,7 @@ from ctdenoise.config.supervision import (
     RecorruptedSettings,
 )
 from ctdenoise.config.training import PairNoiseSettings, TrainSettings
+from ctdenoise.core.neighbours import neighbour_indices
 from ctdenoise.errors import PairsError, SettingsError, SimulationError, UsageError
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
@@ -27,6 +28,7 @@ from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.own_noise import MoreOwnNoise, scan_of_noise
 from ctdenoise.simulation.recorded import RecordedScan, recorded_scan
 from ctdenoise.training.expected_noise import ExpectedNoise, expected_noise
+from ctdenoise.training.indexing import IndexArray
 from ctdenoise.training.labels import ClassTable
 from ctdenoise.training.lessons import AgreeingPixels, BlindSpots, CorrectedTarget
 from ctdenoise.training.neighbours import Neighbours, neighbours_of
@@ -57,6 +59,7 @@ class Sources:
         self._settings = settings
         self.tables = tables
         self._told = takes_noise(settings.network)
+        self._reach = slices_seen(settings.network) // 2
         self._noise: dict[str, RecordedScan] = {}
         self._neighbours: dict[str, Neighbours] = {}
 
@@ -94,6 +97,13 @@ class Sources:
             return self._neighbours_of(part, supervision).distance
         return 0
 
+    def _around(self, part: SliceRange) -> IndexArray | None:
+        """What is shown around each slice; nothing of the slices on the other side of the split."""
+        if not self._reach:
+            return None
+        own = part.files.geometry.select(slice(part.start, part.stop))
+        return neighbour_indices(own, self._reach)
+
     def _of_pair(
         self, part: tuple[SliceRange, PairFiles], supervision: PairsSettings | NoisyTargetSettings
     ) -> PatchSource:
@@ -123,6 +133,7 @@ class Sources:
             fresh=fresh,
             expected=expected if self._told else None,
             lesson=lesson,
+            around=self._around(slices),
         )
 
     def _fresh(self, part: SliceRange, files: PairFiles) -> FreshNoise | None:
@@ -158,6 +169,7 @@ class Sources:
             fresh=fresh,
             expected=expected if self._told else None,
             lesson=CorrectedTarget(expected, supervision.largest_factor),
+            around=self._around(part),
         )
 
     def _noise_of(self, scan: StagedScan) -> RecordedScan:

@@ -14,10 +14,11 @@ from torch import Tensor
 from ctdenoise.config.validation import ValidationSettings
 from ctdenoise.core.arrays import BoolArray, FloatArray
 from ctdenoise.core.intensity import HuRange
+from ctdenoise.core.neighbours import neighbour_indices
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.losses.build import Loss, Target
 from ctdenoise.networks.prediction import DenoisingNetwork
-from ctdenoise.training.batches import ToNetworkScale
+from ctdenoise.training.batches import ToNetworkScale, seen_by_network
 from ctdenoise.training.distributed import ALONE, Peers
 from ctdenoise.training.expected_noise import noise_beyond
 from ctdenoise.training.frozen import predicting
@@ -38,6 +39,8 @@ class ValidationSlice:
             that are not told.
         weight: How much each pixel counts in the loss, [y, x]; where it is 0, it does not count at
             all. None for all alike.
+        beside: The low dose in the slices before, then in those after, int16 HU [slice, y, x]; None
+            for networks that see one slice alone.
     """
 
     low: StoredArray
@@ -45,6 +48,7 @@ class ValidationSlice:
     labels: StoredArray | ClassTable | None = None
     noise: FloatArray | None = None
     weight: FloatArray | None = None
+    beside: StoredArray | None = None
 
     @property
     def counted(self) -> BoolArray:
@@ -135,10 +139,7 @@ class Validator:
         panels: list[Gray] = []
         for item in self.slices[self.peers.rank :: self.peers.world]:
             target = self._target(item)
-            seen = self.scale.scaled(item.low[None])
-            if target.noise is not None:
-                seen = torch.cat((seen, target.noise), dim=1)
-            prediction = network(seen)
+            prediction = network(self._seen(item, target))
             hu = self.hu_range.to_hu(prediction.image[0, 0]).cpu().numpy()
             inside = item.counted
             pair = hu[inside].astype(np.float64), item.full[inside].astype(np.float64)
@@ -162,6 +163,13 @@ class Validator:
             class_dice=class_dice,
             panels=tuple(panels),
         )
+
+    def _seen(self, item: ValidationSlice, target: Target) -> Tensor:
+        """What the network is given, [1, channel, y, x]."""
+        beside = item.beside
+        low = self.scale.scaled(item.low[None]) if target.low is None else target.low
+        others = None if beside is None else self.scale.scaled(beside).transpose(0, 1)
+        return seen_by_network(low, others, target.noise)
 
     def _target(self, item: ValidationSlice) -> Target:
         labels, noise = item.labels, item.noise
@@ -197,6 +205,7 @@ def choose_slices(
     tables: dict[str, ClassTable] | None = None,
     multiple_of: int = 1,
     with_noise: bool = False,
+    slices: int = 1,
 ) -> tuple[ValidationSlice, ...]:
     """The slices to measure: spread evenly, low doses in turn, the centre only.
 
@@ -207,6 +216,7 @@ def choose_slices(
         multiple_of: What the network asks sizes to be a multiple of.
         with_noise: Measure the noise that each slice has more than its full-dose twin, which the
             reference shows, too.
+        slices: Neighbouring slices that the network sees at once.
     """
     chosen = []
     for number, (part, z) in enumerate(places(ranges, settings.slices)):
@@ -224,9 +234,28 @@ def choose_slices(
         if with_noise:
             noise = noise_beyond(low, arrays.full, z, part.files.pixel_spacing_mm)[window[1:]]
         chosen.append(
-            ValidationSlice(np.array(low[window]), np.array(arrays.full[window]), labels, noise)
+            ValidationSlice(
+                np.array(low[window]),
+                np.array(arrays.full[window]),
+                labels,
+                noise,
+                beside=_beside(low, part, window, slices // 2),
+            )
         )
     return tuple(chosen)
+
+
+def _beside(
+    low: StoredArray, part: SliceRange, window: tuple[int, slice, slice], reach: int
+) -> StoredArray | None:
+    """The low dose of a window in the slices before and after, of the held-out ones alone."""
+    if not reach:
+        return None
+    z, rows, columns = window
+    own = part.files.geometry.select(slice(part.start, part.stop))
+    around = neighbour_indices(own, reach)[z - part.start] + part.start
+    others = np.delete(around, reach).tolist()
+    return np.array([low[(other, rows, columns)] for other in others])
 
 
 def places(ranges: Sequence[SliceRange], wanted: int) -> Iterator[tuple[SliceRange, int]]:

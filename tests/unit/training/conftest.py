@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.pair import Exposure, Pair
 from ctdenoise.core.source import SourceInstance, SourceSeries
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.pairs import PairFiles, find_pairs
+from ctdenoise.simulation.low_dose import simulate_doses
 from tests.builders import water_disc
 
 MakePair = Callable[..., PairFiles]
@@ -94,3 +96,25 @@ def tiny() -> TrainSettings:
             "device": "cpu",
         }
     )
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> PairFiles:
+    """A pair of a noisy disc as the simulator makes it, with some padding."""
+    folder = tmp_path_factory.mktemp("pairs") / "a"
+    folder.mkdir()
+    clean = water_disc(slices=6, size=64, radius_mm=70.0)
+    padding = np.zeros(clean.shape, dtype=bool)
+    padding[:, 0, :] = True
+    source = SourceSeries("nifti", tuple(SourceInstance(Path("x")) for _ in range(6)))
+    full = CTVolume(clean.hu, clean.geometry, clean.acquisition, source, padding=padding)
+    settings = SimulateSettings.model_validate(
+        {
+            "dose": 0.25,
+            "photons": 1e5,
+            "source_noise": "none",
+            "scanner": {"channels": 192, "channel_pitch_mm": 4.8, "views_per_turn": 160},
+        }
+    )
+    write_pairs(folder, simulate_doses(full, settings, np.random.default_rng(1)))
+    return find_pairs([folder])[0]
