@@ -11,9 +11,9 @@ from ctdenoise.config.base import Settings
 from ctdenoise.core.acquisition import Acquisition
 
 LEVELS: dict[str, tuple[float, float]] = {
-    "low": (0.4, 1.0),
-    "medium": (0.6, 1.0),
-    "high": (0.8, 1.0),
+    "low": (0.3, 1.0),
+    "medium": (0.5, 1.0),
+    "high": (0.7, 1.0),
 }
 """Strength and texture of each named level."""
 
@@ -32,7 +32,7 @@ class ControlSettings(Settings):
 
     strength: float = Field(default=1.0, ge=0.0, le=1.0)
     """Share of the method's change that is applied: 0 leaves every voxel as it is, 1 is the
-    method's own image. `low`, `medium` and `high` stand for 0.4, 0.6 and 0.8 with a texture of
+    method's own image. `low`, `medium` and `high` stand for 0.3, 0.5 and 0.7 with a texture of
     1."""
 
     texture: float = Field(default=0.0, ge=0.0, le=1.0)
