@@ -7,6 +7,8 @@ each. Both queues are short, so memory holds a few items however many there are.
 from __future__ import annotations
 
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,22 @@ Item = TypeVar("Item")
 
 _PATIENCE_S = 0.2
 """How long a full or empty queue is waited for before a thread looks whether it should end."""
+
+
+@dataclass(slots=True)
+class Busy:
+    """Seconds that each stage worked, without waiting for the others."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def at(self, stage: str) -> Iterator[None]:
+        """Count the time of a block of code."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
 
 
 class _End:

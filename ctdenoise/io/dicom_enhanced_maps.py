@@ -10,8 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import format_number_as_ds
 
-from ctdenoise.core.arrays import FloatArray
-from ctdenoise.core.volume import CTVolume
+from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray
 from ctdenoise.errors import StudyError
 from ctdenoise.io.dicom_derived import number_of
 from ctdenoise.io.dicom_enhanced_writer import DerivedObject, derived_objects
@@ -53,9 +52,8 @@ class MultiFrameMapWriter:
             describe=self._describe,
         )
 
-    def write_difference(self, index: int, result: CTVolume) -> None:
+    def write_difference(self, index: int, hu: HuArray, padding: BoolArray | None) -> None:
         """See `MapWriter`."""
-        padding = None if result.padding is None else result.padding[index]
         with quiet_pydicom():
             one, old = self._source(index)
             header = one.slice_of(self._instances[index])
@@ -63,7 +61,7 @@ class MultiFrameMapWriter:
                 old, allocated=header.bits_allocated, stored=header.bits_stored
             )
             new = stored_from_hu(
-                result.hu[index],
+                hu,
                 scale_of(header),
                 source=stored,
                 source_words=old,
@@ -71,9 +69,8 @@ class MultiFrameMapWriter:
             )
             one.append(map_words(stored.astype(np.int64) - new, padding))
 
-    def write_map(self, index: int, values_hu: FloatArray, result: CTVolume) -> None:
+    def write_map(self, index: int, values_hu: FloatArray, padding: BoolArray | None) -> None:
         """See `MapWriter`."""
-        padding = None if result.padding is None else result.padding[index]
         stored = np.rint(values_hu.astype(np.float64) / NOISE_STEP_HU).astype(np.int64)
         with quiet_pydicom():
             self._objects[self._instances[index].path].append(map_words(stored, padding))

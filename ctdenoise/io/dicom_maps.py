@@ -11,9 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from ctdenoise.config.dicom import DicomSettings
-from ctdenoise.core.arrays import BoolArray, FloatArray
+from ctdenoise.core.arrays import BoolArray, FloatArray, HuArray
 from ctdenoise.core.scan import Scan
-from ctdenoise.core.volume import CTVolume
 from ctdenoise.io.dicom_derivation import LONG_STRING, PRODUCT
 from ctdenoise.io.dicom_derived import number_of
 from ctdenoise.io.dicom_encoding import encoded
@@ -63,24 +62,25 @@ class MapWriter(Protocol):
     Signed 16 bits, intercept 0, unit HU (PS3.3 C.11.1.1.2), so that negative values have room.
     """
 
-    def write_difference(self, index: int, result: CTVolume) -> None:
+    def write_difference(self, index: int, hu: HuArray, padding: BoolArray | None) -> None:
         """Write source minus result of one slice, exact to the stored step of the source.
 
         What is written here and the written result add up to the source.
 
         Args:
             index: The slice.
-            result: The whole result.
+            hu: The result, Hounsfield units [y, x].
+            padding: Which pixels are padding, bool [y, x]; None for none.
         """
         ...
 
-    def write_map(self, index: int, values_hu: FloatArray, result: CTVolume) -> None:
+    def write_map(self, index: int, values_hu: FloatArray, padding: BoolArray | None) -> None:
         """Write one slice of a map.
 
         Args:
             index: The slice.
             values_hu: float32 [y, x].
-            result: The whole result that the map belongs to.
+            padding: Which pixels are padding, bool [y, x]; None for none.
         """
         ...
 
@@ -99,17 +99,15 @@ class MapSeriesWriter:
             series.scan, series_number=series.number, settings=series.settings
         )
 
-    def write_difference(self, index: int, result: CTVolume) -> None:
+    def write_difference(self, index: int, hu: HuArray, padding: BoolArray | None) -> None:
         """See `MapWriter`."""
-        padding = None if result.padding is None else result.padding[index]
-        header, new, source = self._instances.derived(index, result.hu[index], padding)
+        header, new, source = self._instances.derived(index, hu, padding)
         slope = number_of(header, "RescaleSlope") or 1.0
         self._write(index, header, slope, map_words(source.astype(np.int64) - new, padding))
 
-    def write_map(self, index: int, values_hu: FloatArray, result: CTVolume) -> None:
+    def write_map(self, index: int, values_hu: FloatArray, padding: BoolArray | None) -> None:
         """See `MapWriter`."""
-        padding = None if result.padding is None else result.padding[index]
-        header, _, _ = self._instances.derived(index, result.hu[index], padding)
+        header, _, _ = self._instances.derived(index, values_hu, padding)
         stored = np.rint(values_hu.astype(np.float64) / NOISE_STEP_HU).astype(np.int64)
         self._write(index, header, NOISE_STEP_HU, map_words(stored, padding))
 

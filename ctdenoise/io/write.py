@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.scan import Scan
-from ctdenoise.core.source import ImageKind, SourceKind
+from ctdenoise.core.source import SourceKind
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.io.dicom_original import check_new_series, content_key
 from ctdenoise.io.dicom_writer import check_derivable
-from ctdenoise.io.image_files import is_compressed
 from ctdenoise.io.image_writer import write_image
 from ctdenoise.io.series_writer import SeriesWriter, is_from_dicom
 from ctdenoise.io.staging import require_free_folder, staged_folder
+from ctdenoise.io.volume_writer import image_name
 
 FileFormat = Literal["same", SourceKind]
 """What to write; "same" is the kind that the volume was read from, DICOM where there was none."""
-
-IMAGE_FILES: Mapping[ImageKind, str] = {
-    "nifti": "image.nii",
-    "mha": "image.mha",
-    "nrrd": "image.nrrd",
-}
-"""Name of the image in a folder written in each format; compressed where the source is, which adds
-`.gz` to NIfTI."""
 
 
 def check_writable(scan: Scan, file_format: FileFormat = "same") -> None:
@@ -133,9 +125,7 @@ def write_volume(
         return write_series(volume, out, settings=settings)
     require_free_folder(out)
     check_writable(volume, kind)
-    name, packed = IMAGE_FILES[kind], _is_packed(volume)
-    if kind == "nifti" and packed:
-        name += ".gz"
+    name, packed = image_name(volume, kind)
     return _staged(out, lambda stage: (write_image(volume, stage / name, packed=packed),))
 
 
@@ -173,12 +163,6 @@ def written_kind(scan: Scan, file_format: FileFormat) -> SourceKind:
             f"a volume is written as {', '.join(get_args(SourceKind))}, not {file_format!r}."
         )
     return file_format
-
-
-def _is_packed(volume: CTVolume) -> bool:
-    if volume.source is None or volume.source.kind == "dicom":
-        return False
-    return is_compressed(volume.source.instances[0].path)
 
 
 def _staged(out: Path, write: Callable[[Path], tuple[Path, ...]]) -> tuple[Path, ...]:

@@ -23,7 +23,8 @@ from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.resample import StraightGrid, StraightReader
 from ctdenoise.io.staging import require_free_folder, staged_file, staged_folder
 from ctdenoise.io.study import FoundSeries, choose_series, find_series
-from ctdenoise.io.write import IMAGE_FILES, check_transfer_syntax
+from ctdenoise.io.volume_writer import IMAGE_FILES
+from ctdenoise.io.write import check_transfer_syntax
 
 _GZ = ".gz"
 

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import write_settings
-from ctdenoise.core.noise_level import noise_level_hu
+from ctdenoise.core.overlap import Busy
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.core.volume import CTVolume
-from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.core.scan import Scan, with_steps
+from ctdenoise.core.source import SourceKind
+from ctdenoise.inference.denoiser import Denoised, Denoiser, Denoising
 from ctdenoise.inference.load import load_denoiser
+from ctdenoise.inference.method import Block
 from ctdenoise.io.dicom_judge import judge_written
 from ctdenoise.io.manifest import write_manifest
-from ctdenoise.io.read import read_volume
+from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
-from ctdenoise.io.study import choose_series, find_series
-from ctdenoise.io.write import (
-    FileFormat,
-    check_transfer_syntax,
-    check_writable,
-    write_volume,
-    written_kind,
-)
-from ctdenoise.tasks.infer_objects import ObjectWriter, check_wanted, wanted_objects
+from ctdenoise.io.study import FoundSeries
+from ctdenoise.io.volume_writer import VolumeWriter, image_name
+from ctdenoise.io.write import FileFormat, check_transfer_syntax, check_writable, written_kind
+from ctdenoise.tasks.infer_beside import BesideWriter, DicomBeside, ImagesBeside
+from ctdenoise.tasks.infer_blocks import read_blocks, read_sample
+from ctdenoise.tasks.infer_objects import Wanted, check_wanted, wanted_objects
+from ctdenoise.tasks.infer_stream import Figures, stream
 
 DICOM_FOLDER = "dicom"
 """Folder of the derived series inside the output folder: it holds nothing but the series, so that
@@ -79,8 +77,33 @@ class InferReport:
     told_noise_hu: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One study on its way.
+
+    Args:
+        reader: The series, open for reading.
+        denoiser: What denoises.
+        denoising: The same, ready for this series.
+        figures: What is measured on the way.
+        settings: Of `infer`.
+        kind: What is written.
+        wanted: What is written beside the images.
+        busy: Seconds of each stage.
+    """
+
+    reader: SeriesReader
+    denoiser: Denoiser
+    denoising: Denoising
+    figures: Figures
+    settings: InferSettings
+    kind: SourceKind
+    wanted: Wanted
+    busy: Busy
+
+
 def run(
-    study: Path,
+    study: Path | FoundSeries,
     *,
     model: str | Path,
     settings: InferSettings,
@@ -89,14 +112,15 @@ def run(
     file_format: FileFormat = "same",
     progress: Progress = SILENT,
 ) -> InferReport:
-    """Denoise one series of a study.
+    """Denoise one series of a study, block by block.
 
     The output folder holds the derived series in `dicom/` with `manifest.json` beside it (or
     `image.nii`, `.mha`, `.nrrd`), `settings.yaml` and `run.json`; it appears whole or not at all.
-    Everything that can be refused is refused before anything is computed.
+    What headers and settings can tell is refused before anything is computed. Memory does not grow
+    with the number of slices.
 
     Args:
-        study: Folder or file with the study.
+        study: Folder or file with the study, or the series itself.
         model: A registered name, a checkpoint, or the output folder of a training run.
         settings: Strength, device, precision, memory.
         out: Folder to make; new or empty.
@@ -114,139 +138,139 @@ def run(
     """
     started = time.perf_counter()
     require_free_folder(out)
+    busy = Busy()
     denoiser = load_denoiser(model, settings)
-    volume = read_volume(choose_series(find_series(study), series, where=study))
-    check_transfer_syntax(settings.dicom, written_kind(volume, file_format))
-    check_writable(volume, file_format)
-    wanted = wanted_objects(denoiser, settings)
-    check_wanted(wanted, volume, file_format)
-    read = time.perf_counter()
-    denoised, estimates = denoiser.with_estimates(
-        volume, labels=wanted.labels, error=wanted.states_error, progress=progress
-    )
-    computed = time.perf_counter()
-    mean_change_hu, largest_change_hu = change_hu(volume, denoised)
-    with progress.stage("Measuring noise", 2) as advance:
-        noise_before_hu = _noise_hu(volume)
+    with open_series(study, series=series) as reader:
+        kind = written_kind(reader, file_format)
+        check_transfer_syntax(settings.dicom, kind)
+        check_writable(reader, file_format)
+        wanted = wanted_objects(denoiser, settings)
+        check_wanted(wanted, reader, file_format)
+        busy.seconds["open"] = time.perf_counter() - started
+        with busy.at("sample"):
+            sample = read_sample(reader)
+        with busy.at("settle"):
+            denoising = denoiser.settle(
+                sample, reader, labels=wanted.labels, error=wanted.states_error
+            )
+        work = _Work(reader, denoiser, denoising, Figures(sample), settings, kind, wanted, busy)
+        with staged_folder(out) as folder:
+            results = _make(work, folder, progress)
+            write_settings(folder, settings)
+            total_s = time.perf_counter() - started
+            results["share_outside_denoiser"] = round(1 - busy.seconds["denoise"] / total_s, 4)
+            write_run(folder, _record(work, results, {**busy.seconds, "total": total_s}))
+        return _report(work, results, out, time.perf_counter() - started)
+
+
+def _make(work: _Work, folder: Path, progress: Progress) -> dict[str, JsonValue]:
+    """Write everything into the staged folder; returns what the record says of it."""
+    reader, figures, busy, settings = work.reader, work.figures, work.busy, work.settings
+    result = with_steps(reader, work.denoising.step)
+    place = folder
+    if work.kind == "dicom":
+        place = folder / DICOM_FOLDER
+        place.mkdir()
+    with ExitStack() as opened:
+        writer = opened.enter_context(
+            VolumeWriter(result, place, kind=work.kind, settings=settings.dicom)
+        )
+        beside = opened.enter_context(_beside(work, result, folder))
+
+        def write(block: Block, denoised: Denoised) -> None:
+            writer.write(denoised.volume)
+            beside.write(block, denoised)
+            with busy.at("measure"):
+                figures.add(block.wanted, denoised.volume, block.places)
+
+        blocks = read_blocks(
+            reader,
+            figures.sample,
+            size=work.denoising.block_slices,
+            context=work.denoiser.context,
+        )
+        with progress.stage("Denoising", reader.shape[0]) as advance:
+            stream(blocks, work.denoising, write, busy=busy, advance=advance)
+        with busy.at("write"):
+            names = beside.finish()
+        if work.kind == "dicom":
+            with busy.at("judge"):
+                judge_written(writer.files, reader.source, settings.dicom)
+                beside.judge(writer.files)
+    if work.kind == "dicom":
+        write_manifest(folder, [DICOM_FOLDER, *names], settings.dicom)
+    return {**_measured(work, progress), "files": len(writer.files), "objects": list(names)}
+
+
+def _beside(work: _Work, result: Scan, folder: Path) -> BesideWriter:
+    if work.kind == "dicom":
+        return DicomBeside(work.wanted, result, folder, work.settings)
+    name, _ = image_name(result, work.kind)
+    suffix = name.removeprefix("image")
+    return ImagesBeside(work.wanted, result, folder, kind=work.kind, suffix=suffix)
+
+
+def _measured(work: _Work, progress: Progress) -> dict[str, JsonValue]:
+    """Figures of the whole scan, for the record."""
+    figures, wanted = work.figures, work.wanted
+    with work.busy.at("measure"), progress.stage("Measuring noise", 2) as advance:
+        before = figures.noise_before_hu()
         advance()
-        noise_after_hu = _noise_hu(denoised)
+        after = figures.noise_after_hu()
         advance()
-    measured = time.perf_counter()
-    with staged_folder(out) as folder:
-        objects = ObjectWriter(wanted, volume, denoised, estimates, settings)
-        files, beside = _write(denoised, folder, file_format, settings, objects)
-        write_settings(folder, settings)
-        results: dict[str, JsonValue] = {
-            "noise_before_hu": noise_before_hu,
-            "noise_after_hu": noise_after_hu,
-            "mean_change_hu": mean_change_hu,
-            "largest_change_hu": largest_change_hu,
-            "files": len(files),
-            "objects": list(beside),
-            "noise_map": wanted.noise_quantity,
-            **_told(denoised),
-            "label_names": {str(n): name for n, name in enumerate(wanted.names) if n},
-        }
-        written = time.perf_counter()
-        timings_s = {
-            "read": read - started,
-            "denoise": computed - read,
-            "measure": measured - computed,
-            "write": written - measured,
-        }
-        write_run(folder, _record(denoiser, volume, settings, results, timings_s))
-    return InferReport(
-        out=out,
-        model=denoiser.name,
-        model_digest=denoiser.digest,
-        engine=denoiser.description,
-        strength=settings.strength,
-        slices=volume.shape[0],
-        files=len(files),
-        noise_before_hu=noise_before_hu,
-        noise_after_hu=noise_after_hu,
-        mean_change_hu=mean_change_hu,
-        largest_change_hu=largest_change_hu,
-        seconds_per_slice=(computed - read) / volume.shape[0],
-        seconds=time.perf_counter() - started,
-        objects=beside,
-        noise_map=wanted.noise_quantity,
-        told_noise_hu=_level(_told(denoised)),
-    )
+    told = {
+        key: value for key, value in work.denoising.step.params.items() if key.startswith("noise_")
+    }
+    return {
+        "noise_before_hu": before,
+        "noise_after_hu": after,
+        "mean_change_hu": figures.mean_change_hu,
+        "largest_change_hu": figures.largest_change_hu,
+        "noise_map": wanted.noise_quantity,
+        **told,
+        "label_names": {str(n): name for n, name in enumerate(wanted.names) if n},
+    }
 
 
-def change_hu(before: CTVolume, after: CTVolume) -> tuple[float, float]:
-    """Mean change, and largest absolute change, over the image voxels, HU.
-
-    Args:
-        before: A volume.
-        after: The same grid; its padding is that of `before`.
-    """
-    total, count, largest = 0.0, 0, 0.0
-    for index in range(before.shape[0]):  # slice by slice: no third volume in memory
-        change = after.hu[index] - before.hu[index]
-        if before.padding is not None:
-            change = change[~before.padding[index]]
-        if change.size:
-            total += float(change.sum(dtype=np.float64))
-            count += change.size
-            largest = max(largest, float(np.abs(change).max()))
-    return (total / count if count else 0.0), largest
-
-
-def _told(denoised: CTVolume) -> dict[str, JsonValue]:
-    """What the network was told of the noise, from the line of history that it wrote."""
-    params = denoised.history[-1].params
-    return {key: value for key, value in params.items() if key.startswith("noise_")}
-
-
-def _level(told: dict[str, JsonValue]) -> float | None:
-    level = told.get("noise_level_hu")
-    return float(level) if isinstance(level, int | float) else None
-
-
-def _noise_hu(volume: CTVolume) -> float | None:
-    return noise_level_hu(volume.hu, volume.padding, volume.geometry.pixel_spacing_mm)
-
-
-def _write(
-    volume: CTVolume,
-    folder: Path,
-    file_format: FileFormat,
-    settings: InferSettings,
-    objects: ObjectWriter,
-) -> tuple[Sequence[Path], tuple[str, ...]]:
-    kind = written_kind(volume, file_format)
-    if kind != "dicom":
-        files = write_volume(volume, folder, file_format=kind)
-        suffix = files[0].name.removeprefix("image")
-        return files, objects.write_images(folder, kind, suffix)
-    dicom = settings.dicom
-    files = write_volume(volume, folder / DICOM_FOLDER, file_format="dicom", settings=dicom)
-    judge_written(files, volume.source, dicom)
-    beside = objects.write_dicom(folder)
-    objects.judge_dicom(folder, files)
-    write_manifest(folder, [DICOM_FOLDER, *beside], dicom)
-    return files, beside
-
-
-def _record(
-    denoiser: Denoiser,
-    volume: CTVolume,
-    settings: InferSettings,
-    results: dict[str, JsonValue],
-    timings_s: dict[str, float],
-) -> Run:
+def _record(work: _Work, results: dict[str, JsonValue], timings_s: dict[str, float]) -> Run:
+    source = work.reader.source
     return Run(
         command="infer",
-        settings=settings.as_json(),
-        device=denoiser.description,
+        settings=work.settings.as_json(),
+        device=work.denoiser.description,
         inputs={
-            "model": denoiser.name,
-            "model_digest": denoiser.digest,
-            "kind": None if volume.source is None else volume.source.kind,
-            "shape": list(volume.shape),
+            "model": work.denoiser.name,
+            "model_digest": work.denoiser.digest,
+            "kind": None if source is None else source.kind,
+            "shape": list(work.reader.shape),
         },
         results=results,
         timings_s=timings_s,
     )
+
+
+def _report(work: _Work, results: dict[str, JsonValue], out: Path, seconds: float) -> InferReport:
+    slices = work.reader.shape[0]
+    objects, files = results["objects"], results["files"]
+    return InferReport(
+        out=out,
+        model=work.denoiser.name,
+        model_digest=work.denoiser.digest,
+        engine=work.denoiser.description,
+        strength=work.settings.strength,
+        slices=slices,
+        files=files if isinstance(files, int) else 0,
+        noise_before_hu=_number(results["noise_before_hu"]),
+        noise_after_hu=_number(results["noise_after_hu"]),
+        mean_change_hu=work.figures.mean_change_hu,
+        largest_change_hu=work.figures.largest_change_hu,
+        seconds_per_slice=work.busy.seconds["denoise"] / slices,
+        seconds=seconds,
+        objects=tuple(map(str, objects)) if isinstance(objects, list) else (),
+        noise_map=work.wanted.noise_quantity,
+        told_noise_hu=_number(results.get("noise_level_hu")),
+    )
+
+
+def _number(value: JsonValue) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

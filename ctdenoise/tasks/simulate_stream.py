@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,7 +11,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from ctdenoise.core.arrays import HuArray, LabelArray
-from ctdenoise.core.overlap import read_ahead, write_behind
+from ctdenoise.core.overlap import Busy, read_ahead, write_behind
 from ctdenoise.core.pair import Exposure
 from ctdenoise.core.progress import Progress
 from ctdenoise.core.provenance import Step
@@ -95,22 +92,6 @@ class _Block:
     volume: CTVolume
     ahead: CTVolume | None
     labels: LabelArray | None
-
-
-@dataclass(slots=True)
-class Busy:
-    """Seconds that each stage worked, without waiting for the others."""
-
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def at(self, stage: str) -> Iterator[None]:
-        """Count the time of a block of code."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - start
 
 
 class TwinStream:

@@ -17,14 +17,16 @@ from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, OutputError, OutputExistsError, StudyError, UsageError
 from ctdenoise.inference.denoiser import MethodDenoiser
+from ctdenoise.inference.method import Sample
 from ctdenoise.io.manifest import manifest_problems, read_manifest
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
+from ctdenoise.io.volume_writer import VolumeWriter
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
 from ctdenoise.tasks import infer
-from ctdenoise.tasks.infer import change_hu
+from ctdenoise.tasks.infer_stream import Figures
 from tests.builders import water_disc
 from tests.dicom.builders import PATIENT_ID, PATIENT_NAME, ct_series, series_files
 
@@ -71,7 +73,7 @@ def no_computing(monkeypatch):
     def call(*arguments, **named):
         pytest.fail("the network ran although the request could have been refused before")
 
-    monkeypatch.setattr(MethodDenoiser, "__call__", call)
+    monkeypatch.setattr(MethodDenoiser, "settle", call)
 
 
 class TestDicom:
@@ -179,9 +181,13 @@ class TestRecord:
         moved[0, 0, 0] = 9_000.0
         moved[1, 20, 20] -= 10.0
         after = replace(volume, hu=moved)
-        mean, largest = change_hu(before, after)
-        assert mean == pytest.approx(3.0 - 10.0 / (~padding).sum(), abs=1e-4)
-        assert largest == pytest.approx(7.0, abs=1e-3)
+        figures = Figures(Sample.of(before))
+        for index in range(volume.shape[0]):
+            one = slice(index, index + 1)
+            figures.add(before.select(one), after.select(one), range(index, index + 1))
+        expected = 3.0 - 10.0 / (~padding).sum()
+        assert figures.mean_change_hu == pytest.approx(expected, abs=1e-4)
+        assert figures.largest_change_hu == pytest.approx(7.0, abs=1e-3)
 
 
 @pytest.mark.usefixtures("no_computing")
@@ -232,12 +238,11 @@ def test_the_series_that_is_named_is_denoised(study, volume, tmp_path):
 
 @pytest.mark.parametrize("reason", [OutputError("the disk is full"), KeyboardInterrupt()])
 def test_a_run_that_fails_while_writing_leaves_nothing(reason, study, model, tmp_path, monkeypatch):
-    def write(volume, out, *, file_format, settings):
-        out.mkdir()
-        (out / "1.dcm").write_bytes(b"half")
+    def write(writer, block):
+        (writer._folder / "1.dcm").write_bytes(b"half")
         raise reason
 
-    monkeypatch.setattr(infer, "write_volume", write)
+    monkeypatch.setattr(VolumeWriter, "write", write)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(type(reason)):
         run(study, model, tmp_path / "out")
