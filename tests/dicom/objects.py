@@ -16,7 +16,7 @@ from ctdenoise.config.networks import RedCnnSettings, SegmentationHeadSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.networks.build import build_network
-from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
+from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ctdenoise.tasks import infer
 
 CLASSES = ("background", "liver", "kidney_left", "nowhere")
@@ -44,7 +44,7 @@ def labelling_model(path: Path, classes: Sequence[str] = CLASSES) -> Path:
 
 def expected_labels(model: Path, volume: CTVolume) -> np.ndarray:
     """The classes, computed apart from the product: one whole slice at a time."""
-    checkpoint = infer.load_denoiser(model).checkpoint
+    checkpoint = load_checkpoint(model)
     network = checkpoint.build()
     found = np.zeros(volume.shape, np.uint8)
     for index, hu in enumerate(volume.hu):

@@ -149,8 +149,8 @@ def test_nothing_is_objected_to_in_what_is_right(tmp_path, model, make):
 def test_nothing_appears_where_removed_noise_is_wrong(written, tmp_path, model, monkeypatch):
     right = MapSeriesWriter.write_difference
 
-    def wrong(self, index, result):
-        right(self, index, result.with_hu(result.hu + np.float32(1), result.history[-1]))
+    def wrong(self, index, hu, padding):
+        right(self, index, hu + np.float32(1), padding)
 
     monkeypatch.setattr(MapSeriesWriter, "write_difference", wrong)
     with pytest.raises(OutputError, match="removed-noise"):
