@@ -31,7 +31,8 @@ def compare(  # noqa: PLR0913 - each argument is an option of the command
     """Compare trained networks on the same pairs: numbers, pictures, one page.
 
     Args:
-        models: Folders that `train` made, or checkpoint files.
+        models: Folders that `train` made, checkpoint files, or classical filters by name: `nlm`,
+            `tv`, `bilateral`, `gaussian`, `vst`, `bm3d`.
         on: Folders with the pairs to test on; searched at any depth.
         out: Folder for the page, the numbers (JSON, CSV) and the pictures; new or empty.
         names: What to call the models, in their order; their kinds of network unless given.

@@ -45,15 +45,16 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
 
     Args:
         study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
-        model: A checkpoint, a folder that `train` made, or `identity` to check the way through.
+        model: A checkpoint, a folder that `train` made, a classical filter (`nlm`, `tv`,
+            `bilateral`, `gaussian`, `vst`, `bm3d`), or `identity` to check the way through.
         out: Folder for the result; new or empty.
-        strength: 0 keeps the study as it is, 1 is all that the network does; or `low`, `medium` or
+        strength: 0 keeps the study as it is, 1 is all that the model does; or `low`, `medium` or
             `high`, which keep the texture of the noise as well.
         texture: 0 takes the same share away at all frequencies; 1 keeps, at the same noise level,
             as much of the texture of the noise as can be kept.
         noise_target: Noise in the soft tissue of the result, HU; the strength follows.
-        noise_level: Noise in the soft tissue of the study, HU, for networks that are told the
-            noise; measured in the pixels unless given.
+        noise_level: Noise in the soft tissue of the study, HU, for classical filters and for
+            networks that are told the noise; measured in the pixels unless given.
         device: `auto`, `cpu` or `cuda`; auto takes a GPU if there is one.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
@@ -110,7 +111,7 @@ def _show(report: InferReport) -> None:
             *(
                 ()
                 if report.told_noise_hu is None
-                else (("network is told", number(report.told_noise_hu, "HU")),)
+                else (("told noise", number(report.told_noise_hu, "HU")),)
             ),
             ("noise before", number(before, "HU")),
             ("noise after", number(after, "HU") + share(after, before)),

@@ -26,7 +26,8 @@ class DicomSettings(Settings):
     derivation_code: Literal["dicom", "local"] = "dicom"
     """Code for denoising. `dicom`: (113087, DCM, "Smoothing"), the closest that the standard has.
     `local`: a code of our own scheme, "Noise reduction by deep learning", which says more and which
-    others may not know."""
+    others may not know. Classical filters are never called that: `gaussian` is (113088, DCM,
+    "Gaussian blur"), all others are smoothing."""
 
     private: Literal["drop", "keep"] = "drop"
     """Private elements of the source. They may describe the old pixels, and nobody but their maker

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.classical import FilterSettings
 from ctdenoise.config.controls import ControlSettings, Presets
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.acquisition import Acquisition
@@ -76,11 +77,11 @@ class InferSettings(ControlSettings):
     `--texture` and `--noise-target` set them aside."""
 
     noise_level: float | None = Field(default=None, gt=0, le=5000)
-    """Noise in the soft tissue of the study, HU, for networks that are told the noise: the map that
-    is measured in the pixels is scaled to it. Null: as measured."""
+    """Noise in the soft tissue of the study, HU, for classical filters and for networks that are
+    told the noise: the map that is measured in the pixels is scaled to it. Null: as measured."""
 
     noise_factor: float = Field(default=1.0, gt=0, le=10)
-    """What such a network is told is multiplied by this: above 1 it takes away more, below 1
+    """What such a model is told is multiplied by this: above 1 it takes away more, below 1
     less."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -101,6 +102,9 @@ class InferSettings(ControlSettings):
 
     memory_mb: int = Field(default=2048, ge=32)
     """Memory that the network's feature maps may take, MB."""
+
+    filters: FilterSettings = FilterSettings()
+    """How much classical filters take away, for `--model nlm` and its like."""
 
     dicom: DicomSettings = DicomSettings()
     """How the result is written as DICOM."""
@@ -124,8 +128,8 @@ class InferSettings(ControlSettings):
         """The settings that decide the voxels, as plain JSON: all but what is written, and how.
 
         What was added later counts where it is used. What a network is told of the noise has lines
-        of its own in the history.
+        of its own in the history, and so have the settings of a classical filter.
         """
-        apart = {"dicom", "objects", "noise_level", "noise_factor", "presets"}
+        apart = {"dicom", "objects", "noise_level", "noise_factor", "presets", "filters"}
         apart |= {key for key in ("texture", "noise_target") if not getattr(self, key)}
         return self.model_dump(mode="json", exclude=apart)

@@ -30,6 +30,9 @@ LEAST_NOISE_HU = 1e-3
 _LEAST_DIFFERENCE = 0.02
 """1 - r is taken for no less: it is measured to a few per cent, and distances are divided by it."""
 
+_WEIGHT_POWER = 8
+"""Of the weight in the kernel: (1 - x / 8)^8 is close to exp(-x), and vectors can compute it."""
+
 ShiftArray = npt.NDArray[np.int64]
 
 
@@ -88,11 +91,10 @@ def non_local_means(
 ) -> HuArray:
     """Means of pixels with like surroundings (Buades, Coll, Morel, CVPR 2005).
 
-    The distance of two surroundings is 1 where only noise differs (see `likeness_table`). Beyond
-    that it is measured in standard deviations of what noise does to it, e, and the weight is
-    (1 - (e / tolerance)^2)^2 up to the tolerance, 0 beyond (Tukey's biweight, as Goossens et al.,
-    "An improved non-local denoising algorithm", LNLA 2008, who found it better than an
-    exponential). The pixel itself has the weight 1.
+    The distance of two surroundings is 1 where only noise differs (see `likeness_table`). What is
+    beyond that is measured in standard deviations of what noise does to it, e, and the weight is
+    (1 - e / (8 tolerance))^8, which is close to exp(-e / tolerance) and ends at 8 tolerances. The
+    pixel itself has the weight 1.
 
     Args:
         image: HU, [y, x].
@@ -107,7 +109,7 @@ def non_local_means(
             np.square(_padded(np.maximum(sd_hu, LEAST_NOISE_HU), margin)),
             table.shifts,
             table.inverse,
-            1 / (8 * tolerance * table.spread),
+            1 / (_WEIGHT_POWER * tolerance * table.spread),
             table.patch,
         )
     )

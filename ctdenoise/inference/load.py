@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from ctdenoise.config.classical import FILTERS
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import IdentitySettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError
+from ctdenoise.inference.classical_method import ClassicalMethod
 from ctdenoise.inference.denoiser import Denoiser, MethodDenoiser
 from ctdenoise.inference.engine import TorchEngine, choose_device, lacks_bf16
 from ctdenoise.inference.network_method import NetworkMethod
@@ -17,7 +19,7 @@ from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
 
 _log = logging.getLogger(__name__)
 
-REGISTERED = ("identity",)
+REGISTERED = ("identity", *FILTERS)
 """Names that `load_denoiser` knows without a file."""
 
 
@@ -25,14 +27,15 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
     """A denoiser ready to be called.
 
     Args:
-        name_or_path: A registered name ("identity"), a checkpoint file, or the output folder of a
-            training run.
+        name_or_path: A registered name ("identity", or a classical filter such as "nlm"), a
+            checkpoint file, or the output folder of a training run.
         settings: Strength, device, precision, memory; defaults if None.
 
     Raises:
         CheckpointError: If the file is no checkpoint.
         UsageError: If a GPU is asked for and there is none, or a noise is stated for a network that
             is told none.
+        MissingExtraError: If a filter needs a package that is not installed.
 
     Example:
         >>> denoiser = load_denoiser("identity")
@@ -40,6 +43,9 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
         'identity'
     """
     settings = settings or InferSettings()
+    for name in FILTERS:
+        if str(name_or_path) == name:
+            return MethodDenoiser(ClassicalMethod(name, settings), settings)
     device = choose_device(settings.device)
     checkpoint = _checkpoint_of(name_or_path)
     require_told(checkpoint.network, settings)
@@ -53,7 +59,7 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
 
 
 def _checkpoint_of(name_or_path: str | Path) -> Checkpoint:
-    if str(name_or_path) in REGISTERED:
+    if str(name_or_path) == "identity":
         return Checkpoint(IdentitySettings(), {}, HuRange())
     path = Path(name_or_path)
     if not path.exists():

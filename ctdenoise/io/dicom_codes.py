@@ -13,6 +13,9 @@ from pydicom.sr.coding import Code
 SMOOTHING = Code("113087", "DCM", "Smoothing")
 """CID 7203, what denoising is called."""
 
+GAUSSIAN_BLUR = Code("113088", "DCM", "Gaussian blur")
+"""CID 7203, what a Gaussian does."""
+
 LOCAL_SCHEME = "99CTDENOISE"
 """Our own coding scheme; local designators begin with 99 (PS3.16 8)."""
 

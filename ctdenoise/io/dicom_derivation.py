@@ -14,6 +14,7 @@ from ctdenoise import __version__
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.provenance import JsonValue, Step, digest
 from ctdenoise.io.dicom_codes import (
+    GAUSSIAN_BLUR,
     LOCAL_DENOISING,
     PIXEL_BY_PIXEL_ADDITION,
     PIXEL_BY_PIXEL_SUBTRACTION,
@@ -144,7 +145,11 @@ def _key(history: Sequence[Step], settings: DicomSettings) -> str:
 
 def _code(history: Sequence[Step], settings: DicomSettings) -> Code | None:
     code = _CODES.get(history[-1].name) if history else None
-    return LOCAL_DENOISING if code is SMOOTHING and settings.derivation_code == "local" else code
+    if code is not SMOOTHING:
+        return code
+    if "filter" in history[-1].params:  # a classical filter learnt nothing, whatever is asked for
+        return GAUSSIAN_BLUR if history[-1].params.get("model") == "gaussian" else SMOOTHING
+    return LOCAL_DENOISING if settings.derivation_code == "local" else SMOOTHING
 
 
 def run_moment(offset: str = "", posix_s: int | None = None) -> datetime:

@@ -45,10 +45,10 @@ _TYPE_2_OF_SLICE = keywords(
 """What the IODs of A.3, A.38 and A.70 require, with the General modules they are made of."""
 
 _CODES = {
-    "denoise": frozenset((("113087", "DCM"),)),
+    "denoise": frozenset((("113087", "DCM"), ("113088", "DCM"))),
     "simulate_low_dose": frozenset((("113042", "DCM"),)),
 }
-"""CID 7203: Smoothing; Pixel by pixel addition."""
+"""CID 7203: Smoothing or Gaussian blur; Pixel by pixel addition."""
 
 _LOCAL_SCHEME = "99CTDENOISE"
 _PURPOSES = frozenset((("109101", "DCM"), ("109102", "DCM"), ("109100", "DCM")))

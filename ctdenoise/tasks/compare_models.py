@@ -1,4 +1,7 @@
-"""The trained networks of a comparison: what they are, what they cost, whom they have seen."""
+"""The networks of a comparison: what they are, what they cost, whom they have seen.
+
+Classical filters stand among them by their names. They were trained on nobody and have no weights.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ctdenoise.config.classical import FILTERS
+from ctdenoise.config.inference import InferSettings
 from ctdenoise.errors import CheckpointError, UsageError
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.runfile import RUN_FILE
 from ctdenoise.networks.catalogue import facts_of
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
@@ -19,10 +25,10 @@ from ctdenoise.training.start import digest_of
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A trained network as it was given.
+    """A trained network, or a filter, as it was given.
 
     Args:
-        path: Run folder or checkpoint file.
+        path: Run folder, checkpoint file, or name of a filter.
         row: What the table says about it.
         seen: Digests of the patients it was trained on; None where the checkpoint does not say.
         judges: Digests of the patients that chose its best step, as far as is known.
@@ -66,6 +72,7 @@ class Model:
 def read_models(
     paths: Sequence[Path],
     *,
+    infer: InferSettings,
     names: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     notes: Sequence[str] | None = None,
@@ -73,7 +80,8 @@ def read_models(
     """The networks of a comparison, rows of one group together.
 
     Args:
-        paths: Run folders of `train`, or checkpoint files.
+        paths: Run folders of `train`, checkpoint files, or names of classical filters.
+        infer: Settings of the filters.
         names: What to call them; None for their kinds of network, numbered where they repeat.
         groups: A group for each; None for none.
         notes: A few words for each; None for none.
@@ -84,14 +92,20 @@ def read_models(
     """
     if not paths:
         raise UsageError("there is no model to compare.", where="models")
-    checkpoints = [load_checkpoint(path) for path in paths]
-    called = _checked_names(paths, names, [one.network.name for one in checkpoints])
+    checkpoints = [None if str(path) in FILTERS else load_checkpoint(path) for path in paths]
+    kinds = [
+        str(path) if one is None else one.network.name
+        for path, one in zip(paths, checkpoints, strict=True)
+    ]
+    called = _checked_names(paths, names, kinds)
     told = [
         _one_each(paths, words, option)
         for words, option in ((groups, "--groups"), (notes, "--notes"))
     ]
     models = [
-        _model(path, checkpoint, name, group, note)
+        _filter(path, Contender(name, group, note), infer)
+        if checkpoint is None
+        else _model(path, checkpoint, Contender(name, group, note))
         for path, checkpoint, name, group, note in zip(
             paths, checkpoints, called, *told, strict=True
         )
@@ -132,14 +146,18 @@ def _one_each(paths: Sequence[Path], words: Sequence[str] | None, option: str) -
     return tuple(word.strip() for word in words)
 
 
-def _model(path: Path, checkpoint: Checkpoint, name: str, group: str, note: str) -> Model:
+def _filter(path: Path, called: Contender, infer: InferSettings) -> Model:
+    denoiser = load_denoiser(path, infer)
+    row = replace(called, network=denoiser.name, digest=denoiser.digest, parameters=0)
+    return Model(path, row, frozenset(), frozenset())
+
+
+def _model(path: Path, checkpoint: Checkpoint, called: Contender) -> Model:
     facts = facts_of(checkpoint.network)
     run = _run_of(path)
     seen = checkpoint.training.get("trained_patients")
-    row = Contender(
-        name=name,
-        group=group,
-        note=note,
+    row = replace(
+        called,
         network=checkpoint.network.name,
         digest=checkpoint.digest,
         parameters=facts.parameters,

@@ -37,6 +37,7 @@ HOMES = {
 }
 
 LATE_IMPORTS = {
+    "ctdenoise/inference/bm3d_package.py": {"bm3d"},  # an optional extra, not free for all uses
     "ctdenoise/io/deidentify_rules.py": {"dicomanonymizer"},  # an optional extra
     "ctdenoise/io/dicom_objects.py": {"highdicom"},  # an optional extra
     "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows

@@ -22,7 +22,6 @@ BANNED = {
     "torchvision": "the image chain needs none of it, and it must match torch's build",
     "torchaudio": "no sound here",
     "pylibjpeg-libjpeg": "GPL-3.0",
-    "bm3d": "non-commercial licence",
     "lpips": "downloads weights and needs torchvision",
     "actilib": "GPL-2.0",
 }
@@ -70,6 +69,12 @@ def test_unwanted_packages_are_neither_required_nor_pinned(name, reason):
     )
     assert name not in pins(), reason
     assert not re.search(rf"\b{name}\b", declared), reason
+
+
+def test_bm3d_whose_licence_is_not_free_is_an_extra_of_its_own():
+    extras = project()["project"]["optional-dependencies"]
+    assert [name for name, texts in extras.items() if "bm3d" in " ".join(texts)] == ["bm3d"]
+    assert "bm3d" not in " ".join(project()["project"]["dependencies"])
 
 
 def test_everything_that_the_make_targets_install_is_pinned():
