@@ -1,9 +1,8 @@
-"""The generalised Anscombe transformation: noise that grows with the value, made the same everywhere.
+"""The generalised Anscombe transformation: noise that grows with the value, made the same.
 
 For values z = gain * Poisson(y / gain) + noise of the variance `offset`, whose variance is
-gain * y + offset, the transformation is
-f(z) = 2 / gain * sqrt(gain * z + 3/8 gain^2 + offset), and 2 sqrt(3/8 + ...) where that is negative:
-its variance is 1 to a high order.
+gain * y + offset, the transformation is f(z) = 2 / gain * sqrt(gain * z + 3/8 gain^2 + offset), and
+0 where the root has none: its variance is 1 to a high order.
 
 The mean of f(z) is not f of the mean, so the algebraic inverse is biased. Its exact unbiased
 inverse takes E[f(z)] to E[z]; this is the closed form that approximates it (Makitalo and Foi, "A
@@ -66,9 +65,9 @@ class VarianceLine:
             values: With noise of this variance.
         """
         if self.gain == 0:
-            return (values / np.sqrt(self.offset)).astype(np.float32)
+            return np.asarray(values / np.sqrt(self.offset), dtype=np.float32)
         counts = values.astype(np.float64) / self.gain + 0.375 + self.offset / self.gain**2
-        return (2 * np.sqrt(np.maximum(counts, 0))).astype(np.float32)
+        return np.asarray(2 * np.sqrt(np.maximum(counts, 0)), dtype=np.float32)
 
     def restored(self, stabilised: FloatArray) -> FloatArray:
         """The exact unbiased inverse, in closed form.
@@ -80,7 +79,7 @@ class VarianceLine:
             stabilised: Means of stabilised values.
         """
         if self.gain == 0:
-            return (stabilised * np.sqrt(self.offset)).astype(np.float32)
+            return np.asarray(stabilised * np.sqrt(self.offset), dtype=np.float32)
         root = np.sqrt(1.5)
         d = np.maximum(stabilised.astype(np.float64), 2 * np.sqrt(0.375))
         counts = d**2 / 4 + root / (4 * d) - 11 / (8 * d**2) + 5 * root / (8 * d**3) - 0.125

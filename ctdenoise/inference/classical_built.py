@@ -9,7 +9,7 @@ from typing import assert_never
 import numpy as np
 
 from ctdenoise.config.classical import FilterName, FilterSettings, InnerName
-from ctdenoise.core.arrays import FloatArray, HuArray
+from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.units import AIR_HU
@@ -113,9 +113,7 @@ def _bilateral(settings: FilterSettings, noise: MeasuredNoise) -> Built:
     width = noise.pixels(own.width_mm)
 
     def averaged(image: HuArray, sd: FloatArray) -> HuArray:
-        return filters.bilateral(
-            image, sd, noise.correlation, width=width, tolerance=own.tolerance
-        )
+        return filters.bilateral(image, sd, noise.correlation, width=width, tolerance=own.tolerance)
 
     return averaged, {}
 
@@ -186,7 +184,8 @@ def _of_unit_noise(image: FloatArray, one: NoisySlice) -> NoisySlice:
 
 def _variance_line(slices: Sequence[NoisySlice]) -> VarianceLine:
     """Variance over HU + 1000, from the means of small areas of the body."""
-    values, variances = [], []
+    values: list[DoubleArray] = []
+    variances: list[DoubleArray] = []
     for one in slices:
         rows, columns = (n // _AREA for n in one.image.shape)
         cut = np.s_[: rows * _AREA, : columns * _AREA]

@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from ctdenoise.core.arrays import DoubleArray, FloatArray, HuArray
 from ctdenoise.inference import classical_kernels as kernels
+from ctdenoise.inference.classical_kernels import ShiftArray
 from ctdenoise.metrics.noise_correlation import NoiseCorrelation
 
 LEAST_NOISE_HU = 1e-3
@@ -30,10 +30,10 @@ LEAST_NOISE_HU = 1e-3
 _LEAST_DIFFERENCE = 0.02
 """1 - r is taken for no less: it is measured to a few per cent, and distances are divided by it."""
 
+_TRUNCATE = 5.0  # standard deviations at which a Gaussian ends
+
 _WEIGHT_POWER = 8
 """Of the weight in the kernel: (1 - x / 8)^8 is close to exp(-x), and vectors can compute it."""
-
-ShiftArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,20 +161,24 @@ def gaussian(image: HuArray, *, width: tuple[float, float]) -> HuArray:
         image: HU, [y, x].
         width: Standard deviation along (y, x), pixels.
     """
-    return np.asarray(ndimage.gaussian_filter(image, width, mode="mirror", truncate=5.0))
+    return np.asarray(ndimage.gaussian_filter(image, width, mode="mirror", truncate=_TRUNCATE))
 
 
 def gaussian_transfer(width: tuple[float, float], shape: tuple[int, int]) -> DoubleArray:
-    """What a Gaussian leaves of each frequency, exp(-2 (pi s f)^2), [fy, fx].
+    """What a Gaussian leaves of each frequency, [fy, fx] as `numpy.fft.fftfreq`.
+
+    That of the sampled Gaussian: exp(-2 (pi s f)^2) where s is a pixel or more.
 
     Args:
         width: Standard deviation along (y, x), pixels.
         shape: Rows and columns.
     """
-    along = [
-        np.exp(-2 * np.square(np.pi * one * np.fft.fftfreq(size)))
-        for one, size in zip(width, shape, strict=True)
-    ]
+    along = []
+    for one, size in zip(width, shape, strict=True):
+        reach = np.arange(-int(_TRUNCATE * one + 0.5), int(_TRUNCATE * one + 0.5) + 1)
+        weights = np.exp(-0.5 * np.square(reach / max(one, 1e-6)))
+        waves = np.cos(2 * np.pi * np.outer(np.fft.fftfreq(size), reach))
+        along.append(waves @ weights / weights.sum())
     return np.asarray(np.multiply.outer(*along))
 
 

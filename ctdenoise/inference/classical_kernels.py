@@ -11,10 +11,16 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba import prange
+
+from ctdenoise.core.arrays import DoubleArray, FloatArray
 
 ROW_BLOCK = 16
 """Rows that a thread filters together, so that their distances stay in its cache."""
+
+ShiftArray = npt.NDArray[np.int64]
+"""Rows and columns from a pixel to others, [shift, 2]."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,8 +31,21 @@ def _parallel(function: Function) -> Function:
     return cast("Function", jit(function))
 
 
+def _inner(function: Function) -> Function:
+    """Compile a function that other kernels call; it becomes a part of them."""
+    jit = numba.njit(fastmath=True, nogil=True, error_model="numpy", forceinline=True)
+    return cast("Function", jit(function))
+
+
 @_parallel
-def non_local_means(image, variance, shifts, inverse, slope, patch):
+def non_local_means(
+    image: FloatArray,
+    variance: FloatArray,
+    shifts: ShiftArray,
+    inverse: DoubleArray,
+    slope: DoubleArray,
+    patch: int,
+) -> FloatArray:
     """Weighted means of pixels whose surroundings are alike; see `classical_filters`.
 
     The caller pads image and variance by `patch` and the largest shift on every side.
@@ -40,65 +59,98 @@ def non_local_means(image, variance, shifts, inverse, slope, patch):
         slope: For each shift, 1 over the distance beyond 1 at which the weight is 0.
         patch: Pixels on each side of a pixel that belong to its surroundings.
     """
-    reach = 0
-    for shift in range(len(shifts)):
-        reach = max(reach, abs(shifts[shift, 0]), abs(shifts[shift, 1]))
+    reach = np.abs(shifts).max()
     margin = reach + patch
     rows, columns = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
     result = np.empty((rows, columns), np.float32)
-    share = np.float32(1.0 / (2 * patch + 1) ** 2)
-    one, zero = np.float32(1.0), np.float32(0.0)
-    wide = columns + 2 * patch
+    share = 1.0 / (2 * patch + 1) ** 2
     for block in prange((rows + ROW_BLOCK - 1) // ROW_BLOCK):
         first = block * ROW_BLOCK
         count = min(ROW_BLOCK, rows - first)
-        squares = np.empty((ROW_BLOCK + 2 * patch, wide), np.float32)
-        column_sums = np.empty(wide, np.float32)
+        squares = np.empty((ROW_BLOCK + 2 * patch, columns + 2 * patch), np.float32)
+        line = np.empty(columns + 2 * patch, np.float32)
         weights = np.ones((ROW_BLOCK, columns), np.float32)
         sums = np.empty((ROW_BLOCK, columns), np.float32)
         for row in range(count):
             sums[row] = image[first + row + margin, margin : margin + columns]
         for shift in range(len(shifts)):
             down, right = shifts[shift, 0], shifts[shift, 1]
-            scale = np.float32(share * inverse[shift])
-            steep = np.float32(slope[shift])
+            scale, steep = np.float32(share * inverse[shift]), np.float32(slope[shift])
             for row in range(count + 2 * patch):
-                here = image[first + row + reach]
-                there = image[first + row + reach + down]
-                own = variance[first + row + reach]
-                other = variance[first + row + reach + down]
-                into = squares[row]
-                for column in range(wide):
-                    at = column + reach
-                    difference = here[at] - there[at + right]
-                    into[column] = difference * difference / (own[at] + other[at + right])
+                at, to = first + row + reach, first + row + reach + down
+                _squares(
+                    image[at], image[to], variance[at], variance[to], reach, right, squares[row]
+                )
             for row in range(count):
-                column_sums[:] = squares[row]
-                for beside in range(1, 2 * patch + 1):
-                    line = squares[row + beside]
-                    for column in range(wide):
-                        column_sums[column] += line[column]
-                weight_row, sum_row = weights[row], sums[row]
-                other_row = image[first + row + margin + down]
-                for column in range(columns):
-                    distance = column_sums[column]
-                    for beside in range(1, 2 * patch + 1):
-                        distance += column_sums[column + beside]
-                    excess = max(zero, distance * scale - one) * steep
-                    left = max(zero, one - excess)
-                    left = left * left
-                    left = left * left
-                    weight = left * left
-                    weight_row[column] += weight
-                    sum_row[column] += weight * other_row[column + margin + right]
+                _summed(squares, row, patch, line)
+                others = image[first + row + margin + down, margin + right :]
+                _weigh(line, others, patch, scale, steep, weights[row], sums[row])
         for row in range(count):
             for column in range(columns):
                 result[first + row, column] = sums[row, column] / weights[row, column]
     return result
 
 
+@_inner
+def _squares(
+    here: FloatArray,
+    there: FloatArray,
+    own: FloatArray,
+    other: FloatArray,
+    start: int,
+    right: int,
+    into: FloatArray,
+) -> None:
+    """Squares of differences over the sum of both variances, along a row."""
+    for column in range(len(into)):
+        at = column + start
+        difference = here[at] - there[at + right]
+        into[column] = difference * difference / (own[at] + other[at + right])
+
+
+@_inner
+def _summed(squares: FloatArray, row: int, patch: int, into: FloatArray) -> None:
+    """Sums of the columns of some rows."""
+    into[:] = squares[row]
+    for beside in range(1, 2 * patch + 1):
+        line = squares[row + beside]
+        for column in range(len(into)):
+            into[column] += line[column]
+
+
+@_inner
+def _weigh(
+    line: FloatArray,
+    others: FloatArray,
+    patch: int,
+    scale: np.float32,
+    steep: np.float32,
+    weights: FloatArray,
+    sums: FloatArray,
+) -> None:
+    """Add the pixels of a row, as their surroundings weigh."""
+    one, zero = np.float32(1.0), np.float32(0.0)
+    for column in range(len(weights)):
+        distance = line[column]
+        for beside in range(1, 2 * patch + 1):
+            distance += line[column + beside]
+        weight = max(zero, one - max(zero, distance * scale - one) * steep)
+        weight = weight * weight
+        weight = weight * weight
+        weight = weight * weight
+        weights[column] += weight
+        sums[column] += weight * others[column]
+
+
 @_parallel
-def bilateral(image, variance, shifts, near, inverse, reach):
+def bilateral(
+    image: FloatArray,
+    variance: FloatArray,
+    shifts: ShiftArray,
+    near: DoubleArray,
+    inverse: DoubleArray,
+    reach: int,
+) -> FloatArray:
     """Means of the pixels around, weighted by distance and by likeness; see `classical_filters`.
 
     The caller pads image and variance by `reach` on every side.
@@ -135,7 +187,7 @@ def bilateral(image, variance, shifts, near, inverse, reach):
 
 
 @_parallel
-def primal(image, down, right, result):
+def primal(image: FloatArray, down: FloatArray, right: FloatArray, result: FloatArray) -> None:
     """The image less the divergence of a field: f - D^T p, where D is the forward difference.
 
     Args:
@@ -156,7 +208,15 @@ def primal(image, down, right, result):
 
 
 @_parallel
-def dual_step(smooth, limit, momentum, down, right, fast_down, fast_right):
+def dual_step(
+    smooth: FloatArray,
+    limit: FloatArray,
+    momentum: float,
+    down: FloatArray,
+    right: FloatArray,
+    fast_down: FloatArray,
+    fast_right: FloatArray,
+) -> None:
     """One accelerated step of projected gradients, in place.
 
     Args:
@@ -191,7 +251,9 @@ def dual_step(smooth, limit, momentum, down, right, fast_down, fast_right):
 
 
 @_parallel
-def duality_gap(smooth, limit, down, right):
+def duality_gap(
+    smooth: FloatArray, limit: FloatArray, down: FloatArray, right: FloatArray
+) -> float:
     """The sum of limit |D u| - <D u, p>: twice of it bounds the squared distance from the minimum.
 
     Args:
@@ -212,4 +274,4 @@ def duality_gap(smooth, limit, down, right):
             total += limit[row, column] * np.sqrt(x * x + y * y)
             total -= y * down[row, column] + x * right[row, column]
         gaps[row] = total
-    return gaps.sum()
+    return float(gaps.sum())

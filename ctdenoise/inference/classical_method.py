@@ -19,8 +19,8 @@ from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.core.scan import Scan
 from ctdenoise.errors import UsageError
 from ctdenoise.inference import bm3d_package
-from ctdenoise.inference.classical_filters import LEAST_NOISE_HU
 from ctdenoise.inference.classical_built import Filter, MeasuredNoise, built_filter
+from ctdenoise.inference.classical_filters import LEAST_NOISE_HU
 from ctdenoise.inference.method import Block, Estimates, Sample, Taken, shown
 from ctdenoise.inference.network_method import SEEN_HU
 from ctdenoise.inference.told_noise import ToldNoise, told_noise

@@ -99,9 +99,7 @@ def _taken(slices: Sequence[NoisySlice], weight: float) -> float:
     total, count = 0.0, 0
     for one in slices:
         accuracy = ACCURACY * float(np.median(one.sd_hu))
-        smooth = total_variation(
-            one.image, np.float32(weight) * one.sd_hu, accuracy_hu=accuracy
-        )
+        smooth = total_variation(one.image, np.float32(weight) * one.sd_hu, accuracy_hu=accuracy)
         ratio = ((one.image - smooth) / one.sd_hu)[one.counted]
         total += float(np.square(ratio, dtype=np.float64).sum())
         count += ratio.size

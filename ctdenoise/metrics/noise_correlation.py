@@ -7,7 +7,9 @@ The noise is looked at in the flattest patches of soft tissue, as by `metrics.np
 divided by the noise around it (`metrics.noise_map`). The correlation by lag is the inverse
 Fourier transform of their mean power spectrum. A patch of n pixels has n - t pairs at the lag t,
 and by the wrap of the transform t pairs at the lag n - t, which are few and far apart: what is
-found at each lag is divided by the share (n - t) / n along both axes.
+found at each lag is divided by the share (n - t) / n along both axes. Very smooth noise seems a
+little less so: the surfaces that are subtracted take its coarsest part, and so does the choice of
+the flattest patches.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from ctdenoise.metrics.nps import (
 
 PATCH_SIDES = (32, 24, 16)
 """Sides of the patches, pixels: the first of which soft tissue holds enough."""
+
+_LEAST_NOISE_HU = 1e-3  # exact phantoms have none, and pixels are divided by it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +152,9 @@ def _power(
     for patch in chosen:
         cut = patches_at(images[patch.index], [patch.corner], side)
         around = noise.at(patch.index, patch.corner, (side, side)).astype(np.float64)
-        total = total + power_of(cut / around, pixel_spacing_mm=(1.0, 1.0))
+        total = total + power_of(
+            cut / np.maximum(around, _LEAST_NOISE_HU), pixel_spacing_mm=(1.0, 1.0)
+        )
     return total
 
 

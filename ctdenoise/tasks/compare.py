@@ -102,9 +102,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     require_free_folder(out)
     if settings.page is not None:
         require_report_extra("Or ask for numbers alone with: --set page=null")
-    contenders = read_models(
-        models, infer=settings.infer, names=names, groups=groups, notes=notes
-    )
+    contenders = read_models(models, infer=settings.infer, names=names, groups=groups, notes=notes)
     tests = judged_images(find_pairs(pairs), settings)
     keys = [test.files.patient_key for test in tests]
     contenders = tuple(model.warned(keys) for model in contenders)
