@@ -58,7 +58,7 @@ class Model:
             found.append(
                 "The file does not say whom it was trained on; a test patient may be among them."
             )
-        elif len(known) < len(keys):
+        elif self.seen and len(known) < len(keys):
             found.append("Some pairs have no patient key; their patient may have been trained on.")
         judged = [key for key in known if digest_of(key) in self.judges]
         if judged:

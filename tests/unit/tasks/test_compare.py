@@ -317,3 +317,14 @@ def test_what_cannot_be_compared_is_refused_and_leaves_nothing(tmp_path, models,
     with pytest.raises(OutputExistsError):
         task.run(models, [pairs], NUMBERS, out=out)
     shutil.rmtree(out)
+
+
+def test_classical_filters_stand_among_networks_and_have_no_weights(tmp_path, models, pairs):
+    out = tmp_path / "out"
+    settings = SETTINGS.replaced(page=None, slices=1)
+    task.run([models[0], Path("gaussian")], [pairs / "phantom"], settings, out=out)
+    record = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    row = record["rows"][2]
+    assert (row["name"], row["network"], row["parameters"]) == ("gaussian", "gaussian", 0)
+    assert row["digest"] == load_denoiser("gaussian").digest
+    assert row["warnings"] == []
