@@ -185,6 +185,37 @@ class UNetSettings(Settings):
     """Segmentation head beside the image output; none by default."""
 
 
+class CompactSettings(Settings):
+    """The compact network: pairs of 3x3 convolutions at half the image's size, for use on a CPU."""
+
+    name: Literal["compact"] = "compact"
+    """The kind of network."""
+
+    channels: int = Field(default=64, ge=1, le=1024)
+    """Maps of every layer but the last."""
+
+    pairs: int = Field(default=4, ge=1, le=64)
+    """Pairs of convolutions, each with a sum around it. The receptive field grows by eight pixels
+    with each."""
+
+    slices: Slices = 1
+    """Neighbouring slices that the network sees at once: itself and as many before as after. The
+    middle one is denoised. At the ends of a scan and at gaps the last slice is repeated."""
+
+    noise_input: bool = False
+    """Tell the network how much noise to remove: one more channel with the standard deviation of
+    the noise around each pixel, in whose units it also states the change. In training it comes from
+    the simulation, later it is measured from the pixels. One network then serves every dose and
+    kernel that it met; without it this one learns slowly."""
+
+    predict_sigma: bool = False
+    """Also state the standard deviation of the error of every pixel; trained by the loss
+    `heteroscedastic`."""
+
+    head: SegmentationHeadSettings | None = None
+    """Segmentation head beside the image output; none by default."""
+
+
 class CscSettings(Settings):
     """Multi-layer convolutional sparse coding: unrolled steps towards non-negative codes."""
 
@@ -237,6 +268,7 @@ NetworkSettings = Annotated[
     | DenoiseNetSettings
     | WavResNetSettings
     | UNetSettings
+    | CompactSettings
     | CscSettings
     | AutoencoderSettings
     | IdentitySettings,

@@ -11,6 +11,7 @@ from ctdenoise.config.base import Settings
 from ctdenoise.config.networks import (
     AutoencoderSettings,
     Cnn4Settings,
+    CompactSettings,
     CscSettings,
     DenoiseNetSettings,
     DscSettings,
@@ -23,6 +24,7 @@ from ctdenoise.config.networks import (
 )
 from ctdenoise.networks.autoencoder import autoencoder
 from ctdenoise.networks.cnn4 import Cnn4
+from ctdenoise.networks.compact import Compact
 from ctdenoise.networks.csc import Csc
 from ctdenoise.networks.denoisenet import DenoiseNet
 from ctdenoise.networks.dsc import Dsc
@@ -44,6 +46,7 @@ _BUILDERS: Mapping[type[Settings], Builder] = MappingProxyType(
         DenoiseNetSettings: DenoiseNet,
         WavResNetSettings: WavResNet,
         UNetSettings: UNet,
+        CompactSettings: Compact,
         CscSettings: Csc,
         AutoencoderSettings: autoencoder,
         IdentitySettings: Identity,

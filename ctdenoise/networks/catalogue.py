@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ctdenoise.config.networks import (
     AutoencoderSettings,
     Cnn4Settings,
+    CompactSettings,
     CscSettings,
     DenoiseNetSettings,
     DscSettings,
@@ -56,6 +57,7 @@ EVERY: tuple[tuple[NetworkSettings, Source], ...] = (
         UNetSettings(),
         Source("Ronneberger 2015", "Ronneberger et al., MICCAI 2015; BasicUNet of MONAI"),
     ),
+    (CompactSettings(), Source("our own", "our own design, with parts of FFDNet and EDSR")),
     (
         CscSettings(),
         Source("Papyan 2017", "Papyan et al., JMLR 18, 2017; Sulam et al., IEEE TPAMI 42(8), 2020"),

@@ -222,7 +222,9 @@ def _fitted(
             taken[name] = old
         elif places and _has_new_input(old, new, inputs):
             taken[name] = torch.zeros_like(new)
-            taken[name][:, places] = old
+            taken[name].unflatten(1, (inputs[1].channels, -1))[:, places] = old.unflatten(
+                1, (inputs[0].channels, -1)
+            )
         else:
             problems.append(f"{name} is {tuple(old.shape)}, not {tuple(new.shape)}")
     return taken, problems
@@ -250,12 +252,17 @@ def _require_whole(
 
 
 def _has_new_input(old: Tensor, new: Tensor, inputs: tuple[_Inputs, _Inputs]) -> bool:
-    """Whether a weight is of the first convolution, which meets more channels than before."""
+    """Whether a weight is of the first convolution, which meets more channels than before.
+
+    It may meet each of them as several phases.
+    """
     if not old.ndim == new.ndim == 4:
         return False
     others_equal = (old.shape[0], *old.shape[2:]) == (new.shape[0], *new.shape[2:])
-    channels = tuple(each.channels for each in inputs)
-    return others_equal and (old.shape[1], new.shape[1]) == channels and channels[0] < channels[1]
+    before, after = (each.channels for each in inputs)
+    phases = old.shape[1] // before
+    met = (old.shape[1], new.shape[1]) == (phases * before, phases * after)
+    return others_equal and met and before < after
 
 
 def _short(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 from ctdenoise.config.networks import (
     AutoencoderSettings,
     Cnn4Settings,
+    CompactSettings,
     CscSettings,
     DenoiseNetSettings,
     DscSettings,
@@ -37,6 +38,7 @@ SMALL = [
     WavResNetSettings(channels=6, blocks=2, head=HEAD),
     WavResNetSettings(channels=6, blocks=2, domain="image"),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), head=HEAD, predict_sigma=True),
+    CompactSettings(channels=8, pairs=2, head=HEAD, predict_sigma=True),
     CscSettings(channels=(6, 8), kernel=3, steps=2, head=HEAD),
     CscSettings(channels=(6,), kernel=3, steps=1),
     AutoencoderSettings(code=20, hidden=30, head=HEAD),
@@ -70,6 +72,7 @@ def seeded(settings):
         (DenoiseNetSettings(), 655_544),
         (WavResNetSettings(), 4_172_175),
         (UNetSettings(), 1_975_361),
+        (CompactSettings(), 300_100),
         (CscSettings(), 206_592),
         (AutoencoderSettings(), 1_646_084),
     ],

@@ -12,6 +12,7 @@ from ctdenoise.config.losses import LossSettings
 from ctdenoise.config.networks import (
     AutoencoderSettings,
     Cnn4Settings,
+    CompactSettings,
     CscSettings,
     DenoiseNetSettings,
     DscSettings,
@@ -38,6 +39,7 @@ HEADED = [
     DscSettings(channels=(8, 8, 8, 8, 8)),
     WavResNetSettings(channels=8, blocks=1),
     UNetSettings(features=(8, 8, 8, 8, 8, 8)),
+    CompactSettings(channels=8, pairs=1),
     CscSettings(channels=(8, 8), kernel=5, steps=2),
     AutoencoderSettings(code=40, hidden=60),
     AutoencoderSettings(kind="convolutional", code=12, hidden=12),

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ctdenoise.config.networks import RedCnnSettings, UNetSettings
+from ctdenoise.config.networks import CompactSettings, RedCnnSettings, UNetSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.catalogue import facts_of
@@ -20,6 +20,7 @@ HEAD = {"classes": 3}
 TOLD = [
     RedCnnSettings(channels=4, noise_input=True, head=HEAD, predict_sigma=True),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), noise_input=True, head=HEAD, predict_sigma=True),
+    CompactSettings(channels=4, pairs=2, noise_input=True, head=HEAD, predict_sigma=True),
 ]
 
 

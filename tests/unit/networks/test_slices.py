@@ -10,7 +10,12 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ctdenoise.config.networks import RedCnnSettings, UNetSettings, slices_seen
+from ctdenoise.config.networks import (
+    CompactSettings,
+    RedCnnSettings,
+    UNetSettings,
+    slices_seen,
+)
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.catalogue import facts_of
@@ -23,6 +28,7 @@ SEVERAL = [
     RedCnnSettings(channels=4, slices=5, noise_input=True),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), slices=3, noise_input=True),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), slices=5, head=HEAD, predict_sigma=True),
+    CompactSettings(channels=4, pairs=2, slices=5, noise_input=True, head=HEAD),
 ]
 
 

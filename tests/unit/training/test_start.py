@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from ctdenoise.config.networks import CompactSettings, RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, SettingsError
 from ctdenoise.networks.build import build_network
@@ -138,18 +139,32 @@ def test_a_new_noise_input_begins_at_zero_and_the_image_keeps_its_weights(
     assert not weight[:, 1:].any()
 
 
+FIRST_LAYERS = [
+    (RedCnnSettings(channels=4), "conv1.weight", 1),
+    (CompactSettings(channels=4, pairs=1), "enter.weight", 4),
+]
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "phases"), FIRST_LAYERS, ids=[each[0].name for each in FIRST_LAYERS]
+)
 @pytest.mark.parametrize("told", [False, True], ids=["plain", "told"])
-def test_new_neighbours_begin_at_zero_around_the_slice_that_was_seen(tiny, tmp_path, told):
-    one = tiny.network.replaced(noise_input=told, start_as_identity=False)
+def test_new_neighbours_begin_at_zero_around_the_slice_that_was_seen(
+    tiny, tmp_path, told, network, layer, phases
+):
+    one = network.replaced(noise_input=told)
     old = build_network(one).eval()
+    with torch.no_grad():
+        for parameter in old.parameters():
+            parameter.add_(0.05)
     first = Checkpoint(one, old.state_dict(), HuRange())
     file = save_checkpoint(tmp_path / "a.safetensors", first)
     several = tiny.replaced(network=one.replaced(slices=5), init={"from": file})
     network = build_network(several.network).eval()
     start_from(several, network, HuRange())
     kept = [2, 5] if told else [2]
-    weight = network.state_dict()["conv1.weight"]
-    assert torch.equal(weight[:, kept], first.weights["conv1.weight"])
+    weight = network.state_dict()[layer].unflatten(1, (-1, phases))
+    assert torch.equal(weight[:, kept].flatten(1, 2), first.weights[layer])
     assert not weight[:, [0, 1, 3, 4]].any()
     seen = torch.rand(1, 6 if told else 5, 24, 24)
     with torch.no_grad():

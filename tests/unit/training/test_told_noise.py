@@ -166,6 +166,7 @@ def test_a_checkpoint_tells_between_which_limits_it_was_told_noise(simulated, fr
 NETWORKS = [
     {"name": "redcnn", "channels": 4, "noise_input": True},
     {"name": "unet", "features": (4, 4, 4, 4, 4, 4), "noise_input": True},
+    {"name": "compact", "channels": 4, "pairs": 1, "noise_input": True},
 ]
 
 
@@ -196,6 +197,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
 LEARNING = [
     {"name": "redcnn", "channels": 6, "noise_input": True},
     {"name": "unet", "features": (6, 6, 8, 8, 8, 6), "noise_input": True},
+    {"name": "compact", "channels": 24, "pairs": 2, "noise_input": True},
 ]
 
 
