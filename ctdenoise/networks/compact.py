@@ -68,7 +68,8 @@ class Compact(DenoisingNetwork):
             )
         )
         self.enter = convolution(_PHASES * self.constraints.channels, channels, 3, padding=1)
-        self.pairs = nn.Sequential(*(Pair(channels) for _ in range(settings.pairs)))
+        pairs = [Pair(channels) for _ in range(settings.pairs)]
+        self.pairs = nn.Sequential(*pairs)
         self.leave = convolution(channels, _PHASES, 3, padding=1)
         self.head = convolution(channels, _PHASES * classes, 3, padding=1) if classes else None
         self.sigma = (
@@ -77,7 +78,7 @@ class Compact(DenoisingNetwork):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 draw_weights(layer, "he", generator)
-        for pair in self.pairs:
+        for pair in pairs:
             pair.begin_small()
         clear_weights(self.leave)
 

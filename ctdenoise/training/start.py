@@ -222,9 +222,10 @@ def _fitted(
             taken[name] = old
         elif places and _has_new_input(old, new, inputs):
             taken[name] = torch.zeros_like(new)
-            taken[name].unflatten(1, (inputs[1].channels, -1))[:, places] = old.unflatten(
-                1, (inputs[0].channels, -1)
-            )
+            phases = old.shape[1] // inputs[0].channels
+            for was, place in enumerate(places):
+                kept = old[:, was * phases : (was + 1) * phases]
+                taken[name][:, place * phases : (place + 1) * phases] = kept
         else:
             problems.append(f"{name} is {tuple(old.shape)}, not {tuple(new.shape)}")
     return taken, problems
