@@ -18,6 +18,7 @@ from ctdenoise.cli.options import (
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.infer import InferReport
+    from ctdenoise.tasks.infer_plan import InferPlan
 
 
 def infer(  # noqa: PLR0913 - each argument is an option of the command
@@ -30,6 +31,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     texture: Annotated[float | None, Parameter(name="--texture")] = None,
     noise_target: Annotated[float | None, Parameter(name="--noise-target")] = None,
     noise_level: Annotated[float | None, Parameter(name="--noise-level")] = None,
+    roi: Annotated[str | None, Parameter(name="--roi")] = None,
     device: Annotated[str | None, Parameter(name="--device")] = None,
     config: Config = None,
     overrides: Overrides = (),
@@ -40,6 +42,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     transfer_syntax: TransferSyntax = None,
     residual: Annotated[bool, Parameter(name="--residual", negative="")] = False,
     noise_map: Annotated[Literal["pm", "ct"] | None, Parameter(name="--noise-map")] = None,
+    dry_run: Annotated[bool, Parameter(name="--dry-run", negative="")] = False,
 ) -> None:
     """Denoise a study and write it as a derived series.
 
@@ -55,6 +58,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         noise_target: Noise in the soft tissue of the result, HU; the strength follows.
         noise_level: Noise in the soft tissue of the study, HU, for classical filters and for
             networks that are told the noise; measured in the pixels unless given.
+        roi: Change nothing outside of a box of pixels, `x0:x1,y0:y1,z0:z1`, or of a label map on
+            the grid of the study.
         device: `auto`, `cpu` or `cuda`; auto takes a GPU if there is one.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
@@ -67,6 +72,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         noise_map: Also write the error that the network states, or the local standard deviation of
             what was removed where it states none, as a DICOM Parametric Map (`pm`) or a CT series
             that every viewer shows (`ct`).
+        dry_run: Say what would be done, in how much time, memory and space, and write nothing.
     """
     from ctdenoise.cli import console
     from ctdenoise.config.inference import InferSettings
@@ -86,6 +92,13 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     if noise_map is not None:
         changes = (*changes, f"objects.noise_map={noise_map}")
     settings = load_settings(InferSettings, settings_file, changes)
+    if dry_run:
+        from ctdenoise.tasks import infer_plan
+        from ctdenoise.tasks.infer_work import InferRequest
+
+        wanted = InferRequest(study, model, settings, out, series, file_format, roi)
+        _show_plan(infer_plan.plan(wanted))
+        return
     with console.progress() as progress:
         report = task.run(
             study,
@@ -94,6 +107,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
             out=out,
             series=series,
             file_format=file_format,
+            roi=roi,
             progress=progress,
         )
     _show(report)
@@ -108,6 +122,7 @@ def _show(report: InferReport) -> None:
         (
             ("model", f"{report.model} {report.model_digest}".strip()),
             ("strength", f"{report.strength:g}"),
+            *report.controls,
             *(
                 ()
                 if report.told_noise_hu is None
@@ -122,5 +137,33 @@ def _show(report: InferReport) -> None:
             ("written to", str(report.out)),
             *((("beside the images", ", ".join(report.objects)),) if report.objects else ()),
             *((("noise map", report.noise_map),) if report.noise_map else ()),
+        ),
+    )
+
+
+def _show_plan(plan: InferPlan) -> None:
+    from ctdenoise.cli.console import number, show_facts
+
+    slices, rows, columns = plan.shape
+    computed = "" if plan.computed_slices == slices else f", {plan.computed_slices} computed"
+    images = "1 image file" if plan.files == 1 else f"{plan.files} image files"
+    show_facts(
+        f"Would denoise {slices} slices; nothing is written",
+        (
+            ("study", f"{slices} slices of {columns} x {rows}{computed}"),
+            ("model", f"{plan.model} {plan.model_digest}".strip()),
+            ("strength", f"{plan.strength:g}"),
+            *plan.controls,
+            *(
+                ()
+                if plan.noise_told_hu is None
+                else (("network is told", number(plan.noise_told_hu, "HU")),)
+            ),
+            ("engine", plan.engine),
+            ("time", f"about {plan.seconds:.0f} s ({plan.seconds_per_slice:.3f} s per slice)"),
+            ("memory", f"about {plan.memory_mb:.0f} MB"),
+            ("disk", f"at most {plan.disk_mb:.0f} MB of {plan.free_mb:.0f} MB that are free"),
+            ("would write", f"{images} as {plan.kind}: {', '.join(plan.outputs)}"),
+            ("to", str(plan.out)),
         ),
     )

@@ -9,26 +9,22 @@ from pathlib import Path
 
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import write_settings
-from ctdenoise.core.overlap import Busy
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan, with_steps
-from ctdenoise.core.source import SourceKind
-from ctdenoise.inference.denoiser import Denoised, Denoiser, Denoising
-from ctdenoise.inference.load import load_denoiser
+from ctdenoise.inference.denoiser import Denoised
 from ctdenoise.inference.method import Block
 from ctdenoise.io.dicom_judge import judge_written
 from ctdenoise.io.manifest import write_manifest
-from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.io.runfile import Run, write_run
-from ctdenoise.io.staging import require_free_folder, staged_folder
+from ctdenoise.io.staging import staged_folder
 from ctdenoise.io.study import FoundSeries
 from ctdenoise.io.volume_writer import VolumeWriter, image_name
-from ctdenoise.io.write import FileFormat, check_transfer_syntax, check_writable, written_kind
+from ctdenoise.io.write import FileFormat
 from ctdenoise.tasks.infer_beside import BesideWriter, DicomBeside, ImagesBeside
-from ctdenoise.tasks.infer_blocks import read_blocks, read_sample
-from ctdenoise.tasks.infer_objects import Wanted, check_wanted, wanted_objects
+from ctdenoise.tasks.infer_blocks import read_blocks
 from ctdenoise.tasks.infer_stream import Figures, stream
+from ctdenoise.tasks.infer_work import InferRequest, Work, controls_in_words, prepared
 
 DICOM_FOLDER = "dicom"
 """Folder of the derived series inside the output folder: it holds nothing but the series, so that
@@ -57,6 +53,7 @@ class InferReport:
         noise_map: What the noise map shows; None without one.
         told_noise_hu: Noise in the soft tissue that the network was told; None for networks that
             are not told.
+        controls: The other controls that were used: what it is, and what was chosen or found.
     """
 
     out: Path
@@ -75,34 +72,10 @@ class InferReport:
     objects: tuple[str, ...] = ()
     noise_map: str | None = None
     told_noise_hu: float | None = None
+    controls: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One study on its way.
-
-    Args:
-        reader: The series, open for reading.
-        denoiser: What denoises.
-        denoising: The same, ready for this series.
-        figures: What is measured on the way.
-        settings: Of `infer`.
-        kind: What is written.
-        wanted: What is written beside the images.
-        busy: Seconds of each stage.
-    """
-
-    reader: SeriesReader
-    denoiser: Denoiser
-    denoising: Denoising
-    figures: Figures
-    settings: InferSettings
-    kind: SourceKind
-    wanted: Wanted
-    busy: Busy
-
-
-def run(
+def run(  # noqa: PLR0913 - each is a part of what is asked for
     study: Path | FoundSeries,
     *,
     model: str | Path,
@@ -110,6 +83,7 @@ def run(
     out: Path,
     series: str | None = None,
     file_format: FileFormat = "same",
+    roi: str | None = None,
     progress: Progress = SILENT,
 ) -> InferReport:
     """Denoise one series of a study, block by block.
@@ -127,6 +101,8 @@ def run(
         series: Which series, where there are several: its number, the end of its UID, or a part of
             its description.
         file_format: What to write; "same" as the study.
+        roi: Where anything may be changed: a box of pixels or the path of a label map; see
+            `open_region`. None for everywhere.
         progress: Told about every slice.
 
     Raises:
@@ -137,35 +113,21 @@ def run(
         OutputError: If the result cannot be written, or is judged to be no legal derived series.
     """
     started = time.perf_counter()
-    require_free_folder(out)
-    busy = Busy()
-    denoiser = load_denoiser(model, settings)
-    with open_series(study, series=series) as reader:
-        kind = written_kind(reader, file_format)
-        check_transfer_syntax(settings.dicom, kind)
-        check_writable(reader, file_format)
-        wanted = wanted_objects(denoiser, settings)
-        check_wanted(wanted, reader, file_format)
-        busy.seconds["open"] = time.perf_counter() - started
-        with busy.at("sample"):
-            sample = read_sample(reader)
-        with busy.at("settle"):
-            denoising = denoiser.settle(
-                sample, reader, labels=wanted.labels, error=wanted.states_error
-            )
-        work = _Work(reader, denoiser, denoising, Figures(sample), settings, kind, wanted, busy)
+    request = InferRequest(study, model, settings, out, series, file_format, roi)
+    with prepared(request) as work:
+        figures, busy = Figures(work.sample), work.busy
         with staged_folder(out) as folder:
-            results = _make(work, folder, progress)
+            results = _make(work, figures, folder, progress)
             write_settings(folder, settings)
             total_s = time.perf_counter() - started
             results["share_outside_denoiser"] = round(1 - busy.seconds["denoise"] / total_s, 4)
             write_run(folder, _record(work, results, {**busy.seconds, "total": total_s}))
-        return _report(work, results, out, time.perf_counter() - started)
+        return _report(work, figures, results, out, time.perf_counter() - started)
 
 
-def _make(work: _Work, folder: Path, progress: Progress) -> dict[str, JsonValue]:
+def _make(work: Work, figures: Figures, folder: Path, progress: Progress) -> dict[str, JsonValue]:
     """Write everything into the staged folder; returns what the record says of it."""
-    reader, figures, busy, settings = work.reader, work.figures, work.busy, work.settings
+    reader, busy, settings = work.reader, work.busy, work.settings
     result = with_steps(reader, work.denoising.step)
     place = folder
     if work.kind == "dicom":
@@ -199,10 +161,11 @@ def _make(work: _Work, folder: Path, progress: Progress) -> dict[str, JsonValue]
                 beside.judge(writer.files)
     if work.kind == "dicom":
         write_manifest(folder, [DICOM_FOLDER, *names], settings.dicom)
-    return {**_measured(work, progress), "files": len(writer.files), "objects": list(names)}
+    made: dict[str, JsonValue] = {"files": len(writer.files), "objects": list(names)}
+    return {**_measured(work, figures, progress), **made}
 
 
-def _beside(work: _Work, result: Scan, folder: Path) -> BesideWriter:
+def _beside(work: Work, result: Scan, folder: Path) -> BesideWriter:
     if work.kind == "dicom":
         return DicomBeside(work.wanted, result, folder, work.settings)
     name, _ = image_name(result, work.kind)
@@ -210,9 +173,9 @@ def _beside(work: _Work, result: Scan, folder: Path) -> BesideWriter:
     return ImagesBeside(work.wanted, result, folder, kind=work.kind, suffix=suffix)
 
 
-def _measured(work: _Work, progress: Progress) -> dict[str, JsonValue]:
+def _measured(work: Work, figures: Figures, progress: Progress) -> dict[str, JsonValue]:
     """Figures of the whole scan, for the record."""
-    figures, wanted = work.figures, work.wanted
+    wanted = work.wanted
     with work.busy.at("measure"), progress.stage("Measuring noise", 2) as advance:
         before = figures.noise_before_hu()
         advance()
@@ -228,11 +191,12 @@ def _measured(work: _Work, progress: Progress) -> dict[str, JsonValue]:
         "largest_change_hu": figures.largest_change_hu,
         "noise_map": wanted.noise_quantity,
         **told,
+        "controls": work.denoising.record,
         "label_names": {str(n): name for n, name in enumerate(wanted.names) if n},
     }
 
 
-def _record(work: _Work, results: dict[str, JsonValue], timings_s: dict[str, float]) -> Run:
+def _record(work: Work, results: dict[str, JsonValue], timings_s: dict[str, float]) -> Run:
     source = work.reader.source
     return Run(
         command="infer",
@@ -249,7 +213,9 @@ def _record(work: _Work, results: dict[str, JsonValue], timings_s: dict[str, flo
     )
 
 
-def _report(work: _Work, results: dict[str, JsonValue], out: Path, seconds: float) -> InferReport:
+def _report(
+    work: Work, figures: Figures, results: dict[str, JsonValue], out: Path, seconds: float
+) -> InferReport:
     slices = work.reader.shape[0]
     objects, files = results["objects"], results["files"]
     return InferReport(
@@ -257,13 +223,14 @@ def _report(work: _Work, results: dict[str, JsonValue], out: Path, seconds: floa
         model=work.denoiser.name,
         model_digest=work.denoiser.digest,
         engine=work.denoiser.description,
-        strength=work.settings.strength,
+        strength=work.denoising.strength,
+        controls=controls_in_words(work),
         slices=slices,
         files=files if isinstance(files, int) else 0,
         noise_before_hu=_number(results["noise_before_hu"]),
         noise_after_hu=_number(results["noise_after_hu"]),
-        mean_change_hu=work.figures.mean_change_hu,
-        largest_change_hu=work.figures.largest_change_hu,
+        mean_change_hu=figures.mean_change_hu,
+        largest_change_hu=figures.largest_change_hu,
         seconds_per_slice=work.busy.seconds["denoise"] / slices,
         seconds=seconds,
         objects=tuple(map(str, objects)) if isinstance(objects, list) else (),

@@ -15,16 +15,17 @@ _Known = dict[int, tuple[CTVolume, int]]
 """Slices of the series that are in memory: a volume, and the place in it."""
 
 
-def read_sample(series: SeriesReader) -> Sample:
+def read_sample(series: SeriesReader, context: int) -> Sample:
     """The slices of a series that are measured before it is denoised.
 
     Args:
         series: Open for reading.
+        context: Slices on either side that the denoiser looks at.
 
     Raises:
         StudyError: If they cannot be read right.
     """
-    places = sample_places(series.shape[0])
+    places = sample_places(series.shape[0], context)
     whole = len(places) == series.shape[0]
     return Sample(series.read(slice(None) if whole else places), tuple(places))
 
