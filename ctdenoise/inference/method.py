@@ -142,9 +142,9 @@ def sample_places(slices: int, context: int = 0) -> list[int]:
         slices: How many the scan has.
         context: Slices on either side that the method looks at: they are measured, too.
     """
-    if slices <= SAMPLE_SLICES:
-        return list(range(slices))
     together = 2 * context + 1
+    if slices <= max(SAMPLE_SLICES, together):
+        return list(range(slices))
     middles = np.linspace(context, slices - 1 - context, max(1, SAMPLE_SLICES // together)).round()
     around = range(-context, context + 1)
     return sorted({int(middle) + step for middle in middles for step in around})

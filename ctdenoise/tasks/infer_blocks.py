@@ -15,7 +15,7 @@ _Known = dict[int, tuple[CTVolume, int]]
 """Slices of the series that are in memory: a volume, and the place in it."""
 
 
-def read_sample(series: SeriesReader, context: int) -> Sample:
+def read_sample(series: SeriesReader, context: int = 0) -> Sample:
     """The slices of a series that are measured before it is denoised.
 
     Args:

@@ -13,9 +13,9 @@ import numpy as np
 import pydicom
 
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.read import read_volume
 from ctdenoise.metrics.local_noise import local_sd_hu
-from ctdenoise.tasks import infer
 from tests.dicom.judged import Made
 from tests.dicom.objects import expected_labels
 from tests.dicom.readers import Voxels, by_dcm2niix, by_highdicom, by_simpleitk
@@ -139,7 +139,7 @@ def _map(made: Made) -> list[str]:
     source = read_volume(made.study)
     assert made.model is not None
     assert source.source is not None
-    result = infer.load_denoiser(made.model)(source)
+    result = load_denoiser(made.model)(source)
     image = highdicom.imread(made.files[0])
     frames = image.get_frames(apply_real_world_transform=True)
     keys = [(one.sop_instance_uid, one.frame or 0) for one in source.source.instances]

@@ -20,6 +20,7 @@ from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import MissingExtraError, StudyError
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io import dicom_objects
 from ctdenoise.io.image_labels import read_labels
 from ctdenoise.io.nifti import write_nifti
@@ -28,7 +29,6 @@ from ctdenoise.metrics.local_noise import local_sd_hu
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
 from ctdenoise.networks.prediction import LOG_SIGMA_START
-from ctdenoise.tasks import infer
 from tests.dicom.builders import PATIENT_NAME, ct_series, marked_volume, series_files
 from tests.dicom.objects import CLASSES, expected_labels, labelling_model, run
 from tests.dicom.validators import errors_of
@@ -116,8 +116,8 @@ def test_a_segmentation_says_what_and_who(tmp_path, model):
 
 def test_labels_do_not_change_with_tiles(tmp_path, model):
     volume = marked_volume(slices=2, size=(96, 90))
-    whole, said = infer.load_denoiser(model).with_estimates(volume, labels=True)
-    denoiser = infer.load_denoiser(model, InferSettings(tile=64))
+    whole, said = load_denoiser(model).with_estimates(volume, labels=True)
+    denoiser = load_denoiser(model, InferSettings(tile=64))
     tiled, cut = denoiser.with_estimates(volume, labels=True)
     np.testing.assert_allclose(tiled.hu, whole.hu, atol=0.01)
     assert np.mean(cut.labels != said.labels) < 1e-3  # two scores may be equal to rounding
@@ -137,7 +137,7 @@ def test_a_parametric_map_holds_the_local_standard_deviation(tmp_path, model):
     source = padded_series(tmp_path / "study")
     run(tmp_path / "study", model, tmp_path / "out", noise_map="pm")
     image = pydicom.dcmread(tmp_path / "out" / "noise_map" / "00001.dcm")
-    result = infer.load_denoiser(model)(source)
+    result = load_denoiser(model)(source)
     uids = [one.sop_instance_uid for one in source.source.instances]
     for number, group in enumerate(image.PerFrameFunctionalGroupsSequence):
         derivation = group.DerivationImageSequence[0].SourceImageSequence[0]

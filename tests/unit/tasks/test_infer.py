@@ -17,6 +17,7 @@ from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, OutputError, OutputExistsError, StudyError, UsageError
 from ctdenoise.inference.denoiser import MethodDenoiser
+from ctdenoise.inference.load import load_denoiser
 from ctdenoise.inference.method import Sample
 from ctdenoise.io.manifest import manifest_problems, read_manifest
 from ctdenoise.io.nifti import write_nifti
@@ -100,7 +101,7 @@ class TestDicom:
     def test_its_voxels_are_those_of_the_denoiser(self, study, model, tmp_path):
         run(study, model, tmp_path / "out")
         source, result = read_volume(study), read_volume(tmp_path / "out")
-        expected = infer.load_denoiser(model)(source)
+        expected = load_denoiser(model)(source)
         assert np.abs(expected.hu - source.hu).max() > 5
         assert result.geometry.matches(source.geometry)
         # Stored as whole numbers with slope 1: rounding moves by half a unit at most.
@@ -132,7 +133,7 @@ class TestDicom:
         assert (tmp_path / "out" / "image.nii").is_file()
         np.testing.assert_allclose(
             read_volume(tmp_path / "out").hu,
-            infer.load_denoiser(model)(read_volume(study)).hu,
+            load_denoiser(model)(read_volume(study)).hu,
             rtol=0,
             atol=0.5,
         )
