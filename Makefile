@@ -8,7 +8,7 @@ WORKERS ?= 2
 SET_UP := pyproject.toml .ci/constraints.txt .ci/set_up.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers docs bench bench-simulate bench-train bench-dicom format clean
+.PHONY: help setup demo test check lint types layers docs bench bench-simulate bench-train bench-dicom bench-infer format clean
 
 help: ## Show these lines.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -64,6 +64,20 @@ bench-dicom: .venv/set-up-dev ## Read odd studies with eight DICOM readers; fetc
 	@$(PEERS)/bin/pip install -q "itk==5.4.7" "dicom2nifti==2.6.2" \
 		|| echo "itk and dicom2nifti cannot be installed here; they are left out."
 	$(BIN)/python tests/perf/bench_dicom.py
+
+# ldct-benchmark would bring wandb, pandas and torchvision: only its networks are needed.
+INFER_PEERS := .bench/infer-peers
+SLICES ?= 300
+
+bench-infer: .venv/set-up-dev ## Time denoisers against other programs, then whole studies (SLICES="300 1000").
+	@test -x $(INFER_PEERS)/bin/python || $(BIN)/python -m venv $(INFER_PEERS)
+	@$(BIN)/python $(PACKAGES) > "$$($(INFER_PEERS)/bin/python $(PACKAGES))/ctdenoise-environment.pth"
+	@$(INFER_PEERS)/bin/pip install -q "onnxruntime==1.31.1" "onnx==1.23.2" "bm3d==4.0.3" \
+		|| echo "ONNX Runtime and BM3D cannot be installed here; they are left out."
+	@$(INFER_PEERS)/bin/pip install -q --no-deps "ldct-benchmark==0.0.15" \
+		|| echo "ldct-benchmark cannot be installed here; it is left out."
+	PYTHONPATH=. $(INFER_PEERS)/bin/python tests/perf/bench_infer.py
+	PYTHONPATH=. $(BIN)/python tests/perf/bench_infer_study.py --slices $(SLICES)
 
 format: .venv/set-up-dev ## Rewrite the code in the house format.
 	$(BIN)/ruff format .
