@@ -1,10 +1,11 @@
 """What neighbouring slices are worth to a network, on phantoms whose truth is known.
 
     python -m tests.perf.study_slices [--spacing 1.5] [--thickness 1.5] [--steps 600]
-        [--channels 12] [--slices 1 3 5] [--dose 0.25] [--photons 4e4] [--size 192] [--seeds 1]
+        [--channels 12] [--slices 1 3 5] [--noise 25] [--size 192] [--seeds 1]
 
-draws torso phantoms without noise, gives them the noise of a low dose, and trains small RED-CNNs
-with equal steps, patches and seed that see 1, 3 or 5 slices at once. Slices thicker than their
+draws torso phantoms without noise, gives each about as much noise in the body (as the exposure
+control of a scanner does, or a small patient would tell nothing), and trains small RED-CNNs with
+equal steps, patches and seed that see 1, 3 or 5 slices at once. Slices thicker than their
 spacing share noise, as they do in a scanner. Printed is the root mean squared difference to the
 truth in the body of a phantom that nobody trained on, by the code of `infer`, what the networks of
 several slices gain over that of one, in dB, and what a step costs, in processor time. Nothing is
@@ -44,7 +45,10 @@ from ctdenoise.training.step import training_step
 TRAIN, JUDGE, TEST = (1, 2), 3, 4
 """Seeds of the phantoms: every one is another patient."""
 
-SLICES = 16
+LEVELS_MM = {1: -30, 2: 30, 3: 15, 4: 0}
+"""Where their middle slices lie, from the diaphragm upwards."""
+
+SLICES, DOSE, PHOTONS = 16, 0.25, 3e5
 
 
 def drawn(seed: int, asked: argparse.Namespace) -> Pair:
@@ -56,18 +60,24 @@ def drawn(seed: int, asked: argparse.Namespace) -> Pair:
         "slice_spacing_mm": asked.spacing,
         "slice_thickness_mm": asked.thickness,
     }
-    phantom = {"name": "torso", "level_mm": -60 + 30 * seed}
+    phantom = {"name": "torso", "level_mm": LEVELS_MM[seed]}
     exact = build_phantom(
         PhantomSettings.model_validate({"phantom": phantom, "grid": grid, "seed": seed})
     ).volume
     instances = tuple(SourceInstance(Path("x")) for _ in range(SLICES))
     source = SourceSeries("nifti", instances, patient_key=str(seed))
     volume = CTVolume(exact.hu, exact.geometry, exact.acquisition, source)
-    simulated = SimulateSettings.model_validate(
-        {"dose": asked.dose, "photons": asked.photons, "source_noise": "none"}
+    photons = PHOTONS * (_twin(volume, PHOTONS, seed)[1] / asked.noise) ** 2
+    return _twin(volume, photons, seed)[0]
+
+
+def _twin(volume: CTVolume, photons: float, seed: int) -> tuple[Pair, float]:
+    """A phantom with its twin, and how much noise that has in the body, HU."""
+    settings = SimulateSettings.model_validate(
+        {"dose": DOSE, "photons": photons, "source_noise": "none"}
     )
-    (pair,) = simulate_doses(volume, simulated, np.random.default_rng(seed))
-    return pair
+    (pair,) = simulate_doses(volume, settings, np.random.default_rng(seed))
+    return pair, error_hu(pair.low, pair.full)
 
 
 def settings_of(slices: int, asked: argparse.Namespace) -> TrainSettings:
@@ -77,8 +87,8 @@ def settings_of(slices: int, asked: argparse.Namespace) -> TrainSettings:
             "network": {"name": "redcnn", "channels": asked.channels, "slices": slices},
             "noise": {
                 "name": "on_the_fly",
-                "lowest_dose": asked.dose,
-                "highest_dose": asked.dose,
+                "lowest_dose": DOSE,
+                "highest_dose": DOSE,
             },
             "patches": {"size": 40, "least_body": 0.5},
             "batch_size": 8,
@@ -144,8 +154,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--channels", type=int, default=12)
     parser.add_argument("--slices", nargs="+", type=int, default=[1, 3])
-    parser.add_argument("--dose", type=float, default=0.25)
-    parser.add_argument("--photons", type=float, default=4e4)
+    parser.add_argument("--noise", type=float, default=25.0)
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     asked = parser.parse_args()

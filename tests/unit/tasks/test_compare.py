@@ -72,8 +72,11 @@ def write_pair(
     return folder
 
 
-def write_model(path: Path, *, training=None, channels: int | None = 2, seed: int = 0) -> Path:
-    settings = IdentitySettings() if channels is None else RedCnnSettings(channels=channels)
+def write_model(
+    path: Path, *, training=None, channels: int | None = 2, seed: int = 0, slices=1
+) -> Path:
+    settings = RedCnnSettings(channels=channels or 1, slices=slices)
+    settings = IdentitySettings() if channels is None else settings
     generator = torch.Generator().manual_seed(seed)
     network = build_network(settings, generator=generator)
     weights = {
@@ -142,11 +145,13 @@ def test_a_run_writes_the_page_the_numbers_and_the_record(tmp_path, models, pair
     assert "Two of them" in (out / "index.html").read_text(encoding="utf-8")
 
 
-def test_figures_are_those_of_infer_and_evaluate(tmp_path, models, pairs):
-    task.run(models[:1], [pairs / "Doe_a"], NUMBERS, out=tmp_path / "out")
+@pytest.mark.parametrize("slices", [1, 3])
+def test_figures_are_those_of_infer_and_evaluate(tmp_path, pairs, slices):
+    model = write_model(tmp_path / "net.safetensors", slices=slices)
+    task.run([model], [pairs / "Doe_a"], NUMBERS, out=tmp_path / "out")
     record = json.loads((tmp_path / "out" / "comparison.json").read_text())
     pair = read_pair(find_pairs([pairs / "Doe_a"])[0], 1)
-    denoised = load_denoiser(models[0])(pair.low)
+    denoised = load_denoiser(model)(pair.low)
     expected = evaluate(pair.full, denoised, EvaluateSettings(windows=NUMBERS.windows))
     found = metrics(record["images"], 1, 1)
     assert found["rmse"] != metrics(record["images"], 1, 0)["rmse"]
