@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.checks import CheckSettings
 from ctdenoise.config.classical import FilterSettings
 from ctdenoise.config.controls import ControlSettings, Presets
 from ctdenoise.config.dicom import DicomSettings
@@ -112,6 +113,9 @@ class InferSettings(ControlSettings):
     objects: ObjectSettings = ObjectSettings()
     """What is written beside the denoised images."""
 
+    checks: CheckSettings = CheckSettings()
+    """What is looked at in the result before it is written."""
+
     def for_scan(self, acquisition: Acquisition) -> tuple[Self, str | None]:
         """The settings for one scan, rules applied, and the name of the preset that was chosen.
 
@@ -130,6 +134,6 @@ class InferSettings(ControlSettings):
         What was added later counts where it is used. What a network is told of the noise has lines
         of its own in the history, and so have the settings of a classical filter.
         """
-        apart = {"dicom", "objects", "noise_level", "noise_factor", "presets", "filters"}
+        apart = {"dicom", "objects", "checks", "noise_level", "noise_factor", "presets", "filters"}
         apart |= {key for key in ("texture", "noise_target") if not getattr(self, key)}
         return self.model_dump(mode="json", exclude=apart)

@@ -1,0 +1,92 @@
+"""What a scan is like for a network: how noisy, with what texture, how bright."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ctdenoise.core.arrays import BoolArray, DoubleArray
+from ctdenoise.core.body import body_mask
+from ctdenoise.core.noise_level import SOFT_TISSUE_HU, noise_level_hu
+from ctdenoise.core.units import AIR_HU
+from ctdenoise.core.volume import CTVolume
+from ctdenoise.metrics.cells import cell_means, cell_pixels, cells_inside
+from ctdenoise.metrics.noise_texture import flat_areas, noise_power
+
+MOST_SLICES = 8
+"""So many slices are measured, evenly spread."""
+
+PATCH_MM = 16.0
+"""Side of the patches whose noise power spectrum is taken."""
+
+BRIGHT_PERCENT = 90.0
+"""Percentile of soft tissue that says how bright it is: organs with contrast medium or without. The
+few per cent above are spongy bone in every scan."""
+
+_CELL_MM = 1.5
+_FEWEST_CELLS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCharacter:
+    """What was measured in the pixels of a scan.
+
+    Args:
+        noise_hu: Noise level in soft tissue; None where there is too little of it.
+        noise_frequency_per_mm: Mean frequency of the noise power spectrum there: what the
+            reconstruction kernel makes of the noise, whatever its name; None likewise.
+        bright_soft_hu: 90th percentile of soft tissue over 4.5 mm: high with contrast medium.
+        densest_hu: Highest mean over 4.5 mm in the body: bone, or metal.
+    """
+
+    noise_hu: float | None = None
+    noise_frequency_per_mm: float | None = None
+    bright_soft_hu: float | None = None
+    densest_hu: float | None = None
+
+
+def scan_character(volume: CTVolume, *, most_slices: int = MOST_SLICES) -> ScanCharacter:
+    """Measure some slices of a scan.
+
+    Args:
+        volume: The scan, or a part of it.
+        most_slices: How many slices to measure at most.
+    """
+    slices = volume.shape[0]
+    count = min(slices, most_slices)
+    some = volume.select(sorted({int(n) for n in np.linspace(0, slices - 1, count).round()}))
+    body = body_mask(some.hu, some.padding)
+    noise_hu = noise_level_hu(some.hu, some.padding, some.geometry.pixel_spacing_mm, body=body)
+    bright_soft_hu, densest_hu = _brightness(some, body)
+    return ScanCharacter(noise_hu, _noise_frequency(some, body), bright_soft_hu, densest_hu)
+
+
+def _noise_frequency(volume: CTVolume, body: BoolArray) -> float | None:
+    side = max(8, cell_pixels(volume.geometry.pixel_spacing_mm, PATCH_MM))
+    areas = flat_areas(volume, body, side=side, truth="scan")
+    sums = noise_power(volume, volume, areas)
+    if not sums:
+        return None
+    total = sums[0]
+    for one in sums[1:]:
+        total = total + one
+    return total.radial().mean_frequency_per_mm
+
+
+def _brightness(volume: CTVolume, body: BoolArray) -> tuple[float | None, float | None]:
+    side = cell_pixels(volume.geometry.pixel_spacing_mm, _CELL_MM)
+    found: list[DoubleArray] = []
+    for index, image in enumerate(volume.hu):
+        seen = image
+        if volume.padding is not None:
+            seen = np.where(volume.padding[index], np.float32(AIR_HU), image)
+        smooth = np.asarray(ndimage.uniform_filter(cell_means(seen, side), 3, mode="nearest"))
+        found.append(smooth[cells_inside(body[index], side)].astype(np.float64))
+    values = np.concatenate(found)
+    soft = values[(values > SOFT_TISSUE_HU[0]) & (values < SOFT_TISSUE_HU[1])]
+    return (
+        float(np.percentile(soft, BRIGHT_PERCENT)) if soft.size >= _FEWEST_CELLS else None,
+        float(values.max()) if values.size >= _FEWEST_CELLS else None,
+    )
