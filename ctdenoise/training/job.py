@@ -54,6 +54,7 @@ from ctdenoise.training.start import (
 )
 from ctdenoise.training.state import RunIdentity
 from ctdenoise.training.step import Precision, choose_device, choose_precision
+from ctdenoise.training.training_range import training_range
 from ctdenoise.training.validation import ValidationSlice, Validator, choose_slices
 
 _log = logging.getLogger(__name__)
@@ -343,6 +344,7 @@ def _trained_on(split: Split, settings: TrainSettings) -> dict[str, JsonValue]:
         "slice_thickness_mm": _limits([files.slice_thickness_mm for files in pairs]),
         "kvp": _limits([files.kvp for files in pairs]),
         "kernels": sorted({files.kernel for files in pairs if files.kernel}),
+        **training_range(split.train, settings),
     }
     name = settings.supervision.name
     return about if name == "pairs" else {**about, "supervision": name}
