@@ -36,6 +36,7 @@ class _Kind:
         older: Keys of records that do not have the first.
         only_above: Whether less than in training is of no concern.
         digits: Decimals for people.
+        slack: What a figure may be beyond the limits in any case, in its unit.
         advice: What to do outside.
     """
 
@@ -46,6 +47,7 @@ class _Kind:
     older: tuple[str, ...] = ()
     only_above: bool = False
     digits: int = 1
+    slack: float = 0.0
 
 
 _KINDS = (
@@ -85,6 +87,7 @@ _KINDS = (
         "There is more contrast medium than in training: compare vessels and organs with the scan.",
         only_above=True,
         digits=0,
+        slack=30.0,
     ),
     _Kind(
         "densest_hu",
@@ -198,8 +201,8 @@ def _compared(
     low, high = limits
     factor = 1 + settings.margin
     for value in sorted(set(_values_of(figures, kind.key))):
-        above = value > high * factor
-        below = not kind.only_above and value < low / factor
+        above = value > max(high * factor, high + kind.slack)
+        below = not kind.only_above and value < min(low / factor, low - kind.slack)
         if not above and not below:
             continue
         shown, lowest, highest = (f"{one:.{kind.digits}f}" for one in (value, low, high))
@@ -214,7 +217,7 @@ def _compared(
         yield CheckFinding(
             "warning",
             "input-smoothed" if smoothed else "outside-training",
-            f"The {kind.title} is {shown} {kind.unit}; in training it was {range_text} {kind.unit}.",
+            f"The {kind.title} is {shown} {kind.unit}; in training, {range_text} {kind.unit}.",
             "The scan seems to be denoised or reconstructed iteratively already: denoise the "
             "original reconstruction instead."
             if smoothed
@@ -230,12 +233,12 @@ def _other_kernel(
 ) -> Iterator[CheckFinding]:
     """A kernel by a name that was not in training is worth a note: its noise is what counts."""
     kernel, kernels = figures.get("kernel"), training.get("kernels")
-    if isinstance(kernel, str) and isinstance(kernels, list | tuple) and kernels:
-        if kernel not in kernels:
-            yield CheckFinding(
-                "note",
-                "another-kernel",
-                f"The kernel {kernel} is none of those in training "
-                f"({', '.join(str(one) for one in kernels)}).",
-                "What counts is the frequency of the noise, which is compared where it is known.",
-            )
+    known = kernels if isinstance(kernels, list | tuple) else ()
+    if isinstance(kernel, str) and known and kernel not in known:
+        yield CheckFinding(
+            "note",
+            "another-kernel",
+            f"The kernel {kernel} is none of those in training "
+            f"({', '.join(str(one) for one in known)}).",
+            "What counts is the frequency of the noise, which is compared where it is known.",
+        )
