@@ -87,14 +87,15 @@ def _noise_levels(
 ) -> list[float]:
     """Noise levels that the network is shown: of the stored doses, or at the ends of those drawn.
 
-    What a dose f adds to the variance of the full dose grows as 1/f - 1; a plain scan is taken for
-    the full dose, whose noise is all that there is.
+    What a dose f adds to the variance of the full dose grows as 1/f - 1. For a plain scan the noise
+    that there is counts as that of the full dose, and it is what the network is for.
     """
     drawn = doses_drawn(settings)
     if drawn is None:
         levels = [one.noise_hu for one in lows.values()] or [full.noise_hu]
         return [level for level in levels if level is not None]
     own = (full.noise_hu or 0.0) ** 2
+    doses = [*drawn] if isinstance(files, PairFiles) else [*drawn, 1.0]
     if isinstance(files, PairFiles):
         added = [
             max(0.0, low.noise_hu**2 - own) / (1 / dose - 1)
@@ -106,7 +107,7 @@ def _noise_levels(
         each = own or None
     if each is None:
         return []
-    return [float(np.sqrt(own + each * (1 / dose - 1))) for dose in drawn]
+    return [float(np.sqrt(own + each * (1 / dose - 1))) for dose in doses]
 
 
 def _limits(values: Sequence[float | None]) -> list[float] | None:
