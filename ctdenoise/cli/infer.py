@@ -111,6 +111,10 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
             progress=progress,
         )
     _show(report)
+    if report.checks is not None:
+        from ctdenoise.cli.checks_text import show_checks
+
+        show_checks(report.checks)
 
 
 def _show(report: InferReport) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctdenoise.config.inference import InferSettings
@@ -12,6 +12,8 @@ from ctdenoise.config.load import write_settings
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan, with_steps
+from ctdenoise.inference.check_finding import CheckReport
+from ctdenoise.inference.checks import Checks, refuse
 from ctdenoise.inference.denoiser import Denoised
 from ctdenoise.inference.method import Block
 from ctdenoise.io.dicom_judge import judge_written
@@ -23,6 +25,7 @@ from ctdenoise.io.volume_writer import VolumeWriter, image_name
 from ctdenoise.io.write import FileFormat
 from ctdenoise.tasks.infer_beside import BesideWriter, DicomBeside, ImagesBeside
 from ctdenoise.tasks.infer_blocks import read_blocks
+from ctdenoise.tasks.infer_checks import begin_checks
 from ctdenoise.tasks.infer_stream import Figures, stream
 from ctdenoise.tasks.infer_work import InferRequest, Work, controls_in_words, prepared
 
@@ -54,6 +57,7 @@ class InferReport:
         told_noise_hu: Noise in the soft tissue that the network was told; None for networks that
             are not told.
         controls: The other controls that were used: what it is, and what was chosen or found.
+        checks: What was found in the result; None where it was not looked at.
     """
 
     out: Path
@@ -73,6 +77,7 @@ class InferReport:
     noise_map: str | None = None
     told_noise_hu: float | None = None
     controls: tuple[tuple[str, str], ...] = ()
+    checks: CheckReport | None = None
 
 
 def run(  # noqa: PLR0913 - each is a part of what is asked for
@@ -110,22 +115,28 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
         CheckpointError: If the model is no checkpoint.
         UsageError: If it is not clear which series is meant, or there is no GPU.
         StudyError: If the series is no CT, cannot be read right, or cannot be derived from.
-        OutputError: If the result cannot be written, or is judged to be no legal derived series.
+        OutputError: If the result cannot be written, is judged to be no legal derived series, or
+            fails a check (`checks.on_error`).
     """
     started = time.perf_counter()
     request = InferRequest(study, model, settings, out, series, file_format, roi)
     with prepared(request) as work:
         figures, busy = Figures(work.sample), work.busy
+        with busy.at("check"):
+            checks = begin_checks(work)
         with staged_folder(out) as folder:
-            results = _make(work, figures, folder, progress)
+            results = _make(work, figures, checks, folder, progress)
             write_settings(folder, settings)
             total_s = time.perf_counter() - started
             results["share_outside_denoiser"] = round(1 - busy.seconds["denoise"] / total_s, 4)
             write_run(folder, _record(work, results, {**busy.seconds, "total": total_s}))
-        return _report(work, figures, results, out, time.perf_counter() - started)
+        report = _report(work, figures, results, out, time.perf_counter() - started)
+        return replace(report, checks=checks.report())
 
 
-def _make(work: Work, figures: Figures, folder: Path, progress: Progress) -> dict[str, JsonValue]:
+def _make(
+    work: Work, figures: Figures, checks: Checks, folder: Path, progress: Progress
+) -> dict[str, JsonValue]:
     """Write everything into the staged folder; returns what the record says of it."""
     reader, busy, settings = work.reader, work.busy, work.settings
     result = with_steps(reader, work.denoising.step)
@@ -144,6 +155,8 @@ def _make(work: Work, figures: Figures, folder: Path, progress: Progress) -> dic
             beside.write(block, denoised)
             with busy.at("measure"):
                 figures.add(block.wanted, denoised.volume, block.places)
+            with busy.at("check"):
+                checks.add(block.wanted, denoised.volume, block.places)
 
         blocks = read_blocks(
             reader,
@@ -153,6 +166,8 @@ def _make(work: Work, figures: Figures, folder: Path, progress: Progress) -> dic
         )
         with progress.stage("Denoising", reader.shape[0]) as advance:
             stream(blocks, work.denoising, write, busy=busy, advance=advance)
+        checked = checks.report()
+        refuse(checked, settings.checks)
         with busy.at("write"):
             names = beside.finish()
         if work.kind == "dicom":
@@ -161,7 +176,11 @@ def _make(work: Work, figures: Figures, folder: Path, progress: Progress) -> dic
                 beside.judge(writer.files)
     if work.kind == "dicom":
         write_manifest(folder, [DICOM_FOLDER, *names], settings.dicom)
-    made: dict[str, JsonValue] = {"files": len(writer.files), "objects": list(names)}
+    made: dict[str, JsonValue] = {
+        "files": len(writer.files),
+        "objects": list(names),
+        "checks": checked.as_json(),
+    }
     return {**_measured(work, figures, progress), **made}
 
 

@@ -26,7 +26,8 @@ def test_limits_are_those_of_what_is_measured_in_the_series():
     low, high = found["noise_frequency_per_mm"]
     assert 0.1 < low <= high < 0.3
     assert found["slice_spacing_mm"] == [3.0, 3.0]
-    assert found["densest_hu"][1] == pytest.approx(600, abs=30)
+    # Means over 3.6 mm of 20 HU of noise, the highest of a few hundred in the bone.
+    assert found["densest_hu"][1] == pytest.approx(600, abs=4 * 20)
     assert found["bright_soft_hu"][0] == pytest.approx(50, abs=15)
 
 
