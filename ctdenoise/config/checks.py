@@ -16,7 +16,7 @@ class LimitSettings(Settings):
     """Beyond this the result is written, with a warning."""
 
     error: float = Field(gt=0)
-    """Beyond this the result is refused; see `on_error`."""
+    """Beyond this the result is not fit for use; see `on_error`."""
 
     @model_validator(mode="after")
     def _error_is_beyond_warning(self) -> Self:
@@ -29,8 +29,8 @@ class DriftSettings(Settings):
     """How far the mean of a tissue may move, HU.
 
     The Catphan 503 manual accepts water from -7 to 7 HU, LDPE from -121 to -87, Teflon from 941 to
-    1060, air from -1046 to -986, all of which a scanner needs for itself. Denoising may take about
-    a seventh of half of each range before it is warned of, and three sevenths before it is refused;
+    1060, air from -1046 to -986, all of which a scanner needs for itself. A denoiser that takes
+    about a seventh of half of a range is warned of, and one that takes three sevenths is an error;
     water stands for soft tissue, LDPE for fat, Teflon for bone, air for air and lung.
     """
 
@@ -56,9 +56,10 @@ class DriftSettings(Settings):
 class CheckSettings(Settings):
     """What is looked at in a result before it is written, and what follows."""
 
-    on_error: Literal["stop", "warn"] = "stop"
-    """`stop`: a result beyond the limit of an error is not written. `warn`: it is written all the
-    same, and the error is said and recorded."""
+    on_error: Literal["stop", "warn"] = "warn"
+    """`stop`: a result beyond the limit of an error is not written, and the command fails; for use
+    without a person who reads what it says. `warn`: it is written all the same, and the error is
+    said and recorded."""
 
     slices: int = Field(default=32, ge=1)
     """How many slices are looked at closely, evenly spread; the others only for a blank slice and

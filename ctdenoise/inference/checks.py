@@ -182,5 +182,5 @@ def refuse(report: CheckReport, settings: CheckSettings) -> None:
         raise OutputError(
             "the result is not fit for use, so nothing was written:\n"
             + listed([str(error) for error in errors]),
-            fix="To write it all the same, for instance to look at it: --set checks.on_error=warn.",
+            fix="To write it all the same, to look at it: --set checks.on_error=warn.",
         )

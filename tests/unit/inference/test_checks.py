@@ -187,12 +187,12 @@ def test_some_slices_are_looked_at_closely_and_all_for_what_is_cheap(truth, scan
     assert looked_at(100, 3) == [0, 50, 99]
 
 
-def test_an_error_stops_unless_it_is_only_to_be_said(truth, scan):
+def test_an_error_stops_where_that_is_asked_for(truth, scan):
     report = check_result(scan, changed(scan, truth.hu + 10 * tissue(truth, -30, 200)))
     with pytest.raises(OutputError, match=r"soft tissue moved by \+9"):
-        refuse(report, CheckSettings())
-    refuse(report, CheckSettings(on_error="warn"))
-    refuse(check_result(scan, truth), CheckSettings())
+        refuse(report, CheckSettings(on_error="stop"))
+    refuse(report, CheckSettings())
+    refuse(check_result(scan, truth), CheckSettings(on_error="stop"))
 
 
 def test_a_result_on_another_grid_is_refused(scan):
