@@ -60,6 +60,19 @@ def host_vector_unit() -> VectorUnit | None:
     return AVX512 if found.get("avx512f") and found.get("avx512vl") else AVX2
 
 
+def group_of(vectors: int, unit: VectorUnit, *, exact: bool = False) -> int:
+    """Output vectors computed at once: as many as registers allow and divide them best.
+
+    Args:
+        vectors: Of output channels.
+        unit: What computes.
+        exact: Whether groups must be whole.
+    """
+    largest = 6 if unit.registers > 16 else 3
+    groups = [group for group in range(largest, 0, -1) if not (exact and vectors % group)]
+    return min(groups, key=lambda group: -(-vectors // group) * group)
+
+
 class Code:
     """One function that is being written, and the vectors it works on.
 

@@ -13,7 +13,7 @@ from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.inference.cook_toom import short_convolution
 from ctdenoise.inference.crew import Crew, huge_array
 from ctdenoise.inference.feature_maps import Maps, stored
-from ctdenoise.inference.vector_code import VectorUnit
+from ctdenoise.inference.vector_code import VectorUnit, group_of
 from ctdenoise.inference.winograd_code import (
     PLANE_GAP,
     Field,
@@ -72,7 +72,7 @@ class WinogradConvolution:
         self._padding, self._unit = padding, unit
         self._outputs = outputs or OUTPUTS[self._taps]
         vectors = stored(self.channels) // unit.lanes
-        group = _group(vectors, unit)
+        group = group_of(vectors, unit)
         self._kind = Kind(self._outputs, self._taps, group, unit)
         self._groups = -(-vectors // group)
         self._parts = tuple(parts or (inputs,))
@@ -197,12 +197,6 @@ def _pieces(channels: int) -> list[int]:
     count = -(-channels // LARGEST_PART)
     step = stored(-(-channels // count))
     return [min(step, channels - start) for start in range(0, channels, step)]
-
-
-def _group(vectors: int, unit: VectorUnit) -> int:
-    """Output vectors computed at once: as many as divide them best."""
-    largest = 6 if unit.registers > 16 else 3
-    return min(range(largest, 0, -1), key=lambda group: -(-vectors // group) * group)
 
 
 def _padded(values: DoubleArray, length: int) -> FloatArray:
