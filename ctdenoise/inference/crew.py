@@ -19,18 +19,30 @@ Function = Callable[[int, int], None]
 """Compiled code: takes the address of its numbers and of memory of its own."""
 
 
-def huge_array(count: int) -> FloatArray:
-    """A float32 array in memory of huge pages, where the system has them; holds zeros.
+def huge_memory(size: int) -> mmap.mmap:
+    """Memory in huge pages, where the system has them; zeros.
 
     The kernels jump between planes that are thousands of bytes apart: with small pages, most of
     these jumps would wait for the page table.
+
+    Args:
+        size: Bytes.
     """
-    size = max(1, -(-4 * count // _HUGE_PAGE)) * _HUGE_PAGE
-    memory = mmap.mmap(-1, size + _HUGE_PAGE)
-    start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE_PAGE
+    memory = mmap.mmap(-1, max(1, -(-size // _HUGE_PAGE)) * _HUGE_PAGE + _HUGE_PAGE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def array_in(memory: mmap.mmap, count: int) -> FloatArray:
+    """The first float32 numbers of a memory, from a whole huge page on."""
+    start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE_PAGE
     return np.frombuffer(memory, np.float32, count, start)
+
+
+def huge_array(count: int) -> FloatArray:
+    """A float32 array of zeros in memory of its own; see `huge_memory`."""
+    return array_in(huge_memory(4 * count), count)
 
 
 class Crew:

@@ -16,7 +16,7 @@ from ctdenoise.inference.direct_code import (
     few_outputs_function,
     pixels_at_once,
 )
-from ctdenoise.inference.feature_maps import Maps, stored
+from ctdenoise.inference.feature_maps import Finish, Maps, stored
 from ctdenoise.inference.vector_code import VectorUnit, group_of
 
 MOST_PRODUCTS = 75
@@ -52,13 +52,13 @@ class FewInputs:
         self._bias = np.zeros(stored(self.channels), np.float32)
         self._bias[: self.channels] = bias
 
-    def __call__(self, scaled: Tensor, out: Maps, slope: float, crew: Crew) -> None:
+    def __call__(self, scaled: Tensor, out: Maps, finish: Finish, crew: Crew) -> None:
         """Convolve.
 
         Args:
             scaled: [1, input, y, x].
             out: Where the result goes.
-            slope: What values below 0 are multiplied by.
+            finish: What follows; a shortcut is not possible.
             crew: Threads.
         """
         pad = self._padding
@@ -69,7 +69,8 @@ class FewInputs:
         offsets = np.ascontiguousarray(
             np.arange(len(planes))[:, None, None] * channel + span[:, None] * row + span, np.int64
         )
-        slopes = np.full(stored(self.channels), slope, np.float32)
+        slopes = np.full(stored(self.channels), finish.slope, np.float32)
+        bias = finish.shifted(self._bias)
         counter, numbers = np.zeros(1, np.int64), np.zeros(len(Field), np.int64)
         for field, value in (
             (Field.counter, counter.ctypes.data),
@@ -81,7 +82,7 @@ class FewInputs:
             (Field.depth, offsets.size),
             (Field.offsets, offsets.ctypes.data),
             (Field.weights, self._weights.ctypes.data),
-            (Field.bias, self._bias.ctypes.data),
+            (Field.bias, bias.ctypes.data),
             (Field.slope, slopes.ctypes.data),
             (Field.out, out.data.data_ptr()),
             (Field.out_row, out.data.stride(0)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.inference.cook_toom import short_convolution
 from ctdenoise.inference.crew import Crew, huge_array
-from ctdenoise.inference.feature_maps import Maps, stored
+from ctdenoise.inference.feature_maps import Finish, Maps, stored
 from ctdenoise.inference.vector_code import VectorUnit, group_of
 from ctdenoise.inference.winograd_code import (
     PLANE_GAP,
@@ -28,22 +27,6 @@ OUTPUTS = {3: 6, 5: 8}
 
 LARGEST_PART = 128
 """Input channels that are transformed together: with more, a block would not stay in the cache."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Finish:
-    """What follows a convolution, in the same pass.
-
-    Args:
-        slope: Values below 0 are multiplied by this, one number for all channels or one for each: 0
-            is a ReLU, 1 changes nothing; between 0 and 1.
-        shortcut: Maps that are added, of the size of the result.
-        shortcut_last: Whether they are added after the values below 0 were changed.
-    """
-
-    slope: float | Sequence[float] = 1.0
-    shortcut: Maps | None = None
-    shortcut_last: bool = False
 
 
 class WinogradConvolution:
@@ -140,8 +123,8 @@ class WinogradConvolution:
         product_stride = stride if alone else self._stored_out
         product_plane = block * product_stride + PLANE_GAP
         ends = places * plane, places * (plane + (0 if alone else product_plane))
-        slopes = np.full(stored(self.channels), 1.0, np.float32)
-        slopes[: self.channels] = finish.slope
+        slopes = np.full(stored(self.channels), finish.slope, np.float32)
+        bias = finish.shifted(self._bias)
         shortcut = finish.shortcut
         numbers = np.zeros(len(Field), np.int64)
         for field, value in (
@@ -168,7 +151,7 @@ class WinogradConvolution:
             (Field.out_row, out.data.stride(0)),
             (Field.out_pixel, out.data.stride(1)),
             (Field.out_vectors, stored(self.channels) // self._unit.lanes),
-            (Field.bias, self._bias.ctypes.data),
+            (Field.bias, bias.ctypes.data),
             (Field.slope, slopes.ctypes.data),
             (Field.shortcut, 0 if shortcut is None else shortcut.data.data_ptr()),
             (Field.shortcut_row, 0 if shortcut is None else shortcut.data.stride(0)),
@@ -176,7 +159,7 @@ class WinogradConvolution:
             (Field.shortcut_last, int(finish.shortcut_last)),
         ):
             numbers[field] = value
-        return numbers, ends[1] + block * self._stored_out, (table, slopes)
+        return numbers, ends[1] + block * self._stored_out, (table, slopes, bias)
 
     def _table(self, inputs: Sequence[Maps]) -> np.ndarray:
         rows, done = [], 0
