@@ -33,6 +33,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     noise_level: Annotated[float | None, Parameter(name="--noise-level")] = None,
     roi: Annotated[str | None, Parameter(name="--roi")] = None,
     device: Annotated[str | None, Parameter(name="--device")] = None,
+    engine: Annotated[str | None, Parameter(name="--engine")] = None,
+    precision: Annotated[str | None, Parameter(name="--precision")] = None,
     config: Config = None,
     overrides: Overrides = (),
     series: Series = None,
@@ -61,6 +63,9 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         roi: Change nothing outside of a box of pixels, `x0:x1,y0:y1,z0:z1`, or of a label map on
             the grid of the study.
         device: `auto`, `cpu` or `cuda`; auto takes a GPU if there is one.
+        engine: What computes convolutions: `winograd` (kernels of our own, on a CPU), `torch`, or
+            `auto` for the faster one.
+        precision: `float32`, or `bf16`, which moves the result by about 1 HU.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
         series: Which series, where the folder holds several: the number that `inspect` shows, the
@@ -83,8 +88,13 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     controls = {"strength": strength, "texture": texture, "noise_target": noise_target}
     given = {key: value for key, value in controls.items() if value is not None}
     changes = (*overrides, "presets=[]") if given else overrides
-    given |= {} if noise_level is None else {"noise_level": noise_level}
-    given |= {} if device is None else {"device": device}
+    means = {
+        "noise_level": noise_level,
+        "device": device,
+        "engine": engine,
+        "precision": precision,
+    }
+    given |= {key: value for key, value in means.items() if value is not None}
     changes = (*changes, *(f"{key}={value}" for key, value in given.items()))
     changes = (*changes, *transfer_syntax_changes(transfer_syntax, file_format))
     if residual:

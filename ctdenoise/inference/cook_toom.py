@@ -1,8 +1,8 @@
 """Short convolutions with few multiplications, from exact fractions.
 
-A 1-D filter of r taps gives m outputs from n = m + r - 1 inputs. Written as a product of polynomials
-that is evaluated at n points, it takes n multiplications in place of m r (Toom 1963, Cook 1966;
-Winograd, "Arithmetic Complexity of Computations", 1980)::
+A 1-D filter of r taps gives m outputs from n = m + r - 1 inputs. Written as a product of
+polynomials that is evaluated at n points, it takes n multiplications in place of m r (Toom 1963,
+Cook 1966; Winograd, "Arithmetic Complexity of Computations", 1980)::
 
     outputs = output_rows @ ((weight_rows @ taps) * (input_rows @ inputs))
 
@@ -25,15 +25,24 @@ from ctdenoise.core.arrays import DoubleArray
 
 Row = tuple[Fraction, ...]
 
-POINTS = (
-    Fraction(0),
-    *(
-        sign * size
-        for size in (Fraction(1), Fraction(2), Fraction(1, 2), Fraction(3, 2), Fraction(2, 3))
-        for sign in (1, -1)
-    ),
-)
-"""Where the polynomials are evaluated, most harmless first; infinity is always the last point."""
+_PAIRS = {
+    2: ("1", "2"),
+    3: ("1", "2", "1/2"),
+    4: ("1/2", "2", "4/5", "5/4"),
+    5: ("1", "1/3", "3", "3/4", "3/2"),
+}
+"""Sizes of the points by the number of pairs: of those tried, the ones with the smallest rounding
+errors in float32 (for 5 pairs half of those of 1, 2, 1/2, 3/2, 2/3)."""
+
+
+def points(count: int) -> tuple[Fraction, ...]:
+    """Where the polynomials are evaluated, beside infinity.
+
+    Args:
+        count: Odd, 5 to 11: zero and pairs of opposite sign.
+    """
+    sizes = map(Fraction, _PAIRS[count // 2])
+    return (Fraction(0), *(sign * size for size in sizes for sign in (1, -1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +80,28 @@ def short_convolution(outputs: int, taps: int) -> ShortConvolution:
 
     With points p, the row of point j in the transform of inputs is the polynomial with a root at
     every other point, and its value at p_j divides the row of the weights. Powers of two move size
-    from one to the other, so that the largest number of an input row is between 1/2... and 1.
+    from one to the other, so that the largest number of an input row is at least 1 and below 2.
 
     Args:
-        outputs: m, at least 2; m + r - 2 points must be in `POINTS`.
+        outputs: m; m + r - 2 is a number that `points` takes.
         taps: r.
     """
-    count = outputs + taps - 2
-    points = POINTS[:count]
+    places = points(outputs + taps - 2)
     input_rows, weight_rows = [], []
-    for point in points:
-        others = [other for other in points if other != point]
+    for point in places:
+        others = [other for other in places if other != point]
         polynomial = _with_roots(others)
         value = sum(
-            (coefficient * point**power for power, coefficient in enumerate(polynomial)), Fraction(0)
+            (coefficient * point**power for power, coefficient in enumerate(polynomial)),
+            Fraction(0),
         )
         scale = _power_of_two(max(map(abs, polynomial)))
         input_rows.append((*(coefficient / scale for coefficient in polynomial), Fraction(0)))
         weight_rows.append(tuple(point**power * scale / value for power in range(taps)))
-    input_rows.append(tuple(_with_roots(list(points))))
+    input_rows.append(tuple(_with_roots(list(places))))
     weight_rows.append((*(Fraction(0) for _ in range(taps - 1)), Fraction(1)))
     output_rows = tuple(
-        (*(point**power for point in points), Fraction(int(power == outputs - 1)))
+        (*(point**power for point in places), Fraction(int(power == outputs - 1)))
         for power in range(outputs)
     )
     return ShortConvolution(outputs, taps, tuple(input_rows), tuple(weight_rows), output_rows)

@@ -46,7 +46,7 @@ class FewInputs:
         width = self._group * unit.lanes
         whole = np.zeros((stored(self.channels), inputs * self._taps**2), np.float32)
         whole[: self.channels] = weight.reshape(self.channels, -1)
-        # [group][product][output]
+        # Groups, then products, then outputs of a group.
         grouped = whole.reshape(-1, width, whole.shape[1]).transpose(0, 2, 1)
         self._weights = np.ascontiguousarray(grouped)
         self._bias = np.zeros(stored(self.channels), np.float32)
@@ -115,7 +115,7 @@ class FewOutputs:
         kept = stored(inputs)
         whole = np.zeros((outputs, kept, self._taps, self._taps), np.float32)
         whole[:, :inputs] = weight
-        # [output][y][vector][x][channel]
+        # Outputs, lines of the kernel, vectors of inputs, columns of the kernel, lanes.
         parted = whole.reshape(outputs, kept // SUMMED, SUMMED, self._taps, self._taps)
         self._weights = np.ascontiguousarray(parted.transpose(0, 3, 1, 4, 2))
         self._bias = bias.astype(np.float32)

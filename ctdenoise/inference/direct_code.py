@@ -13,7 +13,6 @@ from typing import Any
 from llvmlite import ir
 
 from ctdenoise.inference.vector_code import (
-    FLOAT,
     FLOATS,
     INT,
     INTS,

@@ -1,4 +1,4 @@
-"""Feature maps as the convolution kernels read and write them: channels innermost, whole vectors."""
+"""Feature maps as kernels read and write them: channels innermost, in whole vectors."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Kernels:
 
     def __init__(self, parameters: Iterable[nn.Parameter], unit: VectorUnit) -> None:
         self._parameters = {id(one): one for one in parameters}
-        self._kernels: dict[tuple[int, int, bool, tuple[int, ...]], Kernel] = {}
+        self._kernels: dict[tuple[int, int, bool, bool, tuple[int, ...]], Kernel] = {}
         self._unit = unit
 
     def of(self, wanted: Convolution, parts: Sequence[int], *, planes: bool) -> Kernel | None:
@@ -104,7 +104,7 @@ class Kernels:
         # Weights that are computed anew in every pass are none of the network's own.
         if not wanted.plain or id(wanted.weight) not in self._parameters:
             return None
-        key = (id(wanted.weight), wanted.padding[0], wanted.transposed, tuple(parts))
+        key = (id(wanted.weight), wanted.padding[0], wanted.transposed, planes, tuple(parts))
         if key not in self._kernels:
             made = self._made(wanted, parts, planes=planes)
             if made is None:

@@ -12,7 +12,8 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError
 from ctdenoise.inference.classical_method import ClassicalMethod
 from ctdenoise.inference.denoiser import Denoiser, MethodDenoiser
-from ctdenoise.inference.engine import TorchEngine, choose_device, lacks_bf16
+from ctdenoise.inference.engine import choose_device, lacks_bf16
+from ctdenoise.inference.engine_choice import choose_engine
 from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.inference.told_noise import require_told
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
@@ -29,7 +30,7 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
     Args:
         name_or_path: A registered name ("identity", or a classical filter such as "nlm"), a
             checkpoint file, or the output folder of a training run.
-        settings: Strength, device, precision, memory; defaults if None.
+        settings: Strength, device, engine, precision, memory; defaults if None.
 
     Raises:
         CheckpointError: If the file is no checkpoint.
@@ -54,7 +55,7 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
             "This processor does not compute in bfloat16: precision bf16 will be far slower than "
             "float32 here. Leave it out."
         )
-    engine = TorchEngine(checkpoint.build(), device, settings.precision)
+    engine = choose_engine(checkpoint.build(), settings)
     return MethodDenoiser(NetworkMethod(checkpoint, engine, settings), settings)
 
 

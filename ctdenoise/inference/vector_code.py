@@ -1,8 +1,8 @@
 """Machine code for vectors of float32, written as LLVM code and compiled in the process.
 
-numba is built on llvmlite, which turns the LLVM code written here into instructions of the processor
-at hand: no compiler is needed on the user's machine, and the loops hold exactly the vector
-instructions that are meant. What is compiled this way runs outside of Python's lock.
+numba is built on llvmlite, which turns the LLVM code written here into instructions of the
+processor at hand: no compiler is needed on the user's machine, and the loops hold exactly the
+vector instructions that are meant. What is compiled this way runs outside of Python's lock.
 """
 
 from __future__ import annotations

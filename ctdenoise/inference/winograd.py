@@ -13,14 +13,8 @@ from ctdenoise.inference.cook_toom import short_convolution
 from ctdenoise.inference.crew import Crew, huge_array
 from ctdenoise.inference.feature_maps import Finish, Maps, stored
 from ctdenoise.inference.vector_code import VectorUnit, group_of
-from ctdenoise.inference.winograd_code import (
-    PLANE_GAP,
-    Field,
-    Kind,
-    Part,
-    tiles_per_block,
-    winograd_function,
-)
+from ctdenoise.inference.winograd_call import PLANE_GAP, Field, Kind, Part, tiles_per_block
+from ctdenoise.inference.winograd_code import winograd_function
 
 OUTPUTS = {3: 6, 5: 8}
 """m of F(m x m, r x r) by the edge r of the kernel."""
