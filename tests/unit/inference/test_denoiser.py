@@ -149,7 +149,7 @@ class TestBeyondTheRange:
 
 class TestHistory:
     def test_one_step_says_what_was_done(self, trained, model, volume):
-        step = denoised(model, volume, strength=0.5).history[-1]
+        step = denoised(model, volume, strength=0.5, engine="torch").history[-1]
         assert step.name == "denoise"
         assert step.params["model"] == "redcnn"
         assert step.params["model_digest"] == trained.digest

@@ -153,7 +153,8 @@ class TestNifti:
 
 class TestRecord:
     def test_it_says_what_was_run(self, study, model, tmp_path):
-        report = run(study, model, tmp_path / "out", settings=InferSettings(strength=0.5))
+        settings = InferSettings(strength=0.5, engine="torch")
+        report = run(study, model, tmp_path / "out", settings=settings)
         record = json.loads((tmp_path / "out" / "run.json").read_text())
         assert record["command"] == "infer"
         assert record["settings"]["strength"] == 0.5
