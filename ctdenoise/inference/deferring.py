@@ -32,12 +32,16 @@ class Deferring(TorchFunctionMode):
         kernels: Of the network.
         store: Memory for maps.
         crew: Threads.
+
+    `products` and `left` count what direct convolutions would multiply, by kernels and by torch;
+    `widest` is the largest number of channels that a kernel wrote.
     """
 
     def __init__(self, kernels: Kernels, store: Store, crew: Crew) -> None:
         super().__init__()
         self.kernels, self.store, self.crew = kernels, store, crew
         self.products, self.left = 0, 0
+        self.widest = 1
 
     def __torch_function__(
         self,
@@ -74,6 +78,7 @@ class Deferring(TorchFunctionMode):
         self.products += _products(given, wanted)
         if isinstance(kernel, FewOutputs):
             return kernel(maps_of(given, self.store), self.crew)
+        self.widest = max(self.widest, kernel.channels)
         crew, size = self.crew, kernel.size_after((given.shape[2], given.shape[3]))
         if isinstance(kernel, FewInputs):
             few, scaled = kernel, given

@@ -12,7 +12,7 @@ from torch import Tensor
 from ctdenoise.inference.crew import shared_crew
 from ctdenoise.inference.deferred import numbers_of
 from ctdenoise.inference.deferring import Deferring
-from ctdenoise.inference.feature_maps import Store
+from ctdenoise.inference.feature_maps import Store, stored
 from ctdenoise.inference.layers import Kernels, without_normalisation
 from ctdenoise.inference.vector_code import VectorUnit
 from ctdenoise.networks.prediction import DenoisingNetwork
@@ -92,7 +92,9 @@ class WinogradEngine:
         _, deferring = self._outputs(image)
         made, left = deferring.products, deferring.left
         values = self.constraints.peak_values_per_pixel * edge**2
-        most = max(4, math.ceil(self._store.most_used / values))
+        # Sizes shrink along the way through some networks: much, in so small an image.
+        filled = 4 * stored(deferring.widest) / deferring.widest if made else 0
+        most = math.ceil(max(4.0, filled, self._store.most_used / values))
         return made / max(1, made + left), most
 
 
