@@ -109,12 +109,6 @@ class MeasuredPower:
     removed: PowerSums
     left: PowerSums
 
-    @property
-    def variances(self) -> tuple[float, float, float]:
-        """Of the noise, of its product with the removed part, and of that, HU^2."""
-        noise, removed, left = (one.variance_hu2 for one in (self.noise, self.removed, self.left))
-        return noise, (noise + removed - left) / 2, removed
-
     def shares(self, strength: float, texture: float) -> Shares | None:
         """The shares that leave the noise of a plain mixture, and its texture as it is asked for.
 
