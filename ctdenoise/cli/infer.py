@@ -171,7 +171,7 @@ def _show_plan(plan: InferPlan) -> None:
             *(
                 ()
                 if plan.noise_told_hu is None
-                else (("network is told", number(plan.noise_told_hu, "HU")),)
+                else (("told noise", number(plan.noise_told_hu, "HU")),)
             ),
             ("engine", plan.engine),
             ("time", f"about {plan.seconds:.0f} s ({plan.seconds_per_slice:.3f} s per slice)"),
