@@ -47,8 +47,12 @@ from tests.perf import infer_peers as peers
 
 NOISE_HU = 20.0
 EAGER = "PyTorch eager float32"
-OURS: tuple[dict[str, str], ...] = ({}, {"precision": "bf16"})
-"""Settings of `infer` under which the network is measured."""
+OURS: tuple[dict[str, str], ...] = (
+    {"engine": "torch"},
+    {"engine": "auto"},
+    {"engine": "torch", "precision": "bf16"},
+)
+"""Settings of `infer` under which the network is measured; each row has the name of its engine."""
 
 
 @dataclass(slots=True)
