@@ -179,5 +179,6 @@ def _show_plan(plan: InferPlan) -> None:
             ("disk", f"at most {plan.disk_mb:.0f} MB of {plan.free_mb:.0f} MB that are free"),
             ("would write", f"{images} as {plan.kind}: {', '.join(plan.outputs)}"),
             ("to", str(plan.out)),
+            *((finding.severity, f"{finding.code}: {finding}") for finding in plan.findings),
         ),
     )

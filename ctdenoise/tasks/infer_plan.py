@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctdenoise.core.source import SourceKind
+from ctdenoise.inference.check_finding import CheckFinding
+from ctdenoise.inference.check_range import outside_training, scan_figures, trained_on
 from ctdenoise.inference.method import Block
 from ctdenoise.io.runfile import peak_memory_mb
 from ctdenoise.io.volume_writer import image_name
@@ -45,6 +47,7 @@ class InferPlan:
         disk_mb: The most space that the result would take.
         free_mb: Space that is free where the result would lie.
         out: The output folder.
+        findings: What the checks say of the scan already, before anything is made of it.
     """
 
     kind: SourceKind
@@ -64,6 +67,7 @@ class InferPlan:
     disk_mb: float
     free_mb: float
     out: Path
+    findings: tuple[CheckFinding, ...] = ()
 
 
 def plan(request: InferRequest) -> InferPlan:
@@ -80,6 +84,7 @@ def plan(request: InferRequest) -> InferPlan:
     """
     started = time.perf_counter()
     with prepared(request) as work:
+        findings = _findings(work)
         computed = _computed_slices(work)
         per_slice = _seconds_per_slice(work) if computed else 0.0
         slices = work.reader.shape[0]
@@ -106,7 +111,14 @@ def plan(request: InferRequest) -> InferPlan:
             disk_mb=_disk_bytes(work, files) / 1e6,
             free_mb=_free_bytes(request.out) / 1e6,
             out=request.out,
+            findings=findings,
         )
+
+
+def _findings(work: Work) -> tuple[CheckFinding, ...]:
+    """What the checks say of the scan."""
+    figures = scan_figures(work.sample, work.reader)
+    return outside_training(figures, trained_on(work.denoiser), work.settings.checks)
 
 
 def _computed_slices(work: Work) -> int:

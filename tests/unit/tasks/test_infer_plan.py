@@ -15,7 +15,7 @@ from ctdenoise.inference.method import Estimates, Taken
 from ctdenoise.io.image_writer import ImageWriter
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.read import read_volume
-from ctdenoise.tasks import infer, infer_work
+from ctdenoise.tasks import infer, infer_checks, infer_plan, infer_work
 from ctdenoise.tasks.infer_plan import plan
 from ctdenoise.tasks.infer_work import InferRequest
 from tests.builders import water_disc
@@ -113,6 +113,13 @@ class TestThePlan:
         assert planned.strength == report.strength == 0.25
         assert planned.computed_slices == 1
         assert planned.seconds >= planned.seconds_per_slice > 0
+
+    def test_it_says_what_the_checks_will_say_of_the_scan(self, study, tmp_path, monkeypatch):
+        for task in (infer_plan, infer_checks):
+            monkeypatch.setattr(task, "trained_on", lambda _: {})
+        planned = plan(request_of(study, tmp_path / "out"))
+        assert [finding.code for finding in planned.findings] == ["range-unknown"]
+        assert set(planned.findings) <= set(run(study, tmp_path / "out").checks.findings)
 
     def test_strength_0_computes_nothing(self, study, tmp_path):
         planned = plan(request_of(study, tmp_path / "out", settings={"strength": 0}))
