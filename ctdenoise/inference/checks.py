@@ -94,7 +94,7 @@ class Checks:
         figures.largest_change_hu = max(figures.largest_change_hu, largest)
         if image.any() and np.ptp(result[image]) < _SAME_HU < np.ptp(before[image]):
             figures.blank.append(place)
-        if place in self._closely:
+        elif place in self._closely:
             self._look_closely(scan, before, result, image, place)
 
     def _look_closely(
