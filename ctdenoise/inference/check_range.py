@@ -21,6 +21,9 @@ from ctdenoise.metrics.scan_character import scan_character
 
 _DECIMALS = 3
 
+_SPACING = "slice_spacing_mm"
+"""Compared for networks that look at neighbouring slices alone."""
+
 _SMOOTHED = 0.8
 """Noise whose mean frequency is lower than this share of the lowest in training was smoothed."""
 
@@ -81,6 +84,14 @@ _KINDS = (
         digits=2,
     ),
     _Kind(
+        _SPACING,
+        "slice spacing",
+        "mm",
+        "The network looks at neighbouring slices, and those of its training were nearer or "
+        "farther: take a network of one slice, or one for this spacing.",
+        digits=2,
+    ),
+    _Kind(
         "bright_soft_hu",
         "brightness of soft tissue (90th percentile)",
         "HU",
@@ -104,6 +115,8 @@ _KINDS = (
 def trained_on(denoiser: Denoiser) -> Mapping[str, JsonValue] | None:
     """What a network was trained on; empty where unknown, None for what was never trained.
 
+    What does not matter to it is left out.
+
     Args:
         denoiser: A network or a classical filter.
     """
@@ -112,7 +125,8 @@ def trained_on(denoiser: Denoiser) -> Mapping[str, JsonValue] | None:
     if denoiser.name == "identity":
         return None
     record = denoiser.method.checkpoint.training.get("trained_on")
-    return record if isinstance(record, Mapping) else {}
+    known = record if isinstance(record, Mapping) else {}
+    return {key: value for key, value in known.items() if key != _SPACING or denoiser.context}
 
 
 def scan_figures(sample: Sample, scan: Scan) -> dict[str, JsonValue]:
@@ -128,7 +142,7 @@ def scan_figures(sample: Sample, scan: Scan) -> dict[str, JsonValue]:
         "noise_hu": character.noise_hu,
         "noise_frequency_per_mm": character.noise_frequency_per_mm,
         "slice_thickness_mm": scan.acquisition.slice_thickness_mm,
-        "slice_spacing_mm": scan.geometry.slice_spacing_mm,
+        _SPACING: scan.geometry.slice_spacing_mm,
         "bright_soft_hu": character.bright_soft_hu,
         "densest_hu": character.densest_hu,
         "kvp": scan.acquisition.kvp,

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from ctdenoise.config.checks import CheckSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import RedCnnSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.core.neighbours import neighbour_indices
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.inference.check_range import outside_training, scan_figures, trained_on
 from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.engine import TorchEngine
 from ctdenoise.inference.load import load_denoiser
@@ -203,6 +205,20 @@ def test_a_single_slice_stands_for_its_neighbours_and_a_line_says_so(caplog):
 def test_where_every_slice_has_a_neighbour_nothing_is_said(caplog):
     denoiser(Mean())(stack(0, 1, 2))
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("slices", "is_noticed"), [(1, False), (3, True)])
+def test_another_spacing_than_in_training_is_noticed_where_neighbours_are_seen(slices, is_noticed):
+    training = {"trained_on": {"slice_spacing_mm": [0.6, 1.0], "kvp": [120.0, 120.0]}}
+    method = denoiser(Mean(slices)).method
+    checkpoint = replace(method.checkpoint, training=training)
+    found = MethodDenoiser(replace(method, checkpoint=checkpoint), InferSettings())
+    volume = stack(0, 1, 2)  # 3 mm apart
+    figures = scan_figures(Sample.of(volume), volume)
+    said = [
+        finding.text for finding in outside_training(figures, trained_on(found), CheckSettings())
+    ]
+    assert [("slice spacing" in text) for text in said] == [True] * is_noticed
 
 
 def test_labels_and_error_are_those_of_the_middle_slice():
