@@ -68,6 +68,16 @@ class ObjectSettings(Settings):
     window_mm: float = Field(default=9.0, ge=1.0, le=100.0)
     """Edge of the square in which the local standard deviation is taken, mm."""
 
+    uncertainty: Literal["none", "pm", "ct"] = "none"
+    """Also write a map of the standard deviation of the error of every pixel, in HU, as it is found
+    on the scan itself: some slices are denoised, given noise like that of the scan, and denoised
+    again. `pm` and `ct` as for `noise_map`."""
+
+    texture_hu: float = Field(default=6.0, ge=0.0, le=50.0)
+    """Standard deviation of the fine texture that tissue is taken to have, for the map of
+    uncertainty: what a method takes away of it is an error, too. 0 for phantoms of plastic and
+    water."""
+
 
 class InferSettings(ControlSettings):
     """How to denoise: how much of the change to apply, and with what means."""
