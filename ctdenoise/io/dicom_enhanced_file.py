@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -94,9 +94,7 @@ class NativeStorage:
     def head(self, dataset: Dataset) -> bytes:
         """See `FrameStorage`."""
         vr = b"" if self._syntax == ImplicitVRLittleEndian else b"OW\0\0"
-        data = _dataset_bytes(dataset, implicit=not vr)
-        element = _PIXEL_DATA + vr + self._length.to_bytes(4, "little")
-        return _meta_bytes(dataset, self._syntax) + data + element
+        return _native_head(dataset, self._syntax, vr, self._length)
 
     def chunk(self, words: Words) -> bytes:
         """See `FrameStorage`."""
@@ -325,6 +323,27 @@ class FrameFile:
             file.write(starts)
 
 
+def write_native(path: Path, dataset: Dataset, data: Iterable[bytes], *, length: int) -> None:
+    """Write a file in Explicit VR Little Endian whose pixel data come piece by piece.
+
+    Args:
+        path: The file.
+        dataset: The header of the object.
+        data: Pieces of the pixel data, of whole frames or not.
+        length: Bytes that they have together; one more is written where that is odd.
+
+    Raises:
+        DamagedFileError: If an element that was copied from a source cannot be encoded.
+    """
+    vr = b"OB\0\0" if dataset.BitsAllocated <= 8 else b"OW\0\0"
+    odd = length % 2
+    with path.open("wb") as file:
+        file.write(_native_head(dataset, ExplicitVRLittleEndian, vr, length + odd))
+        for piece in data:
+            file.write(piece)
+        file.write(b"\0" * odd)
+
+
 def encoded_header(dataset: Dataset) -> bytes:
     """The bytes of a header in Explicit VR Little Endian, to find what cannot be encoded.
 
@@ -335,6 +354,11 @@ def encoded_header(dataset: Dataset) -> bytes:
         DamagedFileError: If an element that was copied from a source cannot be encoded.
     """
     return _dataset_bytes(dataset, implicit=False)
+
+
+def _native_head(dataset: Dataset, syntax: UID, vr: bytes, length: int) -> bytes:
+    data = _dataset_bytes(dataset, implicit=not vr)
+    return _meta_bytes(dataset, syntax) + data + _PIXEL_DATA + vr + length.to_bytes(4, "little")
 
 
 def _meta_bytes(dataset: Dataset, syntax: UID) -> bytes:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.source import SourceSeries
 from ctdenoise.errors import OutputError, listed
-from ctdenoise.io.dicom_file import DamagedFileError, quiet_pydicom
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.io.dicom_judge_encoding import Judged, judge_elements, judge_file
+from ctdenoise.io.dicom_judge_files import Files, SourceFiles, raw_values, readable
 from ctdenoise.io.dicom_judge_instance import (
     Told,
     judge_dates,
@@ -39,11 +38,9 @@ from ctdenoise.io.dicom_judge_source import (
     judge_slice,
     judge_subject,
 )
-from ctdenoise.io.dicom_judge_view import Slice, View, keywords, text_value
+from ctdenoise.io.dicom_judge_view import Slice, View, keywords
 
 _log = logging.getLogger(__name__)
-
-_SAME_PLACE_MM = 0.01
 
 _OF_THE_MODEL = frozenset(("hu-shift", "hu-offset", "swapped"))
 """What a model may do to pixels though they are written right; told, and no reason to refuse."""
@@ -74,36 +71,6 @@ class Expected:
     maker: Maker = "ours"
     settings: DicomSettings | None = None
     pixels: bool = True
-
-
-@dataclass(slots=True)
-class _Source:
-    """The slices of the source and how to find one."""
-
-    slices: list[Slice] = field(default_factory=list)
-    by_name: dict[tuple[str, int], int] = field(default_factory=dict)
-    positions: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
-
-    @classmethod
-    def of(cls, slices: Sequence[Slice]) -> _Source:
-        names = {(one.view.sop_instance_uid, one.frame): index for index, one in enumerate(slices)}
-        places = [one.position_mm if len(one.position_mm) == 3 else (np.nan,) * 3 for one in slices]
-        return cls(list(slices), names, np.array(places, dtype=float).reshape(-1, 3))
-
-    def named_by(self, derived: Slice) -> int | None:
-        for item in derived.source_images:
-            uid = text_value(item, "ReferencedSOPInstanceUID")
-            frame = text_value(item, "ReferencedFrameNumber").split("\\")[0]
-            number = int(frame) - 1 if frame.isdigit() else 0
-            if (uid, number) in self.by_name:
-                return self.by_name[uid, number]
-        return None
-
-    def at(self, derived: Slice) -> list[int]:
-        if len(derived.position_mm) != 3 or not len(self.positions):
-            return []
-        away = np.abs(self.positions - np.array(derived.position_mm)).max(axis=1)
-        return [int(index) for index in np.flatnonzero(away <= _SAME_PLACE_MM)]
 
 
 def judge_written(
@@ -164,91 +131,85 @@ def judge_series(
         Everything that is wrong, errors first; empty for a legal series.
     """
     expected = expected or Expected()
-    objections = Objections(expected.maker)
+    objections, files = Objections(expected.maker), Files()
     with quiet_pydicom():
-        views = _views(derived, objections)
-        sources = _Source.of(_slices(source))
-        _judge_together(views, sources, objections)
-        matched = _judge_each(views, sources, expected, objections)
-    if expected.pixels:
+        sources = SourceFiles.of(source, files, _KEPT_OF_SERIES)
+        paths = _judge_together(derived, sources, objections)
+        matched = _judge_each(paths, sources, expected, objections)
         images = (one for one in matched if not told_by(one.derived.view).is_of_another_quantity)
-        PixelJudge(objections).judge(images)
+        if expected.pixels:
+            PixelJudge(objections).judge(images)
+        for _ in matched:  # whatever the pixels did not ask for
+            pass
     return objections.sorted()
 
 
-def _views(paths: Iterable[Path], objections: Objections) -> list[View]:
-    views = []
-    for path in paths:
-        try:
-            views.append(View(path))
-        except (DamagedFileError, OSError):
-            objections.add("unreadable", path)
-    return views
+def _judge_together(
+    derived: Iterable[Path], sources: SourceFiles, objections: Objections
+) -> list[Path]:
+    """What concerns several files at once: identities, and what must not vary.
 
-
-def _slices(source: Iterable[tuple[Path, int]]) -> list[Slice]:
-    views: dict[Path, View] = {}
-    slices = []
-    for path, frame in source:
-        try:
-            view = views.get(path) or views.setdefault(path, View(path))
-        except (DamagedFileError, OSError):
-            continue
-        slices.append(Slice(view, frame))
-    return slices
-
-
-def _judge_together(views: Sequence[View], sources: _Source, objections: Objections) -> None:
-    """What concerns several files at once: identities, and what must not vary."""
-    seen = Counter(view.sop_instance_uid for view in views)
+    Returns:
+        The files that can be read, along the source.
+    """
+    paths, seen = [], Counter[str]()
+    first: dict[str, bytes] = {}
+    uids: list[str] = []
     old = {uid for uid, _ in sources.by_name}
-    old_series = {one.view.text("SeriesInstanceUID") for one in sources.slices[:1]}
-    uneven = {
-        keyword
-        for one in sources.slices
-        for keyword in _differing(one.view, sources.slices[0].view, _KEPT_OF_SERIES)
-    }
-    for view in views:
-        if seen[view.sop_instance_uid] > 1:
-            objections.add("identity-repeated", view.path)
+    for path, view in readable(derived, sources.files):
+        if view is None:
+            objections.add("unreadable", path)
+            continue
+        values = raw_values(view, (*_ONE_FOR_SERIES, *_ONE_MOMENT))
+        first = first or values
+        paths.append(path)
+        uids.append(view.sop_instance_uid)
         reused = ["SOPInstanceUID"] if view.sop_instance_uid in old else []
-        if view.text("SeriesInstanceUID") in old_series:
+        if view.text("SeriesInstanceUID") == sources.series_instance_uid:
             reused.append("SeriesInstanceUID")
-        objections.add_each("identity-reused", view.path, reused)
-        for rule, names in (("varies", _ONE_FOR_SERIES), ("moment", _ONE_MOMENT)):
-            for keyword in _differing(view, views[0], names):
-                objections.add(rule, view.path, keyword, inherited=keyword in uneven)
-
-
-def _differing(view: View, first: View, names: tuple[str, ...]) -> list[str]:
-    return [k for k in names if (view.raw(k) or b"") != (first.raw(k) or b"")]
+        objections.add_each("identity-reused", path, reused)
+        for keyword in values:
+            if values[keyword] != first[keyword]:
+                rule = "moment" if keyword in _ONE_MOMENT else "varies"
+                objections.add(rule, path, keyword, inherited=keyword in sources.uneven)
+    seen.update(uids)
+    for path, uid in zip(paths, uids, strict=True):
+        if seen[uid] > 1:
+            objections.add("identity-repeated", path)
+    return sources.along(paths)
 
 
 def _judge_each(
-    views: Sequence[View], sources: _Source, expected: Expected, objections: Objections
-) -> list[Matched]:
-    """Judge file by file; returns the slices with their sources, along the source."""
+    paths: Sequence[Path], sources: SourceFiles, expected: Expected, objections: Objections
+) -> Iterator[Matched]:
+    """Judge file by file; gives the slices with their sources, along the source."""
     judged, used = Judged(), Counter[int]()
-    matched: list[tuple[int, Matched]] = []
-    for view in views:
+    matched: list[tuple[int, Path]] = []
+    waiting: list[tuple[int, Matched]] = []
+    for path in paths:
         try:
+            view = sources.files.view(path)
             found = _judge_view(view, sources, expected, objections, judged)
         except Exception as error:  # noqa: BLE001 - pydicom raises whatever the bytes provoke
-            objections.add("unreadable", view.path, type(error).__name__)
+            objections.add("unreadable", path, type(error).__name__)
             continue
-        matched += found
         used.update(index for index, _ in found)
-    for index, one in enumerate(sources.slices):
+        matched += [(index, path) for index, _ in found]
+        if view.is_multi_frame:  # its slices may lie between those of another
+            waiting += found
+        else:
+            yield from (pair for _, pair in found)
+    yield from (pair for _, pair in sorted(waiting, key=lambda item: item[0]))
+    for index, (path, _) in enumerate(sources.places):
         if not used[index]:
-            objections.add("missing-slice", one.path)
-    for index, pair in matched:
+            objections.add("missing-slice", path)
+    for index, path in matched:
         if used[index] > 1:
-            objections.add("extra-slice", pair.derived.path)
-    return [pair for _, pair in sorted(matched, key=lambda item: item[0])]
+            objections.add("extra-slice", path)
 
 
 def _judge_view(
-    view: View, sources: _Source, expected: Expected, objections: Objections, judged: Judged
+    view: View, sources: SourceFiles, expected: Expected, objections: Objections, judged: Judged
 ) -> list[tuple[int, Matched]]:
     """Judge one file; returns its slices with their sources and the places of these."""
     told = told_by(view)
@@ -256,31 +217,27 @@ def _judge_view(
     for one in view.slices():
         index = _judge_place(one, sources, objections)
         if index is not None:
-            matched.append((index, Matched(one, sources.slices[index])))
+            matched.append((index, Matched(one, sources.slice(index))))
             judge_slice(matched[-1][1], told, objections)
-    source = matched[0][1].source.view if matched else _any(sources)
+    source = matched[0][1].source.view if matched else sources.any()
     _judge_file(view, source, told, expected, objections, judged)
     return matched
 
 
-def _any(sources: _Source) -> View | None:
-    return sources.slices[0].view if sources.slices else None
-
-
-def _judge_place(one: Slice, sources: _Source, objections: Objections) -> int | None:
+def _judge_place(one: Slice, sources: SourceFiles, objections: Objections) -> int | None:
     """The source slice of a derived slice; None where there is none."""
-    if not sources.slices:
+    first = sources.any()
+    if first is None:
         return None
-    named, places = sources.named_by(one), sources.at(one)
-    place = named if named in places else next(iter(places), None)
-    index = named if place is None else place
+    found = sources.found(one)
     judge_reference(
         one,
-        None if named is None else sources.slices[named],
-        None if place is None else sources.slices[place],
-        sources.slices[0].view,
+        None if found.named is None else sources.slice(found.named),
+        None if found.placed is None else sources.slice(found.placed),
+        first,
         objections,
     )
+    index = found.index
     if index is None:
         objections.add("extra-slice", one.path)
     return index

@@ -12,16 +12,18 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ctdenoise.config.dicom import DicomSettings
-from ctdenoise.core.arrays import LabelArray, StoredArray
+from ctdenoise.core.arrays import BoolArray, LabelArray, StoredArray
 from ctdenoise.core.source import SourceSeries
-from ctdenoise.io.dicom_file import quiet_pydicom, read_instance
+from ctdenoise.io.dicom_file import DamagedFileError, quiet_pydicom
 from ctdenoise.io.dicom_judge import Expected, judge_series, refuse
 from ctdenoise.io.dicom_judge_encoding import judge_file
+from ctdenoise.io.dicom_judge_files import Files, Place
 from ctdenoise.io.dicom_judge_objections import Objection, Objections
 from ctdenoise.io.dicom_judge_pixels import PixelReader
 from ctdenoise.io.dicom_judge_source import judge_subject
 from ctdenoise.io.dicom_judge_view import Slice, View, items_of, numbers_of, text_value
 from ctdenoise.io.dicom_pixels import without_unused_bits
+from ctdenoise.io.slice_file import SliceFile
 
 _PLACE = {
     "ImagePositionPatient": "PlanePositionSequence",
@@ -44,18 +46,17 @@ class ObjectJudge:
     """
 
     def __init__(self, source: SourceSeries, settings: DicomSettings) -> None:
-        self._paths = [(one.path, one.frame or 0) for one in source.instances]
-        self._settings = settings
-        views: dict[Path, View] = {}
+        self._places = [(one.path, one.frame or 0) for one in source.instances]
+        self._settings, self._files = settings, Files()
         with quiet_pydicom():
-            for path, _ in self._paths:
-                if path not in views:
-                    views[path] = View(path)
-        self._source = {
-            (views[path].sop_instance_uid, frame): Slice(views[path], frame)
-            for path, frame in self._paths
-        }
-        self._any = next(iter(views.values()))
+            self._source = {
+                (self._files.view(path).sop_instance_uid, frame): (path, frame)
+                for path, frame in self._places
+            }
+
+    @property
+    def _any(self) -> View:
+        return self._files.view(self._places[0][0])
 
     def judge_removed(self, removed: Sequence[Path], result: Sequence[Path]) -> None:
         """Refuse removed noise that does not add up with the result to the source.
@@ -70,15 +71,15 @@ class ObjectJudge:
         objections = Objections("ours")
         reader = [PixelReader(), PixelReader(), PixelReader()]
         with quiet_pydicom():
-            differences, images = _by_source(removed), _by_source(result)
+            differences, images = self._by_source(removed), self._by_source(result)
             for name, source in self._source.items():
-                difference, image = differences.get(name), images.get(name)
-                if difference is None or image is None:
+                if name not in differences or name not in images:
                     continue  # a missing slice, which `judge_series` tells
-                slices = (source, image, difference)
+                places = (source, images[name], differences[name])
+                slices = [self._files.slice(place) for place in places]
                 words = [_values(one, reading) for one, reading in zip(slices, reader, strict=True)]
                 if not _adds_up(slices, words):
-                    objections.add("removed-noise", difference.path)
+                    objections.add("removed-noise", slices[2].path)
         refuse([*self._series(removed), *objections.sorted()])
 
     def judge_map(self, paths: Sequence[Path]) -> None:
@@ -92,7 +93,8 @@ class ObjectJudge:
         """
         objections, reader = Objections("ours"), PixelReader()
         with quiet_pydicom():
-            for one in _by_source(paths).values():
+            for place in self._by_source(paths).values():
+                one = self._files.slice(place)
                 words = _values(one, reader)
                 image = np.ones(words.shape, bool)
                 if one.padding is not None:
@@ -129,7 +131,7 @@ class ObjectJudge:
                 objections.add("map-scale", path)
         refuse(objections.sorted())
 
-    def judge_segmentation(self, path: Path, labels: LabelArray) -> None:
+    def judge_segmentation(self, path: Path, labels: LabelArray | SliceFile) -> None:
         """Refuse a Segmentation that does not lie over the source, or has other voxels.
 
         Args:
@@ -143,26 +145,32 @@ class ObjectJudge:
         order = {name: index for index, name in enumerate(self._source)}
         with quiet_pydicom():
             view = self._judge_object(path, objections)
-            dataset = read_instance(path, most_pixel_bytes=max(1, labels.size) * 32)
             size = labels.shape[1] * labels.shape[2]
-            bits = np.unpackbits(np.frombuffer(dataset.PixelData, np.uint8), bitorder="little")
             left = {
                 (index, int(number)): int(count)
-                for index, plane in enumerate(labels)
-                for number, count in zip(*np.unique(plane, return_counts=True), strict=True)
+                for index in range(len(labels))
+                for number, count in zip(*np.unique(labels[index], return_counts=True), strict=True)
                 if number
             }
             for place, (name, group) in enumerate(self._frames(view, objections)):
                 index, number = order[name], _segment(group, view)
-                found = bits[place * size : (place + 1) * size].reshape(labels.shape[1:])
-                if not np.array_equal(found, labels[index] == number):
+                if not np.array_equal(_bits(view, place, size), labels[index].ravel() == number):
                     objections.add("labels", path, f"segment {number}")
                 left.pop((index, number), None)
             objections.add_each("labels", path, {f"segment {number}" for _, number in left})
         refuse(objections.sorted())
 
     def _series(self, paths: Sequence[Path]) -> tuple[Objection, ...]:
-        return judge_series(paths, self._paths, Expected("ours", self._settings))
+        return judge_series(paths, self._places, Expected("ours", self._settings))
+
+    def _by_source(self, paths: Iterable[Path]) -> dict[Name, Place]:
+        """Derived slices by the source image that they name."""
+        found = {}
+        for path in paths:
+            for one in self._files.view(path).slices():
+                for item in one.source_images:
+                    found[_name(item)] = (path, one.frame)
+        return found
 
     def _judge_object(self, path: Path, objections: Objections) -> View:
         """What concerns the whole object: file, patient, study, identities."""
@@ -189,10 +197,10 @@ class ObjectJudge:
         shared = view.items("SharedFunctionalGroupsSequence")[:1]
         for group in view.items("PerFrameFunctionalGroupsSequence"):
             name = _named_by(group)
-            source = self._source.get(name)
-            if source is None:
+            if name not in self._source:
                 objections.add("source-reference", view.path)
                 continue
+            source = self._files.slice(self._source[name])
             moved = [
                 keyword
                 for keyword, sequence in _PLACE.items()
@@ -202,14 +210,16 @@ class ObjectJudge:
             yield name, group
 
 
-def _by_source(paths: Iterable[Path]) -> dict[Name, Slice]:
-    """Derived slices by the source image that they name."""
-    found = {}
-    for path in paths:
-        for one in View(path).slices():
-            for item in one.source_images:
-                found[_name(item)] = one
-    return found
+def _bits(view: View, place: int, size: int) -> BoolArray:
+    """The pixels of one frame of one bit a pixel; frames begin anywhere in a byte."""
+    first, last = place * size // 8, -(-(place + 1) * size // 8)
+    start = view.header.pixel_start
+    if start is None:
+        raise DamagedFileError("its pixel data are not native")
+    data = np.fromfile(view.path, np.uint8, last - first, offset=start + first)
+    bits = np.unpackbits(data, bitorder="little")
+    skipped = place * size - first * 8
+    return bits[skipped : skipped + size].astype(np.bool_)
 
 
 def _name(item: Dataset) -> Name:

@@ -10,7 +10,7 @@ replaced, so that the same work gives the same object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pydicom.tag import Tag
 
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.inference import SegmentSettings
-from ctdenoise.core.arrays import LabelArray
+from ctdenoise.core.arrays import BoolArray, LabelArray
 from ctdenoise.core.scan import Scan
 from ctdenoise.errors import MissingExtraError, StudyError
 from ctdenoise.io.dicom_codes import code_item
@@ -38,16 +38,17 @@ from ctdenoise.io.dicom_derivation import (
     run_moment,
 )
 from ctdenoise.io.dicom_derived import set_moment, text_of
-from ctdenoise.io.dicom_encoding import encoded
+from ctdenoise.io.dicom_enhanced_file import write_native
 from ctdenoise.io.dicom_file import quiet_pydicom, read_header
 from ctdenoise.io.dicom_identity import series_uid, source_of
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU
 from ctdenoise.io.dicom_planes import planes_of
 from ctdenoise.io.dicom_segments import segment_codes
 from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID, new_uid
+from ctdenoise.io.slice_file import SliceFile
 
-MapArray = npt.NDArray[np.uint16]
-"""A map in steps of NOISE_STEP_HU, uint16 [z, y, x]."""
+Slices = npt.NDArray[Any] | SliceFile
+"""Something that gives slices [y, x] by their index."""
 
 _STUDY = frozenset(
     Tag(keyword)
@@ -115,20 +116,23 @@ def check_objects(scan: Scan, *, over_all_slices: bool) -> None:
         )
 
 
-def segmentation_bytes(
+def write_segmentation(
+    folder: Path,
     scan: Scan,
-    labels: LabelArray,
+    labels: Slices,
     names: Sequence[str],
     *,
     segments: Mapping[str, SegmentSettings],
     series_number: int,
     settings: DicomSettings,
-) -> bytes:
-    """A DICOM Segmentation (PS3.3 A.51) of type BINARY over the source images.
+) -> None:
+    """Write a DICOM Segmentation (PS3.3 A.51) of type BINARY over the source images.
 
-    A class that nowhere occurs has its segment without frames.
+    A class that nowhere occurs has its segment without frames. Memory holds a slice at a time:
+    highdicom is given pictures of one pixel, which says whether a class is in a slice.
 
     Args:
+        folder: A folder to make; the object is alone in it.
         scan: What was read from DICOM; its history ends with the labelling.
         labels: Classes, uint8 [z, y, x], 0 is background.
         names: Name of each class, background first.
@@ -143,7 +147,8 @@ def segmentation_bytes(
     import highdicom
 
     derivation = derivation_of(scan.history, settings)
-    planes = planes_of(scan)
+    planes = planes_of(scan).as_single_pixels()
+    present = _present(labels, len(names) - 1)
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name=f"{PRODUCT} {derivation.software[-1]}"[:LONG_STRING],
         family=codes.CID7162.ArtificialIntelligence,
@@ -156,31 +161,40 @@ def segmentation_bytes(
     with quiet_pydicom():
         built = highdicom.seg.Segmentation(
             source_images=planes.headers,
-            pixel_array=labels,
+            pixel_array=present,
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=described,
-            omit_empty_frames=bool(labels.any()),
+            omit_empty_frames=bool(present.any()),
             content_label="SEGMENTATION",
             **_identity(uid, series_number, derivation),
         )
+        built.SegmentsOverlap = "NO"  # of the true pictures: a voxel has one class
+        frames = planes.frames_of(built)
         planes.refer(built)
-        return _finished(built, scan, derivation, uid, "[segmentation]")
+        out = _finished(built, scan, derivation, uid, "[segmentation]")
+        masks = (labels[index] == number for index, number in frames)
+        size = scan.shape[1] * scan.shape[2]
+        _write(folder, out, _packed(masks), -(-len(frames) * size // 8))
 
 
-def parametric_map_bytes(
+def write_parametric_map(
+    folder: Path,
     scan: Scan,
-    stored: MapArray,
+    stored: Slices,
     *,
     explanation: str,
     label: str,
     series_number: int,
     settings: DicomSettings,
-) -> bytes:
-    """A DICOM Parametric Map (PS3.3 A.75) of standard deviations over the source images.
+) -> None:
+    """Write a DICOM Parametric Map (PS3.3 A.75) of standard deviations over the source images.
+
+    Memory holds a slice at a time.
 
     Args:
+        folder: A folder to make; the object is alone in it.
         scan: What was read from DICOM; its history ends with the map.
-        stored: The map in steps of NOISE_STEP_HU.
+        stored: The map in steps of NOISE_STEP_HU, uint16 [z, y, x].
         explanation: What it shows, in words.
         label: The end of its SeriesDescription.
         series_number: Number of its series.
@@ -192,7 +206,7 @@ def parametric_map_bytes(
     import highdicom
 
     derivation = derivation_of(scan.history, settings)
-    planes = planes_of(scan)
+    planes = planes_of(scan).as_single_pixels()
     uid = new_uid("parametric map", series_uid(scan, settings))  # the map may be a CT series too
     mapping = highdicom.pm.RealWorldValueMapping(
         lut_label="NOISE_SD",
@@ -208,7 +222,7 @@ def parametric_map_bytes(
     with quiet_pydicom():
         built = highdicom.pm.ParametricMap(
             source_images=planes.headers,
-            pixel_array=stored,
+            pixel_array=np.zeros((scan.shape[0], 1, 1), dtype=np.uint16),
             contains_recognizable_visual_features=False,
             real_world_value_mappings=[mapping],
             voi_lut_transformations=[
@@ -218,8 +232,11 @@ def parametric_map_bytes(
             **_identity(uid, series_number, derivation),
         )
         built.Laterality = ""  # 2C: unpaired unless the body part says otherwise (C.7.3.1)
+        frames = planes.frames_of(built)
         planes.refer(built)
-        return _finished(built, scan, derivation, uid, label)
+        out = _finished(built, scan, derivation, uid, label)
+        words = (stored[index].astype("<u2", copy=False).tobytes() for index, _ in frames)
+        _write(folder, out, words, len(frames) * scan.shape[1] * scan.shape[2] * 2)
 
 
 def _segment(
@@ -249,17 +266,30 @@ def _segment(
     return segment
 
 
-def write_object(folder: Path, data: bytes) -> Path:
-    """One object in a folder of its own.
+def _present(labels: Slices, classes: int) -> LabelArray:
+    """Which classes are in each slice, [z, 1, 1, class], background left out."""
+    present = np.zeros((len(labels), 1, 1, classes), dtype=np.uint8)
+    for index in range(len(labels)):
+        counts = np.bincount(labels[index].ravel(), minlength=classes + 1)
+        present[index, 0, 0] = counts[1 : classes + 1] > 0
+    return present
 
-    Args:
-        folder: A folder to make.
-        data: The bytes of the object.
-    """
+
+def _packed(masks: Iterable[BoolArray]) -> Iterator[bytes]:
+    """Pictures of one bit a pixel, without gaps between them (PS3.5 8.1.1 and 8.2)."""
+    left = np.empty(0, dtype=np.bool_)
+    for mask in masks:
+        bits = np.concatenate((left, mask.ravel()))
+        whole = len(bits) // 8 * 8
+        yield np.packbits(bits[:whole], bitorder="little").tobytes()
+        left = bits[whole:]
+    yield np.packbits(left, bitorder="little").tobytes()
+
+
+def _write(folder: Path, header: Dataset, data: Iterable[bytes], length: int) -> None:
+    """One object in a folder of its own."""
     folder.mkdir()
-    path = folder / "00001.dcm"
-    path.write_bytes(data)
-    return path
+    write_native(folder / "00001.dcm", header, data, length=length)
 
 
 def _identity(uid: str, series_number: int, derivation: Derivation) -> dict[str, Any]:
@@ -275,8 +305,10 @@ def _identity(uid: str, series_number: int, derivation: Derivation) -> dict[str,
     }
 
 
-def _finished(built: Dataset, scan: Scan, derivation: Derivation, uid: str, label: str) -> bytes:
-    """The bytes of an object, without what differs from run to run."""
+def _finished(built: Dataset, scan: Scan, derivation: Derivation, uid: str, label: str) -> Dataset:
+    """The header of an object, without what differs from run to run, of the true size."""
+    del built.PixelData
+    built.Rows, built.Columns = scan.shape[1:]
     source = read_header(source_of(scan).instances[0].path).dataset  # its text not yet decoded
     out = copied(source, lambda tag: tag in _STUDY)
     description = text_of(source, "SeriesDescription")[: LONG_STRING - len(label) - 1].rstrip()
@@ -293,5 +325,4 @@ def _finished(built: Dataset, scan: Scan, derivation: Derivation, uid: str, labe
     for element in built:
         if element.tag not in out:
             out[element.tag] = element
-    out["PixelData"].VR = "OB" if out.BitsAllocated <= 8 else "OW"
-    return encoded(out)
+    return out

@@ -84,6 +84,29 @@ class Planes:
             if self._vary(keywords):
                 _move(shared, frames, sequence, keywords)
 
+    def as_single_pixels(self) -> Planes:
+        """The same with headers of pictures of one pixel, so that highdicom need not hold more."""
+        for header in self.headers:
+            header.Rows = header.Columns = 1
+        return self
+
+    def frames_of(self, built: Dataset) -> list[tuple[int, int]]:
+        """Slice and segment of each frame, in order; segment 0 where there are none.
+
+        Args:
+            built: What highdicom built over the headers, before `refer`.
+        """
+        order = {header.SOPInstanceUID: index for index, header in enumerate(self.headers)}
+        (shared,) = built.SharedFunctionalGroupsSequence
+        frames = []
+        for group in built.PerFrameFunctionalGroupsSequence:
+            (item,) = group.DerivationImageSequence[0].SourceImageSequence
+            named = group if "SegmentIdentificationSequence" in group else shared
+            segments = named.get("SegmentIdentificationSequence")
+            number = int(segments[0].ReferencedSegmentNumber) if segments else 0
+            frames.append((order[item.ReferencedSOPInstanceUID], number))
+        return frames
+
     def _vary(self, keywords: Sequence[str]) -> bool:
         return any(
             own.get(keyword) != self.headers[0].get(keyword)

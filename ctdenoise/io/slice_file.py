@@ -29,6 +29,10 @@ class SliceFile:
         """Size of what was written, along [z, y, x]."""
         return self._slices, *self._size
 
+    def __len__(self) -> int:
+        """How many slices were written."""
+        return self._slices
+
     def append(self, slices: npt.NDArray[Any]) -> None:
         """Write the next slices.
 
@@ -39,23 +43,14 @@ class SliceFile:
         self._file.write(np.ascontiguousarray(slices, dtype=self._dtype).data.cast("B"))
         self._slices += len(slices)
 
-    def read(self, index: int) -> npt.NDArray[Any]:
-        """One slice [y, x].
-
-        Args:
-            index: Which one.
-        """
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """One slice [y, x]."""
         if not 0 <= index < self._slices:
             raise IndexError(index)
         count = self._size[0] * self._size[1]
         self._file.seek(index * count * self._dtype.itemsize)
         data = self._file.read(count * self._dtype.itemsize)
         return np.frombuffer(data, self._dtype).reshape(self._size)
-
-    def whole(self) -> npt.NDArray[Any]:
-        """All slices [z, y, x], in memory."""
-        self._file.seek(0)
-        return np.frombuffer(self._file.read(), self._dtype).reshape(self.shape)
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from ctdenoise.io.dicom_enhanced_maps import MultiFrameMapWriter
 from ctdenoise.io.dicom_identity import source_of
 from ctdenoise.io.dicom_judge_objects import ObjectJudge
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeries, MapSeriesWriter, MapWriter
-from ctdenoise.io.dicom_objects import parametric_map_bytes, segmentation_bytes, write_object
+from ctdenoise.io.dicom_objects import write_parametric_map, write_segmentation
 from ctdenoise.io.image_writer import ImageWriter
 from ctdenoise.io.series_writer import series_numbers
 from ctdenoise.io.slice_file import SliceFile
@@ -219,28 +219,28 @@ class DicomBeside:
         """See `BesideWriter`."""
         written = []
         if self._labels is not None:
-            data = segmentation_bytes(
+            write_segmentation(
+                self._folder / SEGMENTATION_FOLDER,
                 self._label,
-                self._labels.whole(),
+                self._labels,
                 self._wanted.names,
                 segments=self._wanted.segments,
                 series_number=self._of_labels,
                 settings=self._settings,
             )
-            write_object(self._folder / SEGMENTATION_FOLDER, data)
             written.append(SEGMENTATION_FOLDER)
         if self._wanted.residual:
             written.append(RESIDUAL_FOLDER)
         if self._steps is not None:
-            data = parametric_map_bytes(
+            write_parametric_map(
+                self._folder / NOISE_FOLDER,
                 self._map,
-                self._steps.whole(),
+                self._steps,
                 explanation=self._wanted.noise_quantity or "",
                 label=self._map_label,
                 series_number=self._of_map,
                 settings=self._settings,
             )
-            write_object(self._folder / NOISE_FOLDER, data)
         if self._wanted.noise_map != "none":
             written.append(NOISE_FOLDER)
         return tuple(written)
@@ -252,7 +252,7 @@ class DicomBeside:
         judge = ObjectJudge(source_of(self._result), self._settings)
         if self._labels is not None:
             (path,) = (self._folder / SEGMENTATION_FOLDER).iterdir()
-            judge.judge_segmentation(path, self._labels.whole())
+            judge.judge_segmentation(path, self._labels)
         if self._wanted.residual:
             judge.judge_removed(sorted((self._folder / RESIDUAL_FOLDER).iterdir()), result)
         maps = (
