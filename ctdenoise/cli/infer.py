@@ -44,6 +44,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     transfer_syntax: TransferSyntax = None,
     residual: Annotated[bool, Parameter(name="--residual", negative="")] = False,
     noise_map: Annotated[Literal["pm", "ct"] | None, Parameter(name="--noise-map")] = None,
+    uncertainty: Annotated[Literal["pm", "ct"] | None, Parameter(name="--uncertainty")] = None,
     dry_run: Annotated[bool, Parameter(name="--dry-run", negative="")] = False,
 ) -> None:
     """Denoise a study and write it as a derived series.
@@ -77,6 +78,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         noise_map: Also write the error that the network states, or the local standard deviation of
             what was removed where it states none, as a DICOM Parametric Map (`pm`) or a CT series
             that every viewer shows (`ct`).
+        uncertainty: Also write how far every pixel may be off, as a standard deviation in HU that
+            is found on the study itself; `pm` or `ct` as above.
         dry_run: Say what would be done, in how much time, memory and space, and write nothing.
     """
     from ctdenoise.cli import console
@@ -101,6 +104,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         changes = (*changes, "objects.residual=true")
     if noise_map is not None:
         changes = (*changes, f"objects.noise_map={noise_map}")
+    if uncertainty is not None:
+        changes = (*changes, f"objects.uncertainty={uncertainty}")
     settings = load_settings(InferSettings, settings_file, changes)
     if dry_run:
         from ctdenoise.tasks import infer_plan
@@ -151,6 +156,11 @@ def _show(report: InferReport) -> None:
             ("written to", str(report.out)),
             *((("beside the images", ", ".join(report.objects)),) if report.objects else ()),
             *((("noise map", report.noise_map),) if report.noise_map else ()),
+            *(
+                ()
+                if report.rms_error_hu is None
+                else (("error of a pixel", number(report.rms_error_hu, "HU") + " in the body"),)
+            ),
         ),
     )
 

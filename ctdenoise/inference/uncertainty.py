@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +40,7 @@ from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.inference.denoiser import Denoising
 from ctdenoise.inference.error_model import ErrorModel, fit_error_model
 from ctdenoise.inference.method import Block, Estimates, Sample
 from ctdenoise.inference.noise_like import NoiseSpectrum, noise_spectrum
@@ -104,6 +105,12 @@ class Uncertainty:
     noise: ToldNoise
     record: Mapping[str, JsonValue]
 
+    @property
+    def rms_hu(self) -> float | None:
+        """Root mean square of the errors that were met in the body, HU; None without any."""
+        rms = self.record["rms_error_hu"]
+        return float(rms) if isinstance(rms, int | float) else None
+
     def of(self, before: CTVolume, denoised: _Denoised, places: range) -> HuArray:
         """Standard deviation of the error of some slices, HU, float32 [z, y, x]; 0 at padding.
 
@@ -149,6 +156,17 @@ class _Pass:
             tuple(np.concatenate([part.variances[kind] for part in parts]) for kind in kinds),
             np.concatenate([part.error for part in parts]),
         )
+
+
+def everywhere(denoising: Denoising) -> Denoising:
+    """The same denoiser of a scan without a bound on where it may change anything.
+
+    Args:
+        denoising: Ready for the scan.
+    """
+    settled = denoising.settled
+    controls = replace(settled.controls, region=None)
+    return replace(denoising, settled=replace(settled, controls=controls))
 
 
 def settle_uncertainty(

@@ -280,7 +280,9 @@ _FACT_TEXTS = (
     "SyntheticData",
 )
 
-NO_IMAGE_STEPS = frozenset(("subtract_from_source", "local_standard_deviation", "state_error"))
+NO_IMAGE_STEPS = frozenset(
+    ("subtract_from_source", "local_standard_deviation", "state_error", "state_uncertainty")
+)
 """Steps after which pixels are no image of the patient: what was removed, or a map of it."""
 
 

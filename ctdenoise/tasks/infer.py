@@ -16,6 +16,7 @@ from ctdenoise.inference.check_finding import CheckReport
 from ctdenoise.inference.checks import Checks, refuse
 from ctdenoise.inference.denoiser import Denoised
 from ctdenoise.inference.method import Block
+from ctdenoise.inference.uncertainty import Uncertainty, everywhere, settle_uncertainty
 from ctdenoise.io.dicom_judge import judge_written
 from ctdenoise.io.manifest import write_manifest
 from ctdenoise.io.runfile import Run, write_run
@@ -58,6 +59,8 @@ class InferReport:
             are not told.
         controls: The other controls that were used: what it is, and what was chosen or found.
         checks: What was found in the result; None where it was not looked at.
+        rms_error_hu: Root mean square of the error of a pixel of the body, as the map of
+            uncertainty has it; None without one.
     """
 
     out: Path
@@ -78,6 +81,7 @@ class InferReport:
     told_noise_hu: float | None = None
     controls: tuple[tuple[str, str], ...] = ()
     checks: CheckReport | None = None
+    rms_error_hu: float | None = None
 
 
 def run(  # noqa: PLR0913 - each is a part of what is asked for
@@ -124,18 +128,38 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
         figures, busy = Figures(work.sample), work.busy
         with busy.at("check"):
             checks = begin_checks(work)
+        uncertainty = _uncertainty(work)
         with staged_folder(out) as folder:
-            results = _make(work, figures, checks, folder, progress)
+            results = _make(work, figures, checks, uncertainty, folder, progress)
             write_settings(folder, settings)
             total_s = time.perf_counter() - started
             results["share_outside_denoiser"] = round(1 - busy.seconds["denoise"] / total_s, 4)
             write_run(folder, _record(work, results, {**busy.seconds, "total": total_s}))
         report = _report(work, figures, results, out, time.perf_counter() - started)
-        return replace(report, checks=checks.report())
+        rms_hu = None if uncertainty is None else uncertainty.rms_hu
+        return replace(report, checks=checks.report(), rms_error_hu=rms_hu)
+
+
+def _uncertainty(work: Work) -> Uncertainty | None:
+    """What states the error of every pixel; None where that is not wanted."""
+    if work.wanted.uncertainty == "none":
+        return None
+    with work.busy.at("uncertainty"):
+        return settle_uncertainty(
+            everywhere(work.denoising),
+            work.sample,
+            context=work.denoiser.context,
+            texture_hu=work.wanted.texture_hu,
+        )
 
 
 def _make(
-    work: Work, figures: Figures, checks: Checks, folder: Path, progress: Progress
+    work: Work,
+    figures: Figures,
+    checks: Checks,
+    uncertainty: Uncertainty | None,
+    folder: Path,
+    progress: Progress,
 ) -> dict[str, JsonValue]:
     """Write everything into the staged folder; returns what the record says of it."""
     reader, busy, settings = work.reader, work.busy, work.settings
@@ -148,7 +172,7 @@ def _make(
         writer = opened.enter_context(
             VolumeWriter(result, place, kind=work.kind, settings=settings.dicom)
         )
-        beside = opened.enter_context(_beside(work, result, folder))
+        beside = opened.enter_context(_beside(work, result, uncertainty, folder))
 
         def write(block: Block, denoised: Denoised) -> None:
             writer.write(denoised.volume)
@@ -180,16 +204,21 @@ def _make(
         "files": len(writer.files),
         "objects": list(names),
         "checks": checked.as_json(),
+        "uncertainty": None if uncertainty is None else dict(uncertainty.record),
     }
     return {**_measured(work, figures, progress), **made}
 
 
-def _beside(work: Work, result: Scan, folder: Path) -> BesideWriter:
+def _beside(
+    work: Work, result: Scan, uncertainty: Uncertainty | None, folder: Path
+) -> BesideWriter:
     if work.kind == "dicom":
-        return DicomBeside(work.wanted, result, folder, work.settings)
+        return DicomBeside(work.wanted, result, folder, work.settings, uncertainty=uncertainty)
     name, _ = image_name(result, work.kind)
     suffix = name.removeprefix("image")
-    return ImagesBeside(work.wanted, result, folder, kind=work.kind, suffix=suffix)
+    return ImagesBeside(
+        work.wanted, result, folder, uncertainty=uncertainty, kind=work.kind, suffix=suffix
+    )
 
 
 def _measured(work: Work, figures: Figures, progress: Progress) -> dict[str, JsonValue]:

@@ -11,24 +11,24 @@ from typing import Protocol, Self
 import numpy as np
 
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.arrays import FloatArray, HuArray
 from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.scan import Scan, with_steps
 from ctdenoise.core.source import ImageKind
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.denoiser import Denoised
 from ctdenoise.inference.method import Block
-from ctdenoise.io.dicom_enhanced_checks import is_multi_frame
-from ctdenoise.io.dicom_enhanced_maps import MultiFrameMapWriter
+from ctdenoise.inference.uncertainty import Uncertainty
 from ctdenoise.io.dicom_identity import source_of
 from ctdenoise.io.dicom_judge_objects import ObjectJudge
-from ctdenoise.io.dicom_maps import NOISE_STEP_HU, MapSeries, MapSeriesWriter, MapWriter
-from ctdenoise.io.dicom_objects import write_parametric_map, write_segmentation
+from ctdenoise.io.dicom_maps import MapSeries, MapWriter
+from ctdenoise.io.dicom_objects import write_segmentation
 from ctdenoise.io.image_writer import ImageWriter
 from ctdenoise.io.series_writer import series_numbers
 from ctdenoise.io.slice_file import SliceFile
 from ctdenoise.metrics.local_noise import local_sd_hu
-from ctdenoise.tasks.infer_objects import Wanted
+from ctdenoise.tasks.infer_maps import DicomMap, ShownMap, series_writer
+from ctdenoise.tasks.infer_objects import UNCERTAINTY, Wanted
 
 SEGMENTATION_FOLDER = "segmentation"
 """Folder of the DICOM Segmentation."""
@@ -39,9 +39,10 @@ RESIDUAL_FOLDER = "residual"
 NOISE_FOLDER = "noise_map"
 """Folder of the noise map."""
 
+UNCERTAINTY_FOLDER = "uncertainty"
+"""Folder of the map of uncertainty."""
+
 _RESIDUAL_WINDOW = (0.0, 200.0)
-_NOISE_WINDOW = (20.0, 40.0)
-_LARGEST_STEP = 65535
 
 
 class BesideWriter(Protocol):
@@ -96,20 +97,28 @@ class ImagesBeside:
         wanted: What.
         result: The scan, with what was done to it.
         folder: The staged output folder.
+        uncertainty: States the error of every pixel; None where that is not wanted.
         kind: Format of the result.
         suffix: How its name ends: ".nii.gz".
     """
 
     def __init__(
-        self, wanted: Wanted, result: Scan, folder: Path, *, kind: ImageKind, suffix: str
+        self,
+        wanted: Wanted,
+        result: Scan,
+        folder: Path,
+        *,
+        uncertainty: Uncertainty | None,
+        kind: ImageKind,
+        suffix: str,
     ) -> None:
-        self._wanted = wanted
         self._opened = ExitStack()
         self._images: dict[str, ImageWriter] = {}
+        self._maps = shown_maps(wanted, result, uncertainty)
         types = {
             "labels": np.uint8 if wanted.labels else None,
             "residual": np.float32 if wanted.residual else None,
-            "noise_map": np.float32 if wanted.noise_map != "none" else None,
+            **{shown.name: np.float32 for shown in self._maps},
         }
         for name, dtype in types.items():
             if dtype is not None:
@@ -132,9 +141,8 @@ class ImagesBeside:
             if "residual" in self._images:
                 removed = _residual_hu(before, denoised.volume, index)
                 self._images["residual"].write(removed[np.newaxis])
-            if "noise_map" in self._images:
-                noise = _noise_hu(self._wanted, before, denoised, index)
-                self._images["noise_map"].write(noise[np.newaxis])
+        for shown in self._maps:
+            self._images[shown.name].write(shown.values(block, denoised))
 
     def finish(self) -> tuple[str, ...]:
         """See `BesideWriter`."""
@@ -164,56 +172,55 @@ class DicomBeside:
         result: The scan, with what was done to it.
         folder: The staged output folder.
         settings: Of `infer`.
+        uncertainty: States the error of every pixel; None where that is not wanted.
     """
 
-    def __init__(self, wanted: Wanted, result: Scan, folder: Path, settings: InferSettings) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        result: Scan,
+        folder: Path,
+        settings: InferSettings,
+        *,
+        uncertainty: Uncertainty | None,
+    ) -> None:
         self._wanted, self._result, self._folder = wanted, result, folder
         self._settings = settings.dicom
         self._opened = ExitStack()
-        self._label, removed, self._map = _derived_scans(wanted, result)
-        # The first number is that of the denoised series.
-        scans = [result, self._label, removed, self._map]
+        self._label, removed = _derived_scans(wanted, result)
+        maps = shown_maps(wanted, result, uncertainty)
+        # The first number is that of the denoised series; a map has its own whether written or not.
+        noise = noise_history(wanted, result)
+        others = [shown.scan for shown in maps if shown.name != NOISE_FOLDER]
+        scans = [result, self._label, removed, noise, *others]
         numbers = series_numbers(scans, self._settings) if wanted.anything else (0, 0, 0, 0)
-        _, self._of_labels, of_residual, self._of_map = numbers
+        _, self._of_labels, of_residual, *of_maps = numbers
+        if wanted.noise_map == "none":
+            of_maps = of_maps[1:]
         self._labels = self._waiting("labels", np.uint8) if wanted.labels else None
-        self._steps = self._waiting("noise_map", np.uint16) if wanted.noise_map == "pm" else None
         self._residual: MapWriter | None = None
         if wanted.residual:
             series = MapSeries(
                 removed, of_residual, self._settings, "[removed noise]", _RESIDUAL_WINDOW
             )
-            self._residual = _series(series, folder / RESIDUAL_FOLDER)
-        self._noise: MapWriter | None = None
-        if wanted.noise_map == "ct":
-            series = MapSeries(
-                self._map,
-                self._of_map,
-                self._settings,
-                self._map_label,
-                _NOISE_WINDOW,
-                NOISE_STEP_HU,
-            )
-            self._noise = _series(series, folder / NOISE_FOLDER)
+            self._residual = series_writer(series, folder / RESIDUAL_FOLDER)
+        self._maps = [
+            DicomMap(shown, folder, number=number, settings=self._settings, waiting=self._waiting)
+            for shown, number in zip(maps, of_maps, strict=True)
+        ]
 
     def write(self, block: Block, denoised: Denoised) -> None:
         """See `BesideWriter`."""
         if self._labels is not None and denoised.estimates.labels is not None:
             self._labels.append(denoised.estimates.labels)
-        if self._wanted.noise_map == "none" and self._residual is None:
+        for shown in self._maps:
+            shown.write(block, denoised)
+        if self._residual is None:
             return
-        before, after = block.wanted, denoised.volume
+        after = denoised.volume
         for index, place in enumerate(block.places):
             padding = None if after.padding is None else after.padding[index]
-            if self._residual is not None:
-                self._residual.write_difference(place, after.hu[index], padding)
-            if self._wanted.noise_map == "none":
-                continue
-            noise = _noise_hu(self._wanted, before, denoised, index)
-            if self._noise is not None:
-                self._noise.write_map(place, noise, padding)
-            elif self._steps is not None:
-                steps = np.rint(noise.astype(np.float64) / NOISE_STEP_HU)
-                self._steps.append(np.clip(steps, 0, _LARGEST_STEP)[np.newaxis])
+            self._residual.write_difference(place, after.hu[index], padding)
 
     def finish(self) -> tuple[str, ...]:
         """See `BesideWriter`."""
@@ -231,18 +238,7 @@ class DicomBeside:
             written.append(SEGMENTATION_FOLDER)
         if self._wanted.residual:
             written.append(RESIDUAL_FOLDER)
-        if self._steps is not None:
-            write_parametric_map(
-                self._folder / NOISE_FOLDER,
-                self._map,
-                self._steps,
-                explanation=self._wanted.noise_quantity or "",
-                label=self._map_label,
-                series_number=self._of_map,
-                settings=self._settings,
-            )
-        if self._wanted.noise_map != "none":
-            written.append(NOISE_FOLDER)
+        written += [shown.finish() for shown in self._maps]
         return tuple(written)
 
     def judge(self, result: Sequence[Path]) -> None:
@@ -255,13 +251,8 @@ class DicomBeside:
             judge.judge_segmentation(path, self._labels)
         if self._wanted.residual:
             judge.judge_removed(sorted((self._folder / RESIDUAL_FOLDER).iterdir()), result)
-        maps = (
-            sorted((self._folder / NOISE_FOLDER).iterdir()) if self._wanted.noise_quantity else []
-        )
-        if self._wanted.noise_map == "ct":
-            judge.judge_map(maps)
-        elif maps:
-            judge.judge_parametric_map(maps[0])
+        for shown in self._maps:
+            shown.judge(judge)
 
     def __enter__(self) -> Self:
         return self
@@ -278,31 +269,64 @@ class DicomBeside:
         size = self._result.shape[1:]
         return self._opened.enter_context(SliceFile(self._folder / f".{name}", size, dtype))
 
-    @property
-    def _map_label(self) -> str:
-        return "STATED ERROR MAP" if self._wanted.states_error else "NOISE SD MAP"
 
-
-def _derived_scans(wanted: Wanted, result: Scan) -> tuple[Scan, Scan, Scan]:
-    """What was labelled, what was removed, and the map of it: each with its own history."""
+def _derived_scans(wanted: Wanted, result: Scan) -> tuple[Scan, Scan]:
+    """What was labelled and what was removed: each with its own history."""
     labelled: dict[str, JsonValue] = {"classes": list(wanted.names)}
     if wanted.segments:  # they change what the object says, so it is another object
         labelled["segments"] = {n: one.deciding() for n, one in wanted.segments.items()}
     removed = with_steps(result, Step("subtract_from_source"))
+    return with_steps(result, Step("label", labelled)), removed
+
+
+def noise_history(wanted: Wanted, result: Scan) -> Scan:
+    """The noise map with its history.
+
+    Args:
+        wanted: What it shows.
+        result: The scan, with what was done to it.
+    """
+    if wanted.states_error:
+        return with_steps(result, Step("state_error"))
     window = Step("local_standard_deviation", {"window_mm": wanted.window_mm})
-    noise = (
-        with_steps(result, Step("state_error"))
-        if wanted.states_error
-        else with_steps(removed, window)
-    )
-    return with_steps(result, Step("label", labelled)), removed, noise
+    return with_steps(result, Step("subtract_from_source"), window)
 
 
-def _series(series: MapSeries, folder: Path) -> MapWriter:
-    folder.mkdir()
-    if is_multi_frame(source_of(series.scan)):
-        return MultiFrameMapWriter(series, folder)
-    return MapSeriesWriter(series, folder)
+def shown_maps(
+    wanted: Wanted, result: Scan, uncertainty: Uncertainty | None
+) -> tuple[ShownMap, ...]:
+    """The maps that are written, in order.
+
+    Args:
+        wanted: Which.
+        result: The scan, with what was done to it.
+        uncertainty: States the error of every pixel; None where that is not wanted.
+    """
+    maps = []
+    if wanted.noise_map != "none":
+        label = "STATED ERROR MAP" if wanted.states_error else "NOISE SD MAP"
+        maps.append(
+            ShownMap(
+                NOISE_FOLDER,
+                wanted.noise_map,
+                noise_history(wanted, result),
+                wanted.noise_quantity or "",
+                label,
+                lambda block, denoised: _noise_hu(wanted, block.wanted, denoised),
+            )
+        )
+    if uncertainty is not None:
+        maps.append(
+            ShownMap(
+                UNCERTAINTY_FOLDER,
+                wanted.uncertainty,
+                with_steps(result, Step("state_uncertainty", {"texture_hu": wanted.texture_hu})),
+                UNCERTAINTY,
+                "UNCERTAINTY MAP",
+                lambda block, denoised: uncertainty.of(block.wanted, denoised, block.places),
+            )
+        )
+    return tuple(maps)
 
 
 def _residual_hu(before: CTVolume, after: CTVolume, index: int) -> FloatArray:
@@ -310,14 +334,19 @@ def _residual_hu(before: CTVolume, after: CTVolume, index: int) -> FloatArray:
     return difference
 
 
-def _noise_hu(wanted: Wanted, before: CTVolume, denoised: Denoised, index: int) -> FloatArray:
+def _noise_hu(wanted: Wanted, before: CTVolume, denoised: Denoised) -> HuArray:
     if denoised.estimates.error_hu is not None:
-        stated: FloatArray = denoised.estimates.error_hu[index]
-        return stated
+        return denoised.estimates.error_hu
     after = denoised.volume
-    return local_sd_hu(
-        _residual_hu(before, after, index),
-        None if after.padding is None else after.padding[index],
-        pixel_spacing_mm=after.geometry.pixel_spacing_mm,
-        window_mm=wanted.window_mm,
+    found: HuArray = np.stack(
+        [
+            local_sd_hu(
+                _residual_hu(before, after, index),
+                None if after.padding is None else after.padding[index],
+                pixel_spacing_mm=after.geometry.pixel_spacing_mm,
+                window_mm=wanted.window_mm,
+            )
+            for index in range(after.shape[0])
+        ]
     )
+    return found

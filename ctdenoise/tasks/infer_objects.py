@@ -19,6 +19,9 @@ STATED_ERROR = "standard deviation of the error, as stated by the network"
 LOCAL_SD = "local standard deviation of what was removed"
 """What a noise map shows otherwise."""
 
+UNCERTAINTY = "standard deviation of the error, found by denoising twice"
+"""What a map of uncertainty shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -28,8 +31,10 @@ class Wanted:
         labels: Whether the network labels, and the labels are written.
         residual: Whether what was removed is written.
         noise_map: "pm", "ct" or "none".
-        states_error: Whether the noise map shows the error that the network states.
+        uncertainty: "pm", "ct" or "none".
+        states_error: Whether a map needs the error that the network states, and it states one.
         window_mm: Edge of the square of local standard deviations, mm.
+        texture_hu: Texture that tissue is taken to have, for the map of uncertainty.
         names: Name of each class, background first.
         segments: What names mean in coded words, where they do not say it themselves.
     """
@@ -37,15 +42,18 @@ class Wanted:
     labels: bool
     residual: bool
     noise_map: str
+    uncertainty: str
     states_error: bool
     window_mm: float
+    texture_hu: float
     names: tuple[str, ...]
     segments: Mapping[str, SegmentSettings]
 
     @property
     def anything(self) -> bool:
         """Whether there is anything to write."""
-        return self.labels or self.residual or self.noise_map != "none"
+        maps = {self.noise_map, self.uncertainty}
+        return self.labels or self.residual or maps != {"none"}
 
     @property
     def noise_quantity(self) -> str | None:
@@ -67,8 +75,10 @@ def wanted_objects(denoiser: Denoiser, settings: InferSettings) -> Wanted:
         labels=objects.segmentation != "none" and len(denoiser.class_names) > 1,
         residual=objects.residual,
         noise_map=objects.noise_map,
-        states_error=objects.noise_map != "none" and denoiser.states_error,
+        uncertainty=objects.uncertainty,
+        states_error=denoiser.states_error and {objects.noise_map, objects.uncertainty} != {"none"},
         window_mm=objects.window_mm,
+        texture_hu=objects.texture_hu,
         names=denoiser.class_names,
         segments=objects.segments,
     )
@@ -100,15 +110,14 @@ def check_wanted(wanted: Wanted, scan: Scan, file_format: FileFormat) -> None:
         return
     if scan.source is None or scan.source.kind != "dicom":
         raise UsageError(
-            "segmentations, removed noise and noise maps refer to DICOM images, and the study has "
-            "none.",
-            fix="Leave --format out, or use --set objects.segmentation=none without --residual and "
-            "--noise-map.",
+            "segmentations, removed noise and maps refer to DICOM images, and the study has none.",
+            fix="Leave --format out, or use --set objects.segmentation=none without --residual, "
+            "--noise-map and --uncertainty.",
         )
     if wanted.labels:
         for name in wanted.names[1:]:
             segment_codes(name, wanted.segments)
-    over_all_slices = wanted.labels or wanted.noise_map == "pm"
+    over_all_slices = wanted.labels or "pm" in (wanted.noise_map, wanted.uncertainty)
     if over_all_slices:
         require_seg_extra()
     check_objects(scan, over_all_slices=over_all_slices)
