@@ -40,9 +40,9 @@ from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.inference.denoiser import Denoising
+from ctdenoise.inference.denoiser import Denoiser, Denoising
 from ctdenoise.inference.error_model import ErrorModel, fit_error_model
-from ctdenoise.inference.method import Block, Estimates, Sample
+from ctdenoise.inference.method import Block, Estimates, Sample, plan_blocks
 from ctdenoise.inference.noise_like import NoiseSpectrum, noise_spectrum
 from ctdenoise.inference.told_noise import ToldNoise
 from ctdenoise.metrics.noise_map import measured_noise
@@ -158,6 +158,33 @@ class _Pass:
         )
 
 
+def denoised_with_uncertainty(
+    denoiser: Denoiser, volume: CTVolume, *, texture_hu: float
+) -> tuple[CTVolume, HuArray]:
+    """A denoised volume, and the standard deviation of the error of its pixels.
+
+    Args:
+        denoiser: Any.
+        volume: Any stack of slices.
+        texture_hu: Standard deviation of the texture that tissue is taken to have; 6 is the default
+            of `infer`, and 0 is for phantoms of plastic and water.
+
+    Returns:
+        The volume, and the map, HU, float32 [z, y, x], 0 at padding.
+    """
+    sample = Sample.of(volume, denoiser.context)
+    denoising = denoiser.settle(sample, volume, error=denoiser.states_error)
+    found = settle_uncertainty(denoising, sample, context=denoiser.context, texture_hu=texture_hu)
+    hu, sd_hu = np.empty_like(volume.hu), np.empty_like(volume.hu)
+    for plan in plan_blocks(volume.shape[0], size=denoising.block_slices, context=denoiser.context):
+        block = Block(volume.select(plan.outer), plan.outer.start, plan.inner)
+        denoised = denoising.denoise(block)
+        some = slice(block.places.start, block.places.stop)
+        hu[some] = denoised.volume.hu
+        sd_hu[some] = found.of(block.wanted, denoised, block.places)
+    return volume.with_hu(hu, denoising.step), sd_hu
+
+
 def everywhere(denoising: Denoising) -> Denoising:
     """The same denoiser of a scan without a bound on where it may change anything.
 
@@ -252,7 +279,7 @@ class _Again:
         """What the first and the second pass do to the slice that a block means."""
         before, noise_hu = block.wanted, _noise_hu(self.noise, block.places, block.wanted)
         first = self.denoising.denoise(block)
-        truth = self._truth(block)
+        truth = self._truth(block, first.volume)
         shape, spacing = truth.shape[1:], truth.geometry.pixel_spacing_mm
         places = range(block.first, block.first + truth.shape[0])
         strength = _noise_hu(self.noise, places, truth)
@@ -267,10 +294,11 @@ class _Again:
             _pass(again.wanted, second, noise_hu, counted, true_hu),
         )
 
-    def _truth(self, block: Block) -> CTVolume:
+    def _truth(self, block: Block, found: CTVolume) -> CTVolume:
         """Slices of a block and those around, denoised, with texture in the body."""
         whole = slice(0, block.volume.shape[0])
-        found = self.denoising.denoise(Block(block.volume, block.first, whole)).volume
+        if block.inner != whole:
+            found = self.denoising.denoise(Block(block.volume, block.first, whole)).volume
         body = body_mask(found.hu, found.padding)
         field = self.texture[np.arange(whole.stop) % len(self.texture)]
         moved = np.roll(field, self.rng.integers(0, field.shape[1:]), axis=(1, 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.inference.load import load_denoiser
-from ctdenoise.inference.method import Block, Sample, plan_blocks
-from ctdenoise.inference.uncertainty import settle_uncertainty
+from ctdenoise.inference.uncertainty import denoised_with_uncertainty
 from ctdenoise.io.dicom_maps import NOISE_STEP_HU, PADDING_STORED
 from ctdenoise.io.read import read_volume
 from ctdenoise.io.study import find_series
@@ -49,18 +47,7 @@ def volume(study) -> CTVolume:
 def expected(volume) -> np.ndarray:
     """The map, computed in memory."""
     denoiser = load_denoiser("gaussian", SETTINGS)
-    sample = Sample.of(volume, denoiser.context)
-    denoising = denoiser.settle(sample, volume)
-    found = settle_uncertainty(denoising, sample, context=denoiser.context, texture_hu=6.0)
-    blocks = infer_blocks(volume, denoising.block_slices)
-    return np.concatenate(
-        [found.of(one.wanted, denoising.denoise(one), one.places) for one in blocks]
-    )
-
-
-def infer_blocks(volume: CTVolume, size: int) -> Iterator[Block]:
-    for plan in plan_blocks(volume.shape[0], size=size):
-        yield Block(volume.select(plan.outer), plan.outer.start, plan.inner)
+    return denoised_with_uncertainty(denoiser, volume, texture_hu=6.0)[1]
 
 
 def run(study: Path, out: Path, file_format: str = "same", **objects: object) -> infer.InferReport:
