@@ -53,6 +53,9 @@ _log = logging.getLogger(__name__)
 SLICES = 6
 """Slices that are denoised twice, at most."""
 
+PASSES = 2
+"""How often each of them is denoised."""
+
 _TEXTURE_STEP_MM = 5.0  # from slice to slice: the slices that are denoised lie farther apart
 
 EDGE_PIXELS = (0.7, 0.5)

@@ -8,13 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctdenoise.core.source import SourceKind
+from ctdenoise.inference import uncertainty
 from ctdenoise.inference.check_finding import CheckFinding
 from ctdenoise.inference.check_range import outside_training, scan_figures, trained_on
 from ctdenoise.inference.method import Block
 from ctdenoise.io.runfile import peak_memory_mb
 from ctdenoise.io.volume_writer import image_name
 from ctdenoise.tasks.infer import DICOM_FOLDER
-from ctdenoise.tasks.infer_beside import NOISE_FOLDER, RESIDUAL_FOLDER, SEGMENTATION_FOLDER
+from ctdenoise.tasks.infer_beside import (
+    NOISE_FOLDER,
+    RESIDUAL_FOLDER,
+    SEGMENTATION_FOLDER,
+    UNCERTAINTY_FOLDER,
+)
 from ctdenoise.tasks.infer_work import InferRequest, Work, controls_in_words, prepared
 
 HEADER_BYTES = 8192
@@ -92,6 +98,9 @@ def plan(request: InferRequest) -> InferPlan:
         before_first = time.perf_counter() - started
         block_mb = work.denoising.block_slices * _slice_bytes(work, 4) / 1e6
         outputs, files = _outputs(work)
+        twice = uncertainty.PASSES * min(uncertainty.SLICES, slices) * per_slice
+        if work.wanted.uncertainty != "none":
+            before_first += twice * (1 + 2 * work.denoiser.context)
         told = work.denoising.step.params.get("noise_level_hu")
         return InferPlan(
             kind=work.kind,
@@ -155,6 +164,7 @@ def _outputs(work: Work) -> tuple[tuple[str, ...], int]:
     wanted = work.wanted
     beside = {"labels": wanted.labels, "residual": wanted.residual}
     beside["noise_map"] = wanted.noise_map != "none"
+    beside["uncertainty"] = wanted.uncertainty != "none"
     always = ("settings.yaml", "run.json")
     if work.kind != "dicom":
         name, _ = image_name(work.reader, work.kind)
@@ -164,6 +174,7 @@ def _outputs(work: Work) -> tuple[tuple[str, ...], int]:
         "labels": SEGMENTATION_FOLDER,
         "residual": RESIDUAL_FOLDER,
         "noise_map": NOISE_FOLDER,
+        "uncertainty": UNCERTAINTY_FOLDER,
     }
     source = work.reader.source
     paths = {instance.path for instance in source.instances} if source is not None else set()
@@ -179,8 +190,9 @@ def _disk_bytes(work: Work, files: int) -> int:
     is_dicom = work.kind == "dicom"
     beside = _BYTES_PER_VOXEL if is_dicom else 4
     sizes = [_BYTES_PER_VOXEL, wanted.labels, beside * wanted.residual]
-    sizes.append(beside * (wanted.noise_map != "none"))
-    headers = HEADER_BYTES * files * (1 + wanted.residual + (wanted.noise_map == "ct"))
+    maps = (wanted.noise_map, wanted.uncertainty)
+    sizes += [beside * (how != "none") for how in maps]
+    headers = HEADER_BYTES * files * (1 + wanted.residual + maps.count("ct"))
     return slices * _slice_bytes(work, sum(sizes)) + is_dicom * headers
 
 
