@@ -6,7 +6,7 @@ usage="usage: compare_networks.sh PAIRS TEST_PAIRS OUT"
 pairs=${1:?$usage}
 test_pairs=${2:?$usage}
 out=${3:?$usage}
-networks=${NETWORKS:-cnn4 redcnn unet dsc rednet10 rednet20 rednet30 denoisenet \
+networks=${NETWORKS:-cnn4 redcnn compact unet dsc rednet10 rednet20 rednet30 denoisenet \
     autoencoder_convolutional autoencoder_variational autoencoder_dense csc wavresnet}
 seed=${SEED:-1}
 read -ra ctdenoise <<<"${CTDENOISE:-ctdenoise}"
