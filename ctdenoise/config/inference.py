@@ -95,8 +95,9 @@ class InferSettings(ControlSettings):
     """What such a model is told is multiplied by this: above 1 it takes away more, below 1
     less."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    """Where to compute: `auto`, `cpu`, `cuda`, or `cuda:1` for one of several GPUs. auto takes a
+    GPU if there is one."""
 
     engine: Literal["auto", "torch", "winograd"] = "auto"
     """What computes convolutions. `winograd`: kernels of our own, in float32 on a CPU with AVX2 or
@@ -104,10 +105,12 @@ class InferSettings(ControlSettings):
     `torch`: torch alone. `auto` takes the faster one by a rule that does not depend on timings; the
     history of the result says which it was."""
 
-    precision: Literal["float32", "bf16"] = "float32"
-    """float32 is exact to rounding. bf16 takes half the time of torch's float32 on processors that
-    compute with it (and is far slower on those that do not), more than the Winograd engine takes,
-    and moves the result by about 1 HU (root mean square) for RED-CNN."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """auto is float32 on a CPU, and on a GPU bf16 with the last layer and the sum with the image in
+    float32; the history of the result says which. float32 is exact to rounding. bf16 takes half the
+    time of torch's float32 on processors that compute with it (and is far slower on those that do
+    not), more than the Winograd engine takes, and moves the result by about 1 HU (root mean square)
+    for RED-CNN."""
 
     batch: int | None = Field(default=None, ge=1)
     """Slices (or tiles) computed together, where memory allows; 1 on a CPU and 8 on a GPU unless
@@ -153,4 +156,6 @@ class InferSettings(ControlSettings):
         apart = {"dicom", "objects", "checks", "noise_level", "noise_factor", "presets", "filters"}
         apart |= {"engine"}
         apart |= {key for key in ("texture", "noise_target") if not getattr(self, key)}
-        return self.model_dump(mode="json", exclude=apart)
+        found = self.model_dump(mode="json", exclude=apart)
+        found["device"] = self.device.partition(":")[0]  # one GPU is as good as another
+        return found

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PATIENCE_S = 0.2
 """How long a full or empty queue is waited for before a thread looks whether it should end."""
@@ -23,18 +25,30 @@ _PATIENCE_S = 0.2
 
 @dataclass(slots=True)
 class Busy:
-    """Seconds that each stage worked, without waiting for the others."""
+    """Seconds that each stage worked, without waiting for the others.
+
+    What several threads do at the same time in one stage counts once.
+    """
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _working: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _since: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def at(self, stage: str) -> Iterator[None]:
         """Count the time of a block of code."""
-        start = time.perf_counter()
+        with self._lock:
+            if not self._working[stage]:
+                self._since[stage] = time.perf_counter()
+            self._working[stage] += 1
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - start
+            with self._lock:
+                self._working[stage] -= 1
+                if not self._working[stage]:
+                    self.seconds[stage] += time.perf_counter() - self._since[stage]
 
 
 class _End:
@@ -153,3 +167,37 @@ def write_behind(
         thread.join()
     if line.error is not None:
         raise line.error
+
+
+def in_lanes(
+    work: Callable[[Item], Result], items: Iterable[Item], *, lanes: int
+) -> Iterator[tuple[Item, Result]]:
+    """Do something with items, several at a time.
+
+    Args:
+        work: Called in threads of its own where there are several lanes; otherwise in the thread
+            of the caller. What it raises is raised where the result is used.
+        items: Asked for in the thread of the caller, no more of them ahead than there are lanes.
+        lanes: How many items are worked on at a time.
+
+    Yields:
+        The items with their results, in order.
+    """
+    if lanes == 1:
+        for item in items:
+            yield item, work(item)
+        return
+    begun: deque[tuple[Item, Future[Result]]] = deque()
+    with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+        try:
+            for item in items:
+                begun.append((item, pool.submit(work, item)))
+                if len(begun) >= lanes:
+                    first, result = begun.popleft()
+                    yield first, result.result()
+            while begun:
+                first, result = begun.popleft()
+                yield first, result.result()
+        finally:
+            for _, result in begun:
+                result.cancel()

@@ -47,7 +47,7 @@ class ClassicalMethod:
     settings: InferSettings
 
     def __post_init__(self) -> None:
-        if self.settings.device == "cuda":
+        if self.settings.device.startswith("cuda"):
             raise UsageError(
                 f"the filter {self.name} computes on the processor alone.",
                 where="device",

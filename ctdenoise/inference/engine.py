@@ -14,7 +14,7 @@ from torch import Tensor
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.errors import SettingsError, UsageError
 from ctdenoise.inference.tiling import Tiling, plan_tiles, predict_in_tiles, smallest_tile
-from ctdenoise.networks.prediction import Constraints, DenoisingNetwork
+from ctdenoise.networks.prediction import Constraints, DenoisingNetwork, Prediction
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class TorchEngine:
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             on_device = scaled.to(self._device, memory_format=torch.channels_last)
-            return self._network(on_device).image.float().cpu()
+            return outputs_of(self._network(on_device), estimates=False).cpu()
 
     def predict_with_estimates(self, scaled: Tensor) -> Tensor:
         """Denoised images and, as further channels, stated error and scores of every class.
@@ -114,25 +114,62 @@ class TorchEngine:
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             on_device = scaled.to(self._device, memory_format=torch.channels_last)
-            predicted = self._network(on_device)
-            channels = (predicted.image, predicted.log_sigma, predicted.logits)
-            return torch.cat([one.float() for one in channels if one is not None], dim=1).cpu()
+            return outputs_of(self._network(on_device), estimates=True).cpu()
 
 
-def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+def outputs_of(predicted: Prediction, *, estimates: bool) -> Tensor:
+    """What an engine returns, float32 [batch, channel, y, x]; see `Engine`.
+
+    Args:
+        predicted: By the network.
+        estimates: Whether stated error and scores follow the image.
+    """
+    if not estimates:
+        return predicted.image.float()
+    channels = (predicted.image, predicted.log_sigma, predicted.logits)
+    return torch.cat([one.float() for one in channels if one is not None], dim=1)
+
+
+def choose_device(name: str) -> torch.device:
     """The device that a setting means on this machine.
 
+    Args:
+        name: "auto", "cpu", "cuda", or "cuda:1" for one of several GPUs.
+
     Raises:
-        UsageError: If a GPU is asked for and there is none.
+        UsageError: If a GPU is asked for that is not there.
     """
-    has_gpu = torch.cuda.is_available()
-    if name == "cuda" and not has_gpu:
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    _, _, number = name.partition(":")
+    if number:
+        if int(number) >= found:
+            raise UsageError(
+                f"torch finds {found} GPUs on this machine, and {name} would be one more.",
+                where="device",
+                fix="Use --device auto, or a smaller number; they are counted from 0.",
+            )
+        return torch.device("cuda", int(number))
+    if name == "cuda" and not found:
         raise UsageError(
             "torch finds no GPU on this machine.",
             where="device",
             fix="Use --set device=cpu, or install a torch build for this GPU.",
         )
-    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def choose_precision(
+    wanted: Literal["auto", "float32", "bf16"], device: torch.device
+) -> Literal["float32", "bf16"]:
+    """The precision that a setting means on a device: auto is bf16 on a GPU only.
+
+    Args:
+        wanted: The setting.
+        device: Where to compute.
+    """
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" else "float32"
 
 
 def lacks_bf16(device: torch.device) -> bool:
@@ -175,7 +212,7 @@ def plan_work(shape: tuple[int, int], engine: Engine, settings: InferSettings) -
     constraints = engine.constraints
     padded = padded_shape(shape, constraints)
     bytes_per_pixel = constraints.peak_values_per_pixel * engine.bytes_per_value
-    pixels = settings.memory_mb * 1_000_000 // bytes_per_pixel
+    pixels = pixels_at_once(engine, settings.memory_mb)
     on_gpu = " cuda " in engine.description
     wanted = settings.batch or (GPU_BATCH if on_gpu else 1)
     whole = padded[0] * padded[1]
@@ -198,6 +235,17 @@ def plan_work(shape: tuple[int, int], engine: Engine, settings: InferSettings) -
             "seams of about 1 HU are possible. Raise memory_mb to avoid them."
         )
     return Plan(1, tiling)
+
+
+def pixels_at_once(engine: Engine, memory_mb: int) -> int:
+    """Pixels whose feature maps fit into a bound on memory.
+
+    Args:
+        engine: What computes.
+        memory_mb: The bound, MB.
+    """
+    per_pixel = engine.constraints.peak_values_per_pixel * engine.bytes_per_value
+    return memory_mb * 1_000_000 // per_pixel
 
 
 def run(engine: Engine, scaled: Tensor, plan: Plan, *, estimates: bool = False) -> Tensor:

@@ -8,7 +8,14 @@ import torch
 
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.errors import UsageError
-from ctdenoise.inference.engine import Engine, TorchEngine, choose_device
+from ctdenoise.inference.engine import (
+    GPU_BATCH,
+    Engine,
+    TorchEngine,
+    choose_device,
+    choose_precision,
+)
+from ctdenoise.inference.gpu_engine import GpuEngine
 from ctdenoise.inference.vector_code import host_vector_unit
 from ctdenoise.inference.winograd_engine import WinogradEngine, trial_edge
 from ctdenoise.networks.prediction import DenoisingNetwork
@@ -40,11 +47,15 @@ def choose_engine(network: DenoisingNetwork, settings: InferSettings) -> Engine:
             run here.
     """
     device = choose_device(settings.device)
-    plain = TorchEngine(network, device, settings.precision)
+    precision = choose_precision(settings.precision, device)
+    if device.type == "cuda" and settings.engine != "winograd":
+        batch = settings.batch or GPU_BATCH
+        return GpuEngine(network, device, precision, batch=batch, memory_mb=settings.memory_mb)
+    plain = TorchEngine(network, device, precision)
     if settings.engine == "torch":
         return plain
     unit = host_vector_unit()
-    if device.type != "cpu" or settings.precision != "float32" or unit is None:
+    if device.type != "cpu" or precision != "float32" or unit is None:
         if settings.engine == "winograd":
             raise UsageError(
                 "the Winograd engine computes in float32 on a CPU with AVX2 only.",

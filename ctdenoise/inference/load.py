@@ -12,7 +12,7 @@ from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError
 from ctdenoise.inference.classical_method import ClassicalMethod
 from ctdenoise.inference.denoiser import Denoiser, MethodDenoiser
-from ctdenoise.inference.engine import choose_device, lacks_bf16
+from ctdenoise.inference.engine import choose_device, choose_precision, lacks_bf16
 from ctdenoise.inference.engine_choice import choose_engine
 from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.inference.told_noise import require_told
@@ -46,8 +46,10 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
     settings = settings or InferSettings()
     for name in FILTERS:
         if str(name_or_path) == name:
+            settings = settings.replaced(precision="float32")
             return MethodDenoiser(ClassicalMethod(name, settings), settings)
     device = choose_device(settings.device)
+    settings = settings.replaced(precision=choose_precision(settings.precision, device))
     checkpoint = _checkpoint_of(name_or_path)
     require_told(checkpoint.network, settings)
     if settings.precision == "bf16" and lacks_bf16(device):

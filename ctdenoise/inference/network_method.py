@@ -20,7 +20,8 @@ from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.engine import Engine, Plan, plan_work, run
-from ctdenoise.inference.method import Block, Estimates, Sample, Taken, shown
+from ctdenoise.inference.gpu_engine import GPU_LANES, GpuEngine
+from ctdenoise.inference.method import Block, Estimates, Sample, SettledMethod, Taken, shown
 from ctdenoise.inference.told_noise import ToldNoise, told_noise, warn_beyond_training
 from ctdenoise.networks.checkpoint import Checkpoint
 
@@ -202,6 +203,17 @@ class SettledNetwork:
             if padding is not None:
                 found.labels[padding] = 0
         return removed
+
+
+def lanes_of(method: SettledMethod | None) -> int:
+    """Blocks that a method may be given at the same time, by threads of their own.
+
+    Args:
+        method: Of a scan; None where nothing is taken away.
+    """
+    if isinstance(method, SettledNetwork) and isinstance(method.method.engine, GpuEngine):
+        return GPU_LANES
+    return 1
 
 
 def _neighbours(geometry: Geometry, context: int) -> npt.NDArray[np.int64]:

@@ -70,13 +70,18 @@ class ObjectJudge:
         """
         objections = Objections("ours")
         reader = [PixelReader(), PixelReader(), PixelReader()]
+        written = Files()
         with quiet_pydicom():
-            differences, images = self._by_source(removed), self._by_source(result)
+            differences, images = _by_source(removed, written), _by_source(result, written)
             for name, source in self._source.items():
                 if name not in differences or name not in images:
                     continue  # a missing slice, which `judge_series` tells
-                places = (source, images[name], differences[name])
-                slices = [self._files.slice(place) for place in places]
+                image, difference = images[name], differences[name]
+                slices = [
+                    self._files.slice(source),
+                    written.slice(image),
+                    written.slice(difference),
+                ]
                 words = [_values(one, reading) for one, reading in zip(slices, reader, strict=True)]
                 if not _adds_up(slices, words):
                     objections.add("removed-noise", slices[2].path)
@@ -91,10 +96,10 @@ class ObjectJudge:
         Raises:
             OutputError: With every error.
         """
-        objections, reader = Objections("ours"), PixelReader()
+        objections, reader, written = Objections("ours"), PixelReader(), Files()
         with quiet_pydicom():
-            for place in self._by_source(paths).values():
-                one = self._files.slice(place)
+            for place in _by_source(paths, written).values():
+                one = written.slice(place)
                 words = _values(one, reader)
                 image = np.ones(words.shape, bool)
                 if one.padding is not None:
@@ -163,15 +168,6 @@ class ObjectJudge:
     def _series(self, paths: Sequence[Path]) -> tuple[Objection, ...]:
         return judge_series(paths, self._places, Expected("ours", self._settings))
 
-    def _by_source(self, paths: Iterable[Path]) -> dict[Name, Place]:
-        """Derived slices by the source image that they name."""
-        found = {}
-        for path in paths:
-            for one in self._files.view(path).slices():
-                for item in one.source_images:
-                    found[_name(item)] = (path, one.frame)
-        return found
-
     def _judge_object(self, path: Path, objections: Objections) -> View:
         """What concerns the whole object: file, patient, study, identities."""
         view = View(path)
@@ -208,6 +204,16 @@ class ObjectJudge:
             ]
             objections.add_each("geometry", view.path, moved)
             yield name, group
+
+
+def _by_source(paths: Iterable[Path], files: Files) -> dict[Name, Place]:
+    """Derived slices by the source image that they name."""
+    found = {}
+    for path in paths:
+        for one in files.view(path).slices():
+            for item in one.source_images:
+                found[_name(item)] = (path, one.frame)
+    return found
 
 
 def _bits(view: View, place: int, size: int) -> BoolArray:

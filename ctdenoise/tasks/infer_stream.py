@@ -9,11 +9,12 @@ import numpy as np
 
 from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.noise_level import noise_level_hu
-from ctdenoise.core.overlap import Busy, read_ahead, write_behind
+from ctdenoise.core.overlap import Busy, in_lanes, read_ahead, write_behind
 from ctdenoise.core.progress import Advance
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.denoiser import Denoised, Denoising
 from ctdenoise.inference.method import Block, Sample
+from ctdenoise.inference.network_method import lanes_of
 
 Write = Callable[[Block, Denoised], None]
 """Does something with a block that is denoised; called in the order of the slices."""
@@ -28,7 +29,7 @@ def stream(
 
     Args:
         blocks: What is read, in a thread of its own.
-        denoising: Denoises them, in the thread of the caller.
+        denoising: Denoises them, in the thread of the caller, or in several threads on a GPU.
         write: Called in a thread of its own.
         busy: Told the seconds of "read", "denoise" and "write", and those in which the denoiser
             waited for the others ("wait").
@@ -40,12 +41,14 @@ def stream(
             write(*item)
         advance(len(item[0].places))
 
+    def denoise(block: Block) -> Denoised:
+        with busy.at("denoise"):
+            return denoising.denoise(block)
+
     start, before = time.perf_counter(), busy.seconds["denoise"]
     with read_ahead(_timed(blocks, busy)) as read, write_behind(finish) as hand_over:
-        for block in read:
-            with busy.at("denoise"):
-                denoised = denoising.denoise(block)
-            hand_over((block, denoised))
+        for done in in_lanes(denoise, read, lanes=lanes_of(denoising.method)):
+            hand_over(done)
     busy.seconds["wait"] += time.perf_counter() - start - (busy.seconds["denoise"] - before)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
-from ctdenoise.core.overlap import read_ahead, write_behind
+from ctdenoise.core.overlap import Busy, in_lanes, read_ahead, write_behind
 
 
 def test_items_come_in_order_and_all_are_written():
@@ -88,3 +89,57 @@ def test_an_error_of_the_work_drops_what_waits_and_leaves_no_thread():
         work()
     assert written == list(range(len(written)))
     assert threading.active_count() == before
+
+
+class TestLanes:
+    @pytest.mark.parametrize("lanes", [1, 3])
+    def test_results_come_in_order(self, lanes):
+        waits = [threading.Event() for _ in range(6)]
+
+        def work(item: int) -> int:
+            if lanes > 1 and item % 3 == 0:
+                waits[item].wait(10)  # until the one after it is done
+            elif item % 3 == 1:
+                waits[item - 1].set()
+            return item * 2
+
+        assert list(in_lanes(work, range(6), lanes=lanes)) == [(n, 2 * n) for n in range(6)]
+
+    def test_no_more_is_asked_for_than_there_are_lanes(self):
+        asked: list[int] = []
+
+        def items():
+            for item in range(20):
+                asked.append(item)
+                yield item
+
+        for item, _ in in_lanes(str, items(), lanes=3):
+            assert len(asked) <= item + 3
+
+    def test_an_error_ends_the_work(self):
+        def work(item: int) -> int:
+            if item == 4:
+                raise ValueError("damaged")
+            return item
+
+        seen = []
+        with pytest.raises(ValueError, match="damaged"):
+            for item, _ in in_lanes(work, range(100), lanes=2):
+                seen.append(item)
+        assert seen == [0, 1, 2, 3]
+
+
+def test_what_threads_do_at_the_same_time_counts_once():
+    busy, together = Busy(), threading.Barrier(3)
+
+    def work() -> None:
+        with busy.at("denoise"):
+            together.wait(10)
+
+    start = time.perf_counter()
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0 < busy.seconds["denoise"] <= time.perf_counter() - start
