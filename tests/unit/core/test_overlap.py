@@ -123,9 +123,13 @@ class TestLanes:
             return item
 
         seen = []
-        with pytest.raises(ValueError, match="damaged"):
+
+        def use() -> None:
             for item, _ in in_lanes(work, range(100), lanes=2):
                 seen.append(item)
+
+        with pytest.raises(ValueError, match="damaged"):
+            use()
         assert seen == [0, 1, 2, 3]
 
 
