@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ctdenoise.cli.every_series import require_none, show_outcomes
 from ctdenoise.cli.options import (
     Config,
     Out,
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from ctdenoise.tasks.infer_plan import InferPlan
 
 
+_ONE_OR_ALL = "--all denoises every series of all studies; --series and --roi are for one."
+
+
 def infer(  # noqa: PLR0913 - each argument is an option of the command
     study: Path,
     /,
-    *,
+    *more: Path,
     model: Annotated[str, Parameter(name=["--model", "-m"])],
     out: Out,
     strength: Annotated[str | None, Parameter(name="--strength")] = None,
@@ -46,11 +50,14 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     noise_map: Annotated[Literal["pm", "ct"] | None, Parameter(name="--noise-map")] = None,
     uncertainty: Annotated[Literal["pm", "ct"] | None, Parameter(name="--uncertainty")] = None,
     dry_run: Annotated[bool, Parameter(name="--dry-run", negative="")] = False,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    workers: int | None = None,
 ) -> None:
     """Denoise a study and write it as a derived series.
 
     Args:
         study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
+        more: More studies, with --all.
         model: A checkpoint, a folder that `train` made, a classical filter (`nlm`, `tv`,
             `bilateral`, `gaussian`, `vst`, `bm3d`), or `identity` to check the way through.
         out: Folder for the result; new or empty.
@@ -63,10 +70,12 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
             networks that are told the noise; measured in the pixels unless given.
         roi: Change nothing outside of a box of pixels, `x0:x1,y0:y1,z0:z1`, or of a label map on
             the grid of the study.
-        device: `auto`, `cpu` or `cuda`; auto takes a GPU if there is one.
+        device: `auto`, `cpu`, `cuda`, or `cuda:1` for one of several GPUs; auto takes a GPU if
+            there is one.
         engine: What computes convolutions: `winograd` (kernels of our own, on a CPU), `torch`, or
             `auto` for the faster one.
-        precision: `float32`, or `bf16`, which moves the result by about 1 HU.
+        precision: `float32`, or `bf16`, which moves the result by about 1 HU; `auto` is bf16 on a
+            GPU, with the last layer in float32.
         config: Ready settings such as `default`, or a YAML file.
         overrides: Settings to change, as key=value; may be given several times.
         series: Which series, where the folder holds several: the number that `inspect` shows, the
@@ -81,11 +90,17 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         uncertainty: Also write how far every pixel may be off, as a standard deviation in HU that
             is found on the study itself; `pm` or `ct` as above.
         dry_run: Say what would be done, in how much time, memory and space, and write nothing.
+        every: Denoise every readable CT series of the studies, each into a folder of its own below
+            --out, with a table of them all. A series that fails does not stop the others, and what
+            an earlier run finished is kept.
+        workers: With --all: series worked on at a time; one, or one for each of several GPUs, by
+            default.
     """
     from ctdenoise.cli import console
     from ctdenoise.config.inference import InferSettings
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.tasks import infer as task
+    from ctdenoise.tasks import infer_all as all_task
 
     settings_file = find_settings_file("infer", config or "default")
     controls = {"strength": strength, "texture": texture, "noise_target": noise_target}
@@ -108,12 +123,30 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         changes = (*changes, f"objects.uncertainty={uncertainty}")
     settings = load_settings(InferSettings, settings_file, changes)
     if dry_run:
+        require_none("--dry-run", _ONE_OR_ALL, ("--all", every or None))
         from ctdenoise.tasks import infer_plan
         from ctdenoise.tasks.infer_work import InferRequest
 
         wanted = InferRequest(study, model, settings, out, series, file_format, roi)
         _show_plan(infer_plan.plan(wanted))
         return
+    if every:
+        require_none("--all", _ONE_OR_ALL, ("--series", series), ("--roi", roi))
+        with console.progress() as progress:
+            overview = all_task.run(
+                (study, *more),
+                model=model,
+                settings=settings,
+                out=out,
+                file_format=file_format,
+                workers=workers,
+                progress=progress,
+            )
+        again = "run the same command again"
+        show_outcomes(overview.outcomes, overview.out, done="denoised", again=again)
+        return
+    several = ("several studies", more or None)
+    require_none("a single series", _ONE_OR_ALL, ("--workers", workers), several)
     with console.progress() as progress:
         report = task.run(
             study,

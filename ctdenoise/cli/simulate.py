@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ctdenoise.cli.every_series import require_none, show_outcomes
 from ctdenoise.cli.options import (
     Config,
     Out,
@@ -19,7 +20,8 @@ from ctdenoise.cli.options import (
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.simulate import SimulateReport
-    from ctdenoise.tasks.simulate_all import SeriesOutcome, SimulateAllReport
+
+_ONE_OR_ALL = "--all simulates every series of all studies; --series and --labels are for one."
 
 
 def simulate(  # noqa: PLR0913 - each argument is an option of the command
@@ -86,7 +88,7 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
     changes += transfer_syntax_changes(transfer_syntax, file_format)
     settings = load_settings(SimulateSettings, settings_file, changes)
     if every:
-        _require_none("--all", ("--series", series), ("--labels", labels))
+        require_none("--all", _ONE_OR_ALL, ("--series", series), ("--labels", labels))
         with console.progress() as progress:
             overview = all_task.run(
                 (study, *more),
@@ -99,9 +101,11 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
                 workers=workers,
                 progress=progress,
             )
-        _show_all(overview)
+        again = "run the same command with --resume"
+        show_outcomes(overview.outcomes, overview.out, done="simulated", again=again)
         return
-    _require_none("a single series", ("--workers", workers), ("several studies", more or None))
+    several = ("several studies", more or None)
+    require_none("a single series", _ONE_OR_ALL, ("--workers", workers), several)
     with console.progress() as progress:
         report = task.run(
             study,
@@ -116,45 +120,6 @@ def simulate(  # noqa: PLR0913 - each argument is an option of the command
             progress=progress,
         )
     _show(report)
-
-
-def _require_none(of: str, *options: tuple[str, object]) -> None:
-    from ctdenoise.errors import UsageError
-
-    given = [name for name, value in options if value is not None]
-    if given:
-        raise UsageError(
-            f"{' and '.join(given)} cannot be combined with {of}.",
-            fix="--all simulates every series of all studies; --series and --labels are for one.",
-        )
-
-
-def _show_all(report: SimulateAllReport) -> None:
-    from ctdenoise.cli import console
-    from ctdenoise.errors import SomeStudiesFailed, listed
-
-    console.show_table(
-        ("study", "series", "what", "slices", "became", "folder", "time"),
-        [
-            (
-                *(str(one.study), str(one.number), one.what, str(one.slices), one.status),
-                *(one.folder, f"{one.seconds:.1f} s" if one.seconds else ""),
-            )
-            for one in report.outcomes
-        ],
-    )
-    if report.failed:
-        raise SomeStudiesFailed(
-            f"{len(report.failed)} of {len(report.outcomes)} series were not simulated:\n"
-            + listed([f"{_which(o)}: {o.reason}" for o in report.failed]),
-            where=report.out,
-            fix="The others are whole. Mend these and run the same command with --resume.",
-        )
-
-
-def _which(outcome: SeriesOutcome) -> str:
-    series = f", series {outcome.number}" if outcome.number else ""
-    return f"study {outcome.study}{series}"
 
 
 def _show(report: SimulateReport) -> None:

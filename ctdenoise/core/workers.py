@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -35,11 +35,11 @@ class Service(Generic[Job, Result]):
     """What a process does.
 
     Args:
-        prepare: Called once when it starts.
+        prepare: Called once when it starts, with its number among those that work at a time.
         work: Called for each job; must not raise. Both are functions of a module.
     """
 
-    prepare: Callable[[], None]
+    prepare: Callable[[int], object]
     work: Callable[[Job], Result]
 
 
@@ -60,56 +60,68 @@ def results_of(
     """
     context = get_context("spawn")
     waiting = deque(range(len(jobs)))
-    idle: list[tuple[SpawnProcess, Connection]] = []
-    busy: dict[Connection, tuple[SpawnProcess, int]] = {}
+    idle: list[_Worker] = []
+    busy: dict[Connection, tuple[_Worker, int]] = {}
+    seats = list(range(workers))
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
                 if not idle:
                     ours, theirs = context.Pipe()
-                    process = context.Process(target=_serve, args=(theirs, service))
+                    seat = seats.pop(0)
+                    process = context.Process(target=_serve, args=(theirs, service, seat))
                     process.start()
                     theirs.close()
-                    idle.append((process, ours))
-                process, connection = idle.pop()
+                    idle.append(_Worker(process, ours, seat))
+                worker = idle.pop()
                 number = waiting.popleft()
-                busy[connection] = (process, number)
-                connection.send(jobs[number])
+                busy[worker.connection] = (worker, number)
+                worker.connection.send(jobs[number])
             ready = wait(list(busy))
             for connection in [known for known in busy if known in ready]:
-                process, number = busy.pop(connection)
-                yield number, _answer(connection, process, idle)
+                worker, number = busy.pop(connection)
+                answer: Result | Lost = _answer(worker)
+                if isinstance(answer, Lost):
+                    seats.append(worker.seat)
+                else:
+                    idle.append(worker)
+                yield number, answer
     finally:
-        for connection, (process, _) in busy.items():
-            process.terminate()
-            connection.close()
-            process.join()
-        for process, connection in idle:
-            connection.close()  # an idle process ends when nobody can send it anything
-            process.join()
+        for worker, _ in busy.values():
+            worker.process.terminate()
+            worker.connection.close()
+            worker.process.join()
+        for worker in idle:
+            worker.connection.close()  # an idle process ends when nobody can send it anything
+            worker.process.join()
 
 
-def _answer(
-    connection: Connection, process: SpawnProcess, idle: list[tuple[SpawnProcess, Connection]]
-) -> Result | Lost:
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A process, how it is talked to, and its number among those that work at a time."""
+
+    process: SpawnProcess
+    connection: Connection
+    seat: int
+
+
+def _answer(worker: _Worker) -> Any:  # whatever the service gives, or Lost
     try:
-        result: Result = connection.recv()
+        return worker.connection.recv()
     except (EOFError, OSError):
-        process.join()
-        connection.close()
-        return Lost(process.exitcode)
-    idle.append((process, connection))
-    return result
+        worker.process.join()
+        worker.connection.close()
+        return Lost(worker.process.exitcode)
 
 
-def _serve(connection: Connection, service: Service[Job, Result]) -> None:
+def _serve(connection: Connection, service: Service[Job, Result], seat: int) -> None:
     # Ctrl-C reaches every process of a terminal; the parent alone decides and then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_once)
     signal.signal(signal.SIGALRM, _stop_once)
     sys.unraisablehook = _stop_after_all
     try:
-        service.prepare()
+        service.prepare(seat)
         while True:
             connection.send(service.work(connection.recv()))
     except (EOFError, KeyboardInterrupt, ConnectionError):  # stopped, or nobody listens any more

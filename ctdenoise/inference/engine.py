@@ -139,9 +139,10 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UsageError: If a GPU is asked for that is not there.
     """
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    has_gpu = torch.cuda.is_available()
     _, _, number = name.partition(":")
     if number:
+        found = torch.cuda.device_count() if has_gpu else 0
         if int(number) >= found:
             raise UsageError(
                 f"torch finds {found} GPUs on this machine, and {name} would be one more.",
@@ -149,13 +150,13 @@ def choose_device(name: str) -> torch.device:
                 fix="Use --device auto, or a smaller number; they are counted from 0.",
             )
         return torch.device("cuda", int(number))
-    if name == "cuda" and not found:
+    if name == "cuda" and not has_gpu:
         raise UsageError(
             "torch finds no GPU on this machine.",
             where="device",
             fix="Use --set device=cpu, or install a torch build for this GPU.",
         )
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
+    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
 def choose_precision(

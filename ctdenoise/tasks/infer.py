@@ -14,7 +14,7 @@ from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan, with_steps
 from ctdenoise.inference.check_finding import CheckReport
 from ctdenoise.inference.checks import Checks, refuse
-from ctdenoise.inference.denoiser import Denoised
+from ctdenoise.inference.denoiser import Denoised, Denoiser
 from ctdenoise.inference.method import Block
 from ctdenoise.inference.uncertainty import Uncertainty, everywhere, settle_uncertainty
 from ctdenoise.io.dicom_judge import judge_written
@@ -87,7 +87,7 @@ class InferReport:
 def run(  # noqa: PLR0913 - each is a part of what is asked for
     study: Path | FoundSeries,
     *,
-    model: str | Path,
+    model: str | Path | Denoiser,
     settings: InferSettings,
     out: Path,
     series: str | None = None,
@@ -104,7 +104,8 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
 
     Args:
         study: Folder or file with the study, or the series itself.
-        model: A registered name, a checkpoint, or the output folder of a training run.
+        model: A registered name, a checkpoint, or the output folder of a training run; or what was
+            loaded of it, with the same settings.
         settings: Strength, device, precision, memory.
         out: Folder to make; new or empty.
         series: Which series, where there are several: its number, the end of its UID, or a part of

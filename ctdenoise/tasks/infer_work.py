@@ -32,7 +32,8 @@ class InferRequest:
 
     Args:
         study: Folder or file with the study, or the series itself.
-        model: A registered name, a checkpoint, or the output folder of a training run.
+        model: A registered name, a checkpoint, or the output folder of a training run; or what was
+            loaded of it, with the same settings.
         settings: Controls, device, precision, memory.
         out: Folder to make; new or empty.
         series: Which series, where there are several: its number, the end of its UID, or a part of
@@ -43,7 +44,7 @@ class InferRequest:
     """
 
     study: Path | FoundSeries
-    model: str | Path
+    model: str | Path | Denoiser
     settings: InferSettings
     out: Path
     series: str | None = None
@@ -93,7 +94,8 @@ def prepared(request: InferRequest) -> Iterator[Work]:
     started = time.perf_counter()
     require_free_folder(request.out)
     busy, settings = Busy(), request.settings
-    denoiser = load_denoiser(request.model, settings)
+    model = request.model
+    denoiser = load_denoiser(model, settings) if isinstance(model, str | Path) else model
     with ExitStack() as opened:
         reader = opened.enter_context(open_series(request.study, series=request.series))
         kind = written_kind(reader, request.file_format)

@@ -14,7 +14,7 @@ from ctdenoise.io.image_files import is_compressed
 from ctdenoise.io.image_writer import write_image
 from ctdenoise.io.pairs import find_pairs, read_pair
 from ctdenoise.io.read import read_volume
-from ctdenoise.tasks import infer, inspect, simulate, simulate_all
+from ctdenoise.tasks import every_series, infer, inspect, simulate
 from tests.builders import water_disc
 from tests.dicom.builders import ct_series, series_files
 
@@ -66,5 +66,5 @@ def test_raw_files_under_equal_headers_are_different_series(tmp_path: Path) -> N
         sitk.WriteImage(sitk.GetImageFromArray(values), str(folder / "a.mhd"))
         (found,) = inspect.run(folder)
         assert (found.kind, found.slices) == ("mha", 3)
-        names.add(simulate_all.series_folder(found))
+        names.add(every_series.series_folder(found))
     assert len(names) == 2

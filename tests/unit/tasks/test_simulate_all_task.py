@@ -12,7 +12,7 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.scanner import ScannerSettings
 from ctdenoise.io.nifti import write_nifti
 from ctdenoise.tasks import simulate_all, simulate_request
-from ctdenoise.tasks.simulate_all import SeriesOutcome
+from ctdenoise.tasks.simulate_all import SimulatedSeries
 from tests.builders import water_disc
 from tests.dicom.builders import ct_series, series_files
 
@@ -31,7 +31,7 @@ def study(tmp_path) -> Path:
     return path
 
 
-def outcome_of(study: Path, out: Path, settings=SETTINGS, **words) -> SeriesOutcome:
+def outcome_of(study: Path, out: Path, settings=SETTINGS, **words) -> SimulatedSeries:
     (outcome,) = simulate_all.run([study], settings, out=out, workers=1, **words).outcomes
     return outcome
 
