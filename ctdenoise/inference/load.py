@@ -46,7 +46,7 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
     settings = settings or InferSettings()
     for name in FILTERS:
         if str(name_or_path) == name:
-            settings = settings.replaced(precision="float32")  # whatever they compute with
+            settings = settings.replaced(precision="float32")
             return MethodDenoiser(ClassicalMethod(name, settings), settings)
     device = choose_device(settings.device)
     settings = settings.replaced(precision=choose_precision(settings.precision, device))
