@@ -97,7 +97,7 @@ class GpuEngine:
     def _predicted(self, scaled: Tensor, *, estimates: bool) -> Tensor:
         count = scaled.shape[0]
         pinned = filled_up(scaled, self._batch_of(scaled)).pin_memory()
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own stubs
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch's own stubs
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         # What is set for cudnn belongs to the process, so one thread launches at a time.
         with self._lock, torch.inference_mode(), torch.cuda.device(self._device), exact:

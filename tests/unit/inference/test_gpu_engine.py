@@ -114,6 +114,9 @@ class _Stream:
 
 
 class _Event:
+    def __init__(self, *, blocking: bool) -> None:
+        del blocking
+
     def record(self, stream: _Stream) -> None:
         del stream
 
