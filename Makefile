@@ -67,7 +67,9 @@ bench-dicom: .venv/set-up-dev ## Read odd studies with eight DICOM readers; fetc
 
 # ldct-benchmark would bring wandb, pandas and torchvision: only its networks are needed.
 INFER_PEERS := .bench/infer-peers
+# Slices of the studies that go from folder to folder, and what denoises them.
 SLICES ?= 300
+MODEL ?= identity
 
 bench-infer: .venv/set-up-dev ## Time denoisers against other programs, then whole studies (SLICES="300 1000").
 	@test -x $(INFER_PEERS)/bin/python || $(BIN)/python -m venv $(INFER_PEERS)
@@ -77,7 +79,7 @@ bench-infer: .venv/set-up-dev ## Time denoisers against other programs, then who
 	@$(INFER_PEERS)/bin/pip install -q --no-deps "ldct-benchmark==0.0.15" \
 		|| echo "ldct-benchmark cannot be installed here; it is left out."
 	PYTHONPATH=. $(INFER_PEERS)/bin/python tests/perf/bench_infer.py
-	PYTHONPATH=. $(BIN)/python tests/perf/bench_infer_study.py --slices $(SLICES)
+	$(BIN)/python tests/perf/bench_infer_overlap.py --slices $(SLICES) --model $(MODEL)
 
 format: .venv/set-up-dev ## Rewrite the code in the house format.
 	$(BIN)/ruff format .
