@@ -12,6 +12,7 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import (
     AutoencoderSettings,
     Cnn4Settings,
+    CompactSettings,
     CscSettings,
     DenoiseNetSettings,
     DscSettings,
@@ -43,6 +44,11 @@ NETWORKS: dict[str, NetworkSettings] = {
     "redcnn-of-odd-width": RedCnnSettings(channels=7, final_relu=True),
     "redcnn-told-with-all": RedCnnSettings(
         channels=16, noise_input=True, predict_sigma=True, head=HEAD
+    ),
+    "redcnn-of-three-slices": RedCnnSettings(channels=16, slices=3, noise_input=True),
+    "compact": CompactSettings(channels=20, pairs=2),
+    "compact-told-with-all": CompactSettings(
+        channels=16, pairs=1, noise_input=True, predict_sigma=True, head=HEAD
     ),
     "rednet": RedNetSettings(channels=20, head=HEAD),
     "rednet-plain": RedNetSettings(channels=16, skips=False, residual=False),
