@@ -26,6 +26,7 @@ from ctdenoise.core.arrays import DoubleArray
 Row = tuple[Fraction, ...]
 
 _PAIRS = {
+    1: ("1",),
     2: ("1", "2"),
     3: ("1", "2", "1/2"),
     4: ("1/2", "2", "4/5", "5/4"),
@@ -39,7 +40,7 @@ def points(count: int) -> tuple[Fraction, ...]:
     """Where the polynomials are evaluated, beside infinity.
 
     Args:
-        count: Odd, 5 to 11: zero and pairs of opposite sign.
+        count: Odd, 3 to 11: zero and pairs of opposite sign.
     """
     sizes = map(Fraction, _PAIRS[count // 2])
     return (Fraction(0), *(sign * size for size in sizes for sign in (1, -1)))

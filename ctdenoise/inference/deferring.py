@@ -72,7 +72,7 @@ class Deferring(TorchFunctionMode):
         parts = work.parts if isinstance(work, Joined) else ()
         counts = [part.channels for part in parts] or [given.shape[1]]
         planes = not isinstance(given, Deferred)
-        kernel = self.kernels.of(wanted, counts, planes=planes)
+        kernel = self.kernels.of(wanted, counts, (given.shape[2], given.shape[3]), planes=planes)
         if kernel is None:
             return None
         self.products += _products(given, wanted)

@@ -35,8 +35,11 @@ class Maps:
 
     @property
     def tensor(self) -> Tensor:
-        """The same memory as a tensor [1, channel, y, x]."""
-        return self.data.permute(2, 0, 1)[None, : self.channels]
+        """The same memory as a tensor [1, channel, y, x].
+
+        The slice comes first before axes move: only then torch sees that it is channels-last.
+        """
+        return self.data[None].permute(0, 3, 1, 2)[:, : self.channels]
 
     @property
     def size(self) -> tuple[int, int]:

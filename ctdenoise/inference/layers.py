@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.inference.direct import MOST_OUTPUTS, MOST_PRODUCTS, FewInputs, FewOutputs
 from ctdenoise.inference.vector_code import VectorUnit
-from ctdenoise.inference.winograd import OUTPUTS, WinogradConvolution
+from ctdenoise.inference.winograd import TAPS, WinogradConvolution, best_outputs
 
 Kernel = WinogradConvolution | FewInputs | FewOutputs
 
@@ -90,29 +90,47 @@ class Kernels:
 
     def __init__(self, parameters: Iterable[nn.Parameter], unit: VectorUnit) -> None:
         self._parameters = {id(one): one for one in parameters}
-        self._kernels: dict[tuple[int, int, bool, bool, tuple[int, ...]], Kernel] = {}
+        self._kernels: dict[tuple[int, int, int, bool, bool, tuple[int, ...]], Kernel] = {}
         self._unit = unit
 
-    def of(self, wanted: Convolution, parts: Sequence[int], *, planes: bool) -> Kernel | None:
+    def of(
+        self,
+        wanted: Convolution,
+        parts: Sequence[int],
+        size: tuple[int, int],
+        *,
+        planes: bool,
+    ) -> Kernel | None:
         """The kernel of a convolution; None where torch is to compute it.
 
         Args:
             wanted: The convolution.
             parts: Channels of its inputs, which are one beside the other.
+            size: Rows and columns of the input.
             planes: Whether the input is a plain tensor, not maps.
         """
         # Weights that are computed anew in every pass are none of the network's own.
         if not wanted.plain or id(wanted.weight) not in self._parameters:
             return None
-        key = (id(wanted.weight), wanted.padding[0], wanted.transposed, planes, tuple(parts))
+        outputs = best_outputs(size, wanted.taps)
+        key = (
+            id(wanted.weight),
+            wanted.padding[0],
+            outputs,
+            wanted.transposed,
+            planes,
+            tuple(parts),
+        )
         if key not in self._kernels:
-            made = self._made(wanted, parts, planes=planes)
+            made = self._made(wanted, parts, outputs, planes=planes)
             if made is None:
                 return None
             self._kernels[key] = made
         return self._kernels[key]
 
-    def _made(self, wanted: Convolution, parts: Sequence[int], *, planes: bool) -> Kernel | None:
+    def _made(
+        self, wanted: Convolution, parts: Sequence[int], tile: int, *, planes: bool
+    ) -> Kernel | None:
         inputs, outputs = wanted.channels
         weight, padding = wanted.gathering()
         bias = wanted.bias_values()
@@ -120,9 +138,9 @@ class Kernels:
             return FewInputs(weight, bias, padding=padding, unit=self._unit)
         if len(parts) == 1 and outputs <= MOST_OUTPUTS < inputs:
             return FewOutputs(weight, bias, padding=padding, unit=self._unit)
-        if wanted.taps in OUTPUTS and outputs > MOST_OUTPUTS:
+        if wanted.taps in TAPS and outputs > MOST_OUTPUTS:
             return WinogradConvolution(
-                weight, bias, padding=padding, unit=self._unit, parts=tuple(parts)
+                weight, bias, padding=padding, unit=self._unit, outputs=tile, parts=tuple(parts)
             )
         return None
 

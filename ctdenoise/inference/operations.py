@@ -145,6 +145,18 @@ def _first_channels(store: Store, input: Tensor, index: Any) -> Any:  # noqa: A0
     return Deferred(Maps(maps.data, count), store) if count else NotImplemented
 
 
+def _dropout(
+    store: Store,
+    input: Tensor,  # noqa: A002 - torch's name
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+) -> Any:
+    """In prediction nothing is dropped."""
+    del store, p, inplace
+    return input if isinstance(input, Deferred) and not training else NotImplemented
+
+
 def _as_float32(store: Store, input: Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
     """It is of this type already."""
     del store
@@ -160,6 +172,7 @@ OWN: Mapping[Any, Callable[..., Any]] = MappingProxyType(
         torch.relu_: _relu_in_place,
         Tensor.relu_: _relu_in_place,
         F.leaky_relu: _leaky_relu,
+        F.dropout: _dropout,
         torch.add: _add,
         Tensor.add: _add,
         Tensor.__add__: _add,

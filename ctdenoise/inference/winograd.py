@@ -16,10 +16,15 @@ from ctdenoise.inference.vector_code import VectorUnit, group_of
 from ctdenoise.inference.winograd_call import PLANE_GAP, Field, Kind, Part, tiles_per_block
 from ctdenoise.inference.winograd_code import winograd_function
 
-OUTPUTS = {3: 8, 5: 6}
-"""m of F(m x m, r x r) by the edge r of the kernel: tiles of 10 x 10 pixels. For 5 x 5 kernels,
-those of 12 x 12 are a tenth faster and round five times as coarsely; for 3 x 3 kernels, those of
-8 x 8 are a sixth slower."""
+TAPS = (3, 5)
+"""Edges of kernels that there are transforms for."""
+
+OUTPUTS = (6, 4, 2)
+"""m of F(m x m, r x r). With 8 a 5 x 5 convolution is a tenth faster and a 3 x 3 one an eighth, but
+they round five times as coarsely, and on images of metal and strong noise 0.05 HU are near."""
+
+_READING = 40
+"""Reading a factor from memory takes as long as multiplying with it for so many tiles."""
 
 LARGEST_PART = 128
 """Input channels that are transformed together: with more, a block would not stay in the cache."""
@@ -29,11 +34,11 @@ class WinogradConvolution:
     """A convolution whose weights are transformed once.
 
     Args:
-        weight: [output, input, y, x], square, of an edge in `OUTPUTS`.
+        weight: [output, input, y, x], square, of an edge in `TAPS`.
         bias: [output].
         padding: Zeros around the image.
         unit: What computes.
-        outputs: m; the one in `OUTPUTS` if None.
+        outputs: m, even.
         parts: Channels of the inputs that are given one beside the other; one input if None.
     """
 
@@ -44,12 +49,12 @@ class WinogradConvolution:
         *,
         padding: int,
         unit: VectorUnit,
-        outputs: int | None = None,
+        outputs: int = OUTPUTS[0],
         parts: Sequence[int] | None = None,
     ) -> None:
         self.channels, inputs, self._taps, _ = weight.shape
         self._padding, self._unit = padding, unit
-        self._outputs = outputs or OUTPUTS[self._taps]
+        self._outputs = outputs
         vectors = stored(self.channels) // unit.lanes
         group = group_of(vectors, unit)
         self._kind = Kind(self._outputs, self._taps, group, unit)
@@ -169,6 +174,21 @@ class WinogradConvolution:
                 rows.append(row)
                 start, done = start + 4 * piece, done + piece * self._stored_out
         return np.array(rows)
+
+
+def best_outputs(size: tuple[int, int], taps: int) -> int:
+    """The best m for a result of some size: small images have few tiles for many factors.
+
+    Args:
+        size: Rows and columns.
+        taps: Edge of the kernel.
+    """
+
+    def cost(outputs: int) -> int:
+        tiles = -(-size[0] // outputs) * -(-size[1] // outputs)
+        return (outputs + taps - 1) ** 2 * (tiles + _READING)
+
+    return min(OUTPUTS, key=cost)
 
 
 def _pieces(channels: int) -> list[int]:

@@ -12,7 +12,7 @@ from ctdenoise.inference.crew import Crew
 from ctdenoise.inference.direct import FewInputs, FewOutputs
 from ctdenoise.inference.feature_maps import Finish, Store
 from ctdenoise.inference.vector_code import AVX2, AVX512, host_vector_unit
-from ctdenoise.inference.winograd import OUTPUTS, WinogradConvolution
+from ctdenoise.inference.winograd import OUTPUTS, WinogradConvolution, best_outputs
 
 HOST = host_vector_unit()
 UNITS = [AVX2, AVX512] if HOST is AVX512 else [AVX2]
@@ -34,7 +34,7 @@ def layer(outputs: int, inputs: int, taps: int) -> tuple[torch.Tensor, torch.Ten
     return weight, normal(outputs, seed=2)
 
 
-def rounding(taps: int, inputs: int, outputs: int | None = None) -> float:
+def rounding(taps: int, inputs: int, outputs: int = OUTPUTS[0]) -> float:
     """Largest error to be expected for inputs and outputs of variance 1.
 
     A product of the transformed numbers has the standard deviation |input row| |weight row|, and
@@ -43,7 +43,7 @@ def rounding(taps: int, inputs: int, outputs: int | None = None) -> float:
     up like a random walk: of the transforms, some twenty roundings; of a sum of k terms that itself
     grows like one, k / 2. The largest of 10,000 errors lies within five standard deviations.
     """
-    exact = short_convolution(outputs or OUTPUTS[taps], taps)
+    exact = short_convolution(outputs, taps)
     into, by, out = (
         np.array([[float(value) for value in row] for row in rows])
         for rows in (exact.input_rows, exact.weight_rows, exact.output_rows)
@@ -57,7 +57,7 @@ def doubles(tensor: torch.Tensor) -> np.ndarray:
     return tensor.double().numpy()
 
 
-def winograd(x, weight, bias, *, padding, unit, outputs=None, finish=None, threads=1):
+def winograd(x, weight, bias, *, padding, unit, outputs=OUTPUTS[0], finish=None, threads=1):
     store = Store()
     kernel = WinogradConvolution(
         doubles(weight), doubles(bias), padding=padding, unit=unit, outputs=outputs
@@ -68,7 +68,7 @@ def winograd(x, weight, bias, *, padding, unit, outputs=None, finish=None, threa
 
 
 @pytest.mark.parametrize(
-    ("outputs", "taps"), [(8, 5), (6, 5), (4, 5), (8, 3), (6, 3), (4, 3)], ids=str
+    ("outputs", "taps"), [(8, 5), (6, 5), (4, 5), (2, 5), (8, 3), (6, 3), (4, 3), (2, 3)], ids=str
 )
 def test_a_short_convolution_is_a_convolution(outputs, taps):
     exact = short_convolution(outputs, taps)
@@ -107,7 +107,7 @@ def test_it_equals_torch_in_float64(unit, taps, inputs, outputs, padding):
 
 
 @pytest.mark.parametrize(
-    ("outputs", "taps"), [(8, 5), (6, 5), (4, 5), (8, 3), (6, 3), (4, 3)], ids=str
+    ("outputs", "taps"), [(8, 5), (6, 5), (4, 5), (2, 5), (8, 3), (6, 3), (4, 3), (2, 3)], ids=str
 )
 def test_rounding_errors_are_those_of_the_transforms(outputs, taps):
     x, (weight, bias) = normal(1, 64, 40, 40), layer(32, 64, taps)
@@ -115,6 +115,12 @@ def test_rounding_errors_are_those_of_the_transforms(outputs, taps):
     found = winograd(x, weight, bias, padding=0, unit=HOST, outputs=outputs)
     error = float((found.double() - expected).abs().max())
     assert rounding(taps, 64, outputs) / 50 < error < rounding(taps, 64, outputs)
+
+
+def test_small_images_have_small_tiles():
+    assert best_outputs((512, 512), 3) == best_outputs((512, 512), 5) == 6
+    assert best_outputs((32, 32), 3) == 4
+    assert best_outputs((8, 8), 3) == 2
 
 
 @pytest.mark.parametrize("height", [1, 2, 5, 6, 7, 8, 9, 12, 13, 25])
