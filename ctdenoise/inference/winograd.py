@@ -160,7 +160,8 @@ class WinogradConvolution:
             (Field.shortcut_last, int(finish.shortcut_last)),
         ):
             numbers[field] = value
-        return numbers, ends[1] + block * self._stored_out, (table, slopes, bias)
+        # Behind the planes lies the one of products that is copied back, tile by tile like those.
+        return numbers, ends[1] + block * product_stride, (table, slopes, bias)
 
     def _table(self, inputs: Sequence[Maps]) -> np.ndarray:
         rows, done = [], 0
