@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -124,6 +125,7 @@ class LabelRegion:
 
     def __init__(self, labels: LabelReader, slices: int) -> None:
         self._labels = labels
+        self._lock = Lock()  # blocks for a GPU come from several threads, and the file is one
         found = hashlib.sha256()
         touched = []
         for place in range(slices):
@@ -161,7 +163,8 @@ class LabelRegion:
         return softened(self._inside(place))
 
     def _inside(self, place: int) -> BoolArray:
-        inside: BoolArray = self._labels.read(slice(place, place + 1))[0] > 0
+        with self._lock:
+            inside: BoolArray = self._labels.read(slice(place, place + 1))[0] > 0
         return inside
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,16 @@ def test_the_edge_of_the_image_is_no_edge_of_the_region():
     inside[:, :8] = True
     np.testing.assert_allclose(softened(inside)[4, 3:9], [1, 1, 0.75, 0.5, 0.25, 0])
     assert (softened(inside)[:, 0] == 1).all()
+
+
+def test_several_threads_may_ask_for_slices_of_a_label_map(tmp_path):
+    """Blocks on their way to a GPU are worked on by several threads at a time."""
+    grid = Geometry.axial((16, 20, 30), pixel_spacing_mm=1.0, slice_spacing_mm=2.0)
+    found = np.zeros(grid.shape, dtype=np.uint8)
+    for place in range(16):
+        found[place, 2, place] = 1
+    path = map_file(tmp_path / "map.mha", found, grid)
+    with open_region(str(path), grid) as region, ThreadPoolExecutor(6) as threads:
+        places = list(range(16)) * 40
+        seen = list(threads.map(lambda place: np.flatnonzero(region.weights(place)), places))
+    assert [one.tolist() for one in seen] == [[2 * 30 + place] for place in places]
