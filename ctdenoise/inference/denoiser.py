@@ -15,7 +15,7 @@ goes the same way, and gives the same voxels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -204,7 +204,7 @@ class Denoising:
             return Denoised(before.with_step(self.step), Estimates())
         some = slice(touched[0], touched[-1] + 1)
         start = block.inner.start
-        part = Block(block.volume, block.first, slice(start + some.start, start + some.stop))
+        part = replace(block, inner=slice(start + some.start, start + some.stop))
         taken = self.method.take(part, labels=self.labels, error=self.error)
         _require_numbers(taken.removed_hu)
         if taken.estimates.error_hu is not None:

@@ -34,11 +34,14 @@ class Block:
         volume: The slices and those around them; fewer around at the ends of the scan.
         first: Place in the scan of the first slice of `volume`.
         inner: The slices of `volume` that are meant.
+        alone: Whether nothing is known of the slices around `volume`: its ends count as ends of
+            the scan, whichever slices the scan has there.
     """
 
     volume: CTVolume
     first: int
     inner: slice
+    alone: bool = False
 
     @property
     def places(self) -> range:

@@ -171,6 +171,8 @@ class SettledNetwork:
         hu_range = self.method.checkpoint.hu_range
         limits = min(SEEN_HU[0], hu_range.low), max(SEEN_HU[1], hu_range.high)
         around = self.neighbours[places.start : places.stop] - block.first
+        if block.alone:
+            around = np.clip(around, 0, block.volume.shape[0] - 1)
         first, last = int(around[0, 0]), int(around[-1, -1])
         slab = block.volume.select(slice(first, last + 1))
         scaled = hu_range.to_network(torch.from_numpy(shown(slab, limits)))  # [z, y, x]

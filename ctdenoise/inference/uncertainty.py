@@ -301,7 +301,8 @@ class _Again:
         """Slices of a block and those around, denoised, with texture in the body."""
         whole = slice(0, block.volume.shape[0])
         if block.inner != whole:
-            found = self.denoising.denoise(Block(block.volume, block.first, whole)).volume
+            alone = replace(block, inner=whole, alone=True)  # the sample has no more around it
+            found = self.denoising.denoise(alone).volume
         body = body_mask(found.hu, found.padding)
         field = self.texture[np.arange(whole.stop) % len(self.texture)]
         moved = np.roll(field, self.rng.integers(0, field.shape[1:]), axis=(1, 2))

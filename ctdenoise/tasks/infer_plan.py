@@ -142,7 +142,9 @@ def _seconds_per_slice(work: Work) -> float:
     """Time of a slice in the second of two blocks: the first finds caches cold."""
     denoising = work.denoising
     size = min(denoising.block_slices, len(work.sample.places))
-    block = Block(work.sample.volume.select(slice(0, size)), work.sample.places[0], slice(0, size))
+    some = slice(0, size)
+    # Slices of the sample may be no neighbours: for a time, it does not matter.
+    block = Block(work.sample.volume.select(some), work.sample.places[0], some, alone=True)
     everywhere = replace(denoising.settled.controls, region=None)
     seconds = 0.0
     for _ in range(2):

@@ -105,6 +105,13 @@ def test_across_a_gap_nothing_is_seen():
     assert result == [0, 1, 2, 15, 16, 17]
 
 
+def test_a_block_alone_counts_as_a_scan_of_its_own():
+    volume = stack(9, 0, 3, 6, 9)
+    denoising = denoiser(Mean()).settle(Sample.of(volume), volume)
+    block = Block(volume.select(slice(1, 4)), 1, slice(0, 3), alone=True)
+    assert units(denoising.denoise(block).volume) == [(0 + 0 + 3) / 3, 3, (3 + 6 + 6) / 3]
+
+
 def test_two_slices_on_either_side():
     result = units(denoiser(Mean(5))(stack(0, 5, 10, 0, 0, 5)))
     assert result[2] == (0 + 5 + 10 + 0 + 0) / 5

@@ -16,6 +16,8 @@ from ctdenoise.io.read import read_volume
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.checkpoint import Checkpoint, save_checkpoint
 from ctdenoise.tasks import infer
+from ctdenoise.tasks.infer_plan import plan
+from ctdenoise.tasks.infer_work import InferRequest
 from tests.builders import water_disc
 from tests.dicom.builders import ct_series, series_files
 
@@ -53,3 +55,17 @@ def test_voxels_are_those_of_the_whole_scan_in_blocks_of_any_size(
     assert np.abs(whole.hu - source.hu).max() > 5
     # Stored as whole numbers with slope 1.
     assert np.array_equal(read_volume(tmp_path / "out").hu, np.rint(whole.hu))
+
+
+def test_a_dry_run_computes_slices_of_a_longer_scan(study, model, tmp_path):
+    planned = plan(InferRequest(study, model, InferSettings(), tmp_path / "out"))
+    assert planned.computed_slices == SLICES
+    assert planned.seconds_per_slice > 0
+
+
+def test_a_map_of_uncertainty_is_found_for_a_network_that_sees_neighbours(study, model, tmp_path):
+    settings = InferSettings(objects={"uncertainty": "ct"})
+    report = infer.run(study, model=model, settings=settings, out=tmp_path / "out")
+    assert report.rms_error_hu is not None
+    assert report.rms_error_hu > 0
+    assert len(list((tmp_path / "out" / "uncertainty").iterdir())) == SLICES
