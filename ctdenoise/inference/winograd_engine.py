@@ -60,7 +60,7 @@ class WinogradEngine:
             scaled: Slices in network scale, [batch, channel, y, x], float32.
         """
         with self._lock:
-            return torch.cat([self._outputs(one)[0][:, :1] for one in scaled[:, None]])
+            return torch.cat([self._image(one)[0] for one in scaled[:, None]])
 
     def predict_with_estimates(self, scaled: Tensor) -> Tensor:
         """Denoised images and, as further channels, stated error and scores of every class.
@@ -69,10 +69,13 @@ class WinogradEngine:
             scaled: Slices in network scale, [batch, channel, y, x], float32.
         """
         with self._lock:
-            return torch.cat([self._outputs(one)[0] for one in scaled[:, None]])
+            return torch.cat([self._image(one, estimates=True)[0] for one in scaled[:, None]])
 
-    def _outputs(self, scaled: Tensor) -> tuple[Tensor, Deferring]:
-        """All that the network says of one slice, [1, channel, y, x], and how it was computed."""
+    def _image(self, scaled: Tensor, *, estimates: bool = False) -> tuple[Tensor, Deferring]:
+        """One slice [1, channel, y, x], estimates as further channels, and how it was computed.
+
+        A head that is not asked for stays deferred, and is never computed.
+        """
         size = (scaled.shape[2], scaled.shape[3])
         if size != self._size:  # tiles and slices of another size
             self._store.forget()
@@ -81,7 +84,8 @@ class WinogradEngine:
         with torch.inference_mode():
             with deferring:
                 predicted = self._network(scaled)
-            channels = (predicted.image, predicted.log_sigma, predicted.logits)
+            beside = (predicted.log_sigma, predicted.logits) if estimates else ()
+            channels = (predicted.image, *beside)
             outputs = [numbers_of(one).float() for one in channels if one is not None]
             return torch.cat(outputs, dim=1), deferring
 
@@ -89,7 +93,7 @@ class WinogradEngine:
         """Share of the products of convolutions that kernels make, and bytes for a number."""
         edge = trial_edge(self.constraints.smallest_input, self.constraints.multiple_of)
         image = torch.zeros(1, self.constraints.channels, edge, edge)
-        _, deferring = self._outputs(image)
+        _, deferring = self._image(image, estimates=True)
         made, left = deferring.products, deferring.left
         values = self.constraints.peak_values_per_pixel * edge**2
         # Sizes shrink along the way through some networks: much, in so small an image.
