@@ -61,8 +61,14 @@ def expected_labels(model: Path, volume: CTVolume) -> np.ndarray:
 
 
 def run(study: Path, model: Path | str, out: Path, **objects: object) -> infer.InferReport:
-    """`infer` with everything that can be written beside the image."""
-    settings = InferSettings(objects={"residual": True, "noise_map": "ct", **objects})
+    """`infer` with everything that can be written beside the image.
+
+    Plain torch computes, as in `expected_labels`: where two classes are equal to rounding, another
+    engine may choose the other one.
+    """
+    settings = InferSettings(
+        engine="torch", objects={"residual": True, "noise_map": "ct", **objects}
+    )
     return infer.run(study, model=model, settings=settings, out=out)
 
 
