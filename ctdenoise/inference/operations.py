@@ -82,9 +82,11 @@ def _sum(store: Store, one: Any, other: Any, *, in_place: bool) -> Any:
             )
             new = replace(work, finish=added)
             return _replaced(store, one if in_place else first, new, in_place=in_place)
-    maps = maps_of(one, store)
-    new_maps = store.like(maps)
-    torch.add(maps.data, maps_of(other, store).data, out=new_maps.data)
+    summands = maps_of(one, store), maps_of(other, store)
+    width = min(maps.data.shape[2] for maps in summands)  # the first channels of more are stored so
+    made = store.empty(*summands[0].size, width)
+    torch.add(*(maps.data[..., :width] for maps in summands), out=made.data)
+    new_maps = Maps(made.data, summands[0].channels)
     return _replaced(store, one, new_maps, in_place=in_place)
 
 

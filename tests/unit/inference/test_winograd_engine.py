@@ -158,6 +158,15 @@ def test_its_memory_is_counted_with_the_channels_that_fill_vectors():
     assert WinogradEngine(wide, HOST).bytes_per_value == 4
 
 
+def test_the_first_of_many_maps_can_be_summed_with_few():
+    network = SummingFirst().eval()
+    scaled = slices(network, 1, 30, 41)
+    engine = WinogradEngine(network, HOST)
+    with torch.inference_mode():
+        expected = network(scaled).image
+    torch.testing.assert_close(engine.predict(scaled), expected, rtol=0, atol=1e-4)
+
+
 class TestChoice:
     def test_a_network_of_plain_convolutions_gets_it(self):
         engine = choose_engine(built("redcnn"), InferSettings(device="cpu"))
@@ -206,3 +215,18 @@ class Overwriting(DenoisingNetwork):
         maps = self.first(plane)
         plane.zero_()
         return Prediction(self.last(maps))
+
+
+class SummingFirst(DenoisingNetwork):
+    """Adds the first maps of a layer to all of those of a narrower one."""
+
+    def __init__(self) -> None:
+        super().__init__(Constraints(receptive_field_radius=3))
+        self.wide = nn.Conv2d(1, 40, 3, padding=1)
+        self.narrow = nn.Conv2d(40, 20, 3, padding=1)
+        self.last = nn.Conv2d(20, 1, 3, padding=1)
+
+    def forward(self, scaled: Tensor) -> Prediction:
+        wide = torch.relu(self.wide(scaled))
+        narrow = torch.relu(self.narrow(wide)) * 1.0
+        return Prediction(self.last(torch.relu(wide[:, :20] + narrow)))
