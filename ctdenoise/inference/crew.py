@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from threading import Lock
 
@@ -74,7 +74,10 @@ class Crew:
                 self._scratch = [huge_array(scratch) for _ in range(self.count)]
             own, *rest = (memory.ctypes.data for memory in self._scratch)
             waiting = [self._others.submit(function, numbers, memory) for memory in rest]
-            function(numbers, own)
+            try:
+                function(numbers, own)
+            finally:  # on Ctrl-C, too: they write into memory that the caller then lets go of
+                wait(waiting)
             for one in waiting:
                 one.result()
 
