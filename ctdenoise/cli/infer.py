@@ -122,8 +122,10 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     if uncertainty is not None:
         changes = (*changes, f"objects.uncertainty={uncertainty}")
     settings = load_settings(InferSettings, settings_file, changes)
+    several = ("several studies", more or None)
     if dry_run:
-        require_none("--dry-run", _ONE_OR_ALL, ("--all", every or None))
+        ignored = (("--all", every or None), ("--workers", workers), several)
+        require_none("--dry-run", "It plans one series at a time.", *ignored)
         from ctdenoise.tasks import infer_plan
         from ctdenoise.tasks.infer_work import InferRequest
 
@@ -145,7 +147,6 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         again = "run the same command again"
         show_outcomes(overview.outcomes, overview.out, done="denoised", again=again)
         return
-    several = ("several studies", more or None)
     require_none("a single series", _ONE_OR_ALL, ("--workers", workers), several)
     with console.progress() as progress:
         report = task.run(

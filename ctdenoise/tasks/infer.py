@@ -129,7 +129,7 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
         figures, busy = Figures(work.sample), work.busy
         with busy.at("check"):
             checks = begin_checks(work)
-        uncertainty = _uncertainty(work)
+        uncertainty = _uncertainty(work, progress)
         with staged_folder(out) as folder:
             results = _make(work, figures, checks, uncertainty, folder, progress)
             write_settings(folder, settings)
@@ -141,17 +141,19 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
         return replace(report, checks=checks.report(), rms_error_hu=rms_hu)
 
 
-def _uncertainty(work: Work) -> Uncertainty | None:
+def _uncertainty(work: Work, progress: Progress) -> Uncertainty | None:
     """What states the error of every pixel; None where that is not wanted."""
     if work.wanted.uncertainty == "none":
         return None
-    with work.busy.at("uncertainty"):
-        return settle_uncertainty(
+    with work.busy.at("uncertainty"), progress.stage("Finding the uncertainty", 1) as advance:
+        found = settle_uncertainty(
             everywhere(work.denoising),
             work.sample,
             context=work.denoiser.context,
             texture_hu=work.wanted.texture_hu,
         )
+        advance()
+        return found
 
 
 def _make(

@@ -35,7 +35,13 @@ def test_some_that_fail_end_the_command_with_4_and_the_others_are_whole(studies,
 
 
 @pytest.mark.parametrize(
-    "words", [("--all", "--series", "1"), ("--all", "--dry-run"), ("--workers", "2")]
+    "words",
+    [
+        ("--all", "--series", "1"),
+        ("--all", "--dry-run"),
+        ("--workers", "2"),
+        ("--dry-run", "--workers", "2"),
+    ],
 )
 def test_options_that_do_not_go_together_are_refused(studies, tmp_path, words):
     command = ("infer", studies[0], "--model", "identity", "--out", tmp_path / "out")
