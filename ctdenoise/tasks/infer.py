@@ -204,6 +204,7 @@ def _make(
     if work.kind == "dicom":
         write_manifest(folder, [DICOM_FOLDER, *names], settings.dicom)
     made: dict[str, JsonValue] = {
+        "format": work.kind,
         "files": len(writer.files),
         "objects": list(names),
         "checks": checked.as_json(),

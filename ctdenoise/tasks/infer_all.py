@@ -101,7 +101,7 @@ def run(
     """Denoise every readable CT series of some studies, each into a folder of its own.
 
     A series that fails does not stop the others; one that an earlier run finished with the same
-    model and settings is kept as it is. The voxels do not depend on `workers`.
+    model, settings and format is kept as it is. The voxels do not depend on `workers`.
 
     Args:
         studies: Folders or files.
@@ -209,7 +209,8 @@ def _kept(job: _Job, denoiser: Denoiser) -> DenoisedSeries:
     try:
         record = json.loads((job.out / RUN_FILE).read_text(encoding="utf-8"))
         inputs, results = record["inputs"], record["results"]
-        was = (inputs["model"], inputs["model_digest"]), record["settings"]
+        was = (inputs["model"], inputs["model_digest"]), record["settings"], results["format"]
+        same = inputs["kind"] if job.file_format == "same" else job.file_format
         kept = replace(
             job.outcome,
             status="kept",
@@ -218,12 +219,9 @@ def _kept(job: _Job, denoiser: Denoiser) -> DenoisedSeries:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return job.failed(f"the {RUN_FILE} of its folder, made before, cannot be read; {REMOVE}")
-    now = (denoiser.name, denoiser.digest), job.settings.as_json()
-    other = [
-        name
-        for name, one, two in zip(("another model", "other settings"), was, now, strict=True)
-        if one != two
-    ]
+    now = (denoiser.name, denoiser.digest), job.settings.as_json(), same
+    names = ("another model", "other settings", "another format")
+    other = [name for name, one, two in zip(names, was, now, strict=True) if one != two]
     if other:
         return job.failed(f"it was made before with {' and '.join(other)}; {REMOVE}")
     return kept

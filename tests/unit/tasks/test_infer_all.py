@@ -74,6 +74,14 @@ def test_what_was_done_with_other_settings_is_not_taken_for_this(studies, tmp_pa
     assert "other settings" in report.failed[0].reason
 
 
+def test_what_was_written_in_another_format_is_not_taken_for_this(studies, tmp_path):
+    run(studies[:1], tmp_path / "out")
+    report = run(studies[:1], tmp_path / "out", file_format="nifti")
+    assert "another format" in report.failed[0].reason
+    again = run(studies[:1], tmp_path / "out", file_format="dicom")
+    assert [outcome.status for outcome in again.outcomes] == ["kept"]
+
+
 def test_a_folder_that_holds_something_else_is_refused(studies, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
