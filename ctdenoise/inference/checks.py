@@ -20,6 +20,7 @@ from ctdenoise.errors import GeometryError, OutputError, listed
 from ctdenoise.inference.check_figures import Figures
 from ctdenoise.inference.check_finding import CheckFinding, CheckReport, ordered
 from ctdenoise.inference.check_rules import judged
+from ctdenoise.inference.region import Region
 from ctdenoise.metrics.edge_loss import edge_loss
 from ctdenoise.metrics.noise_gain import noise_gain
 from ctdenoise.metrics.removed_features import removed_features
@@ -42,6 +43,8 @@ class Checks:
         settings: Limits, and how many slices are looked at closely.
         about_scan: What was found in the scan itself; see `check_range`.
         scan_figures: The figures that belong to it, plain JSON.
+        region: Where anything was changed: only what is wholly inside is looked at; None for
+            everywhere.
     """
 
     def __init__(
@@ -51,12 +54,15 @@ class Checks:
         *,
         about_scan: tuple[CheckFinding, ...] = (),
         scan_figures: dict[str, JsonValue] | None = None,
+        region: Region | None = None,
     ) -> None:
         self.settings = settings or CheckSettings()
         self._about_scan = about_scan
         self._scan_figures = scan_figures or {}
         self._figures = Figures(slices, mean_change_hu=[float("nan")] * slices)
-        self._closely = set(looked_at(slices, self.settings.slices))
+        self._region = region
+        touched = [n for n in range(slices) if region is None or region.touches(n)]
+        self._closely = {touched[n] for n in looked_at(len(touched), self.settings.slices)}
 
     def add(self, before: CTVolume, after: CTVolume, places: range) -> None:
         """Look at some slices.
@@ -88,22 +94,30 @@ class Checks:
             before = np.where(image, before, np.float32(AIR_HU))
             result = np.where(image, result, np.float32(AIR_HU))
         removed = before - result
+        if self._region is not None:
+            image = image & (self._region.weights(place) == 1)
         count = max(1, int(np.count_nonzero(image)))
-        figures.mean_change_hu[place] = -float(removed.sum(dtype=np.float64)) / count
+        figures.mean_change_hu[place] = -float(removed[image].sum(dtype=np.float64)) / count
         largest = max(float(removed.max()), -float(removed.min()))
         figures.largest_change_hu = max(figures.largest_change_hu, largest)
         if image.any() and np.ptp(result[image]) < _SAME_HU < np.ptp(before[image]):
             figures.blank.append(place)
         elif place in self._closely:
-            self._look_closely(scan, before, result, image, place)
+            body = body_mask(before, None if scan.padding is None else scan.padding[index]) & image
+            self._look_closely(scan, before, result, (body, image), place)
 
     def _look_closely(
-        self, scan: CTVolume, before: HuArray, result: HuArray, image: BoolArray, place: int
+        self,
+        scan: CTVolume,
+        before: HuArray,
+        result: HuArray,
+        masks: tuple[BoolArray, BoolArray],
+        place: int,
     ) -> None:
         figures, spacing = self._figures, scan.geometry.pixel_spacing_mm
         figures.looked_at += 1
         removed = before - result
-        body = body_mask(before, ~image)
+        body, image = masks
         drift = tissue_drift(before, result, body, image, pixel_spacing_mm=spacing)
         figures.drift = added(figures.drift, drift)
         if not body.any():

@@ -180,6 +180,11 @@ class Denoising:
         return self.settled.controls.strength
 
     @property
+    def region(self) -> Region | None:
+        """Where anything may be changed; None for everywhere."""
+        return self.settled.controls.region
+
+    @property
     def record(self) -> dict[str, JsonValue]:
         """How much is taken, at which frequencies, where, and who said so: for `run.json`."""
         return {"preset": self.preset, **self.settled.record}

@@ -126,7 +126,7 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
     started = time.perf_counter()
     request = InferRequest(study, model, settings, out, series, file_format, roi)
     with prepared(request) as work:
-        figures, busy = Figures(work.sample), work.busy
+        figures, busy = Figures(work.sample, work.denoising.region), work.busy
         with busy.at("check"):
             checks = begin_checks(work)
         uncertainty = _uncertainty(work, progress)

@@ -21,4 +21,5 @@ def begin_checks(work: Work) -> Checks:
         settings,
         about_scan=outside_training(figures, training, settings),
         scan_figures={"scan": figures, "trained_on": None if training is None else dict(training)},
+        region=work.denoising.region,
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ctdenoise.core.arrays import HuArray
+from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.body import body_mask
 from ctdenoise.core.noise_level import noise_level_hu
 from ctdenoise.core.overlap import Busy, in_lanes, read_ahead, write_behind
 from ctdenoise.core.progress import Advance
@@ -15,6 +16,7 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.denoiser import Denoised, Denoising
 from ctdenoise.inference.method import Block, Sample
 from ctdenoise.inference.network_method import lanes_of
+from ctdenoise.inference.region import Region
 
 Write = Callable[[Block, Denoised], None]
 """Does something with a block that is denoised; called in the order of the slices."""
@@ -65,14 +67,17 @@ def _timed(blocks: Iterable[Block], busy: Busy) -> Iterator[Block]:
 class Figures:
     """What a denoiser did to a scan, measured while its slices go by.
 
-    The change is that of every image voxel, the noise that of the slices of the sample.
+    The change is that of every image voxel, the noise that of the slices of the sample; both only
+    where a region, if there is one, is wholly inside.
 
     Args:
         sample: Slices of the scan, before.
+        region: Where anything may be changed; None for everywhere.
     """
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: Sample, region: Region | None = None) -> None:
         self.sample = sample
+        self._region = region
         self._places = {place: at for at, place in enumerate(sample.places)}
         self._after: HuArray = np.empty(sample.volume.shape, dtype=np.float32)
         self._total, self._count = 0.0, 0
@@ -88,9 +93,11 @@ class Figures:
             places: Where in the scan they are.
         """
         for index, place in enumerate(places):
+            padding = None if before.padding is None else before.padding[index]
+            aside = self._aside(padding, place)
             change = after.hu[index] - before.hu[index]
-            if before.padding is not None:
-                change = change[~before.padding[index]]
+            if aside is not None:
+                change = change[~aside]
             if change.size:
                 self._total += float(change.sum(dtype=np.float64))
                 self._count += change.size
@@ -117,5 +124,22 @@ class Figures:
         return self._noise_hu(self._after)
 
     def _noise_hu(self, hu: HuArray) -> float | None:
-        volume = self.sample.volume
-        return noise_level_hu(hu, volume.padding, volume.geometry.pixel_spacing_mm)
+        volume, region = self.sample.volume, self._region
+        spacing = volume.geometry.pixel_spacing_mm
+        if region is None:
+            return noise_level_hu(hu, volume.padding, spacing)
+        inside = [(n, at) for n, at in enumerate(self.sample.places) if region.touches(at)]
+        if not inside:
+            return None
+        numbers = [number for number, _ in inside]
+        padding = None if volume.padding is None else volume.padding[numbers]
+        body = body_mask(volume.hu[numbers], padding)
+        body &= np.stack([region.weights(place) == 1 for _, place in inside])
+        return noise_level_hu(hu[numbers], padding, spacing, body=body)
+
+    def _aside(self, padding: BoolArray | None, place: int) -> BoolArray | None:
+        """Pixels of a slice that are not measured; None for none."""
+        if self._region is None:
+            return padding
+        outside = self._region.weights(place) < 1
+        return outside if padding is None else outside | padding

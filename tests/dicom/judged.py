@@ -183,9 +183,9 @@ def _simulated(study: Path, out: Path, model: Path, settings: DicomSettings) -> 
 def _object(name: str, **objects: object) -> _Maker:
     def made(study: Path, out: Path, model: Path, settings: DicomSettings) -> Path:
         wanted = {"segmentation": "none", **objects}
-        infer.run(
-            study, model=model, settings=InferSettings(objects=wanted, dicom=settings), out=out
-        )
+        # Plain torch, as in `expected_labels`: classes may be equal to rounding.
+        chosen = InferSettings(engine="torch", objects=wanted, dicom=settings)
+        infer.run(study, model=model, settings=chosen, out=out)
         return out / name
 
     return made

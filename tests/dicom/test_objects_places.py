@@ -166,7 +166,7 @@ def test_labels_of_one_stack_of_an_object_refer_to_its_frames_only(tmp_path, mod
     path = object_file(tmp_path / "study", dataset)
     found = find_series(tmp_path / "study")
     assert len(found) == 2
-    settings = infer.InferSettings(objects={"noise_map": "pm", "residual": True})
+    settings = infer.InferSettings(engine="torch", objects={"noise_map": "pm", "residual": True})
     report = infer.run(
         tmp_path / "study", model=model, settings=settings, out=tmp_path / "out", series="2"
     )

@@ -158,6 +158,17 @@ class TestTheRegion:
         assert after.hu[~inside].tobytes() == before.hu[~inside].tobytes()
         assert (after.hu[inside] != before.hu[inside]).any()
 
+    def test_the_change_is_measured_where_it_is_whole(self, study, tmp_path):
+        whole = run(study, tmp_path / "whole")
+        report = run(study, tmp_path / "out", roi=BOX)
+        before, after = read_volume(study), read_volume(tmp_path / "out" / "dicom")
+        change = (after.hu - before.hu)[1, 8:37, 13:27]  # three pixels inside the box
+        # The file holds whole HU: each pixel is off by 0.29 at random.
+        error = 0.29 / change.size**0.5
+        assert report.mean_change_hu == pytest.approx(change.mean(), abs=4 * error)
+        assert abs(change.mean()) > 8 * error
+        assert report.slices == whole.slices
+
     def test_the_series_says_so(self, study, tmp_path):
         run(study, tmp_path / "out", roi=BOX)
         for path in (tmp_path / "out" / "dicom").iterdir():
