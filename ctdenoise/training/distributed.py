@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from ctdenoise.errors import PeerError
 
 _LOST = ("gloo", "nccl", "connection", "timed out", "peer")
 """Words in what torch.distributed raises, as plain RuntimeErrors, where a process is lost."""
+
+_LAST_WORDS_S = 0.2
+"""How long a process stays after the group is dissolved: threads of gloo may still let go of the
+last tensors, and kill a process whose interpreter is torn down meanwhile (pytorch 179291)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ def peers_of_this_process(*, timeout_s: float, cuda: bool) -> Iterator[Peers]:
             yield Peers(dist.get_rank(), dist.get_world_size(), *local)
         finally:
             dist.destroy_process_group()
+            time.sleep(_LAST_WORDS_S)
 
 
 @contextmanager
