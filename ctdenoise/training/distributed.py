@@ -141,7 +141,7 @@ def peers_of_this_process(*, timeout_s: float, cuda: bool) -> Iterator[Peers]:
             yield Peers(dist.get_rank(), dist.get_world_size(), *local)
         finally:
             dist.destroy_process_group()
-            time.sleep(_LAST_WORDS_S)
+        time.sleep(_LAST_WORDS_S)  # not after an error, which must be told at once
 
 
 @contextmanager
