@@ -19,7 +19,7 @@ from ctdenoise.metrics.fidelity import DifferenceSums, psnr, ssim, windowed
 from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.metrics.hu_accuracy import SMOOTHING_MM, TISSUES, tissue_masks
 from ctdenoise.metrics.noise import noise_change_percent, noise_magnitude
-from ctdenoise.metrics.table import Evaluation, Histogram, Metric, SliceTable
+from ctdenoise.metrics.table import Conventions, Evaluation, Histogram, Metric, SliceTable
 
 FEWEST_TISSUE_VOXELS = 100
 """A tissue with fewer voxels has no figures."""
@@ -169,7 +169,7 @@ def ssim_key(window: WindowSettings) -> str:
 def _differences(sums: _Sums) -> Iterator[Metric]:
     total = sum(sums.slices, DifferenceSums())
     note = "" if total.count else "no body was found"
-    common = {"unit": "HU", "window": "none", "mask": _BODY, "reduction": _POOLED, "note": note}
+    common: Conventions = {"unit": "HU", "window": "none", "mask": _BODY, "reduction": _POOLED, "note": note}
     yield Metric(
         "rmse",
         "RMSE",
@@ -199,7 +199,7 @@ def _tissues(sums: _Sums) -> Iterator[Metric]:
             continue
         where = f"{SMOOTHING_MM:g} mm mean of the reference {tissue.range_text}"
         mask = f"{tissue.title}: {where}, in the body"
-        common = {"unit": "HU", "window": "none", "mask": mask, "reduction": _POOLED}
+        common: Conventions = {"unit": "HU", "window": "none", "mask": mask, "reduction": _POOLED}
         yield Metric(
             f"rmse_{tissue.name}",
             f"RMSE in {tissue.title}",
@@ -225,7 +225,7 @@ def _noise(reference: CTVolume, test: CTVolume, body: BoolArray) -> Iterator[Met
     )
     reduction = f"mode of the standard deviation of detrended {PATCH_MM:g} mm patches"
     note = "" if None not in levels else "too little soft tissue"
-    common = {"window": "none", "mask": mask, "reduction": reduction}
+    common: Conventions = {"window": "none", "mask": mask, "reduction": reduction}
     names = ("reference", "test")
     for name, level in zip(names, levels, strict=True):
         yield Metric(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.provenance import JsonValue
@@ -13,6 +13,49 @@ from ctdenoise.metrics.fidelity import DifferenceSums
 
 Better = Literal["lower", "higher", "near zero", "neither"]
 """Which of two values of a metric is the better one, if either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a number lies, as far as the data can tell.
+
+    Args:
+        low: Lower end; minus infinity where there is none.
+        high: Upper end; infinity where there is none.
+        method: How it was found: "exact, noncentral F", "bootstrap over 12 patients, 10000 draws".
+        level: Share of such intervals that hold the true number.
+
+    Raises:
+        ValueError: If the ends are in the wrong order or not numbers.
+    """
+
+    low: float
+    high: float
+    method: str
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"an interval from {self.low} to {self.high} holds nothing")
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Plain JSON; an end that is infinite becomes null."""
+        return {
+            "low": _finite(self.low),
+            "high": _finite(self.high),
+            "level": self.level,
+            "method": self.method,
+        }
+
+
+class Conventions(TypedDict, total=False):
+    """What several figures share of how they were found; see `Metric`."""
+
+    unit: str
+    window: str
+    mask: str
+    reduction: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +73,8 @@ class Metric:
         better: Which direction is the better one.
         description: One sentence for people.
         note: Why there is no value, or why it is infinite.
+        interval: Where the true value lies; None where that was not asked.
+        at: What it was measured at, by name: `(("contrast_hu", 15.0), ("diameter_mm", 7.0))`.
     """
 
     key: str
@@ -42,11 +87,21 @@ class Metric:
     better: Better
     description: str
     note: str = ""
+    interval: Interval | None = None
+    at: tuple[tuple[str, float], ...] = ()
 
     @property
     def text(self) -> str:
         """The value for people, without its unit."""
         return number_text(self.value, self.unit)
+
+    @property
+    def interval_text(self) -> str:
+        """The interval for people, without its unit: "0.91 to 1.02"; empty where there is none."""
+        if self.interval is None:
+            return ""
+        ends = (self.interval.low, self.interval.high)
+        return " to ".join(number_text(end, self.unit) for end in ends)
 
     def as_json(self) -> dict[str, JsonValue]:
         """Plain JSON; a value that is not finite becomes null, and the note says so."""
@@ -61,6 +116,22 @@ class Metric:
             "better": self.better,
             "description": self.description,
             "note": self.note or _infinite_note(self.value),
+            "interval": None if self.interval is None else self.interval.as_json(),
+            "at": dict(self.at),
+        }
+
+    def as_row(self) -> dict[str, JsonValue]:
+        """The same in one row of a table, for CSV."""
+        row = self.as_json()
+        interval = row.pop("interval")
+        del row["at"]  # the key says it, too
+        ends = interval if isinstance(interval, dict) else {}
+        return {
+            **row,
+            "interval_low": ends.get("low"),
+            "interval_high": ends.get("high"),
+            "interval_level": ends.get("level"),
+            "interval_method": ends.get("method", ""),
         }
 
 
@@ -137,7 +208,7 @@ class Evaluation:
     def rows(self) -> Iterator[dict[str, JsonValue]]:
         """One mapping per metric, for CSV."""
         for metric in self.metrics:
-            yield metric.as_json()
+            yield metric.as_row()
 
 
 _DECIMALS = {"HU": 2, "dB": 2, "%": 1, "mm": 2, "ml": 2, "voxels": 0}
