@@ -169,22 +169,37 @@ def ssim_key(window: WindowSettings) -> str:
 def _differences(sums: _Sums) -> Iterator[Metric]:
     total = sum(sums.slices, DifferenceSums())
     note = "" if total.count else "no body was found"
-    common: Conventions = {"unit": "HU", "window": "none", "mask": _BODY, "reduction": _POOLED, "note": note}
+    common: Conventions = {
+        "window": "none",
+        "mask": _BODY,
+        "reduction": _POOLED,
+    }
     yield Metric(
         "rmse",
         "RMSE",
         total.rmse,
+        unit="HU",
+        note=note,
         better="lower",
         description="Root mean squared difference.",
         **common,
     )
     yield Metric(
-        "mae", "MAE", total.mae, better="lower", description="Mean absolute difference.", **common
+        "mae",
+        "MAE",
+        total.mae,
+        unit="HU",
+        note=note,
+        better="lower",
+        description="Mean absolute difference.",
+        **common,
     )
     yield Metric(
         "bias",
         "Bias",
         total.bias,
+        unit="HU",
+        note=note,
         better="near zero",
         description="Mean difference, test minus reference.",
         **common,
@@ -199,11 +214,12 @@ def _tissues(sums: _Sums) -> Iterator[Metric]:
             continue
         where = f"{SMOOTHING_MM:g} mm mean of the reference {tissue.range_text}"
         mask = f"{tissue.title}: {where}, in the body"
-        common: Conventions = {"unit": "HU", "window": "none", "mask": mask, "reduction": _POOLED}
+        common: Conventions = {"window": "none", "mask": mask, "reduction": _POOLED}
         yield Metric(
             f"rmse_{tissue.name}",
             f"RMSE in {tissue.title}",
             total.rmse,
+            unit="HU",
             better="lower",
             description=f"Root mean squared difference in {tissue.title}.",
             **common,
@@ -212,6 +228,7 @@ def _tissues(sums: _Sums) -> Iterator[Metric]:
             f"bias_{tissue.name}",
             f"Bias in {tissue.title}",
             total.bias,
+            unit="HU",
             better="near zero",
             description=f"Mean difference in {tissue.title}, test minus reference.",
             **common,

@@ -48,14 +48,12 @@ class Interval:
         }
 
 
-class Conventions(TypedDict, total=False):
+class Conventions(TypedDict):
     """What several figures share of how they were found; see `Metric`."""
 
-    unit: str
     window: str
     mask: str
     reduction: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
