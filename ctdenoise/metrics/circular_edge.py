@@ -1,8 +1,4 @@
-"""The edge of a disc in a slice: where it is to a hundredth of a pixel, and its profile.
-
-Pixels around a circular insert lie at many distances from its centre, so that their values by
-distance sample the edge ten times as finely as the pixels do.
-"""
+"""The edge of a disc in a slice: its place to a hundredth of a pixel, and the pixels around it."""
 
 from __future__ import annotations
 
@@ -15,9 +11,6 @@ from scipy import optimize, special
 
 from ctdenoise.core.arrays import BoolArray, DoubleArray
 from ctdenoise.errors import InputError
-
-BINS_PER_PIXEL = 10
-"""Distances are gathered in bins of a tenth of a pixel."""
 
 LONGEST_REACH_MM = 5.0
 """Farther from the edge there is nothing of it; noise only."""
@@ -100,6 +93,11 @@ class EdgeRegion:
     def outside(self) -> BoolArray:
         """Pixels of the plateau outside, a mask over the pixels."""
         return self.distance_mm > self.edge.radius_mm + _FAR_FROM_EDGE * self.edge.reach
+
+    @property
+    def from_edge_mm(self) -> DoubleArray:
+        """Distance of each pixel from the edge, outwards positive, mm."""
+        return self.distance_mm - self.edge.radius_mm
 
     def values(self, stack: DoubleArray) -> DoubleArray:
         """The pixels of each slice, [slice, pixel].
@@ -203,69 +201,3 @@ def found_edge(
         guess.centre[1] + float(fit.x[1]) / pixel_spacing_mm[1],
     )
     return replace(guess, centre=centre, radius_mm=float(fit.x[2]), reach_mm=guess.reach)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EdgeProfile:
-    """Mean value by distance across a circular edge.
-
-    Args:
-        x_mm: Centres of the bins, from the edge outwards positive.
-        sums: Of the pixels in each bin that has some, [slice, bin with pixels].
-        counts: Pixels of a slice in each of these bins.
-        mean_mm: Their mean distance from the edge.
-    """
-
-    x_mm: DoubleArray
-    sums: DoubleArray
-    counts: DoubleArray
-    mean_mm: DoubleArray
-
-    def edge_spread(self, weights: DoubleArray) -> DoubleArray:
-        """The edge spread function of weighted slices, at the centres of the bins.
-
-        A bin's mean is taken to lie at the mean distance of its pixels, and the curve between
-        these is a straight line.
-
-        Args:
-            weights: Of each slice, [..., slice].
-        """
-        total = weights.sum(axis=-1, keepdims=True)
-        means = (weights @ self.sums) / (self.counts * total)
-        right = np.clip(np.searchsorted(self.mean_mm, self.x_mm), 1, len(self.mean_mm) - 1)
-        left = right - 1
-        share = (self.x_mm - self.mean_mm[left]) / (self.mean_mm[right] - self.mean_mm[left])
-        share = np.clip(share, 0.0, 1.0)
-        return np.asarray(means[..., left] * (1 - share) + means[..., right] * share)
-
-
-def edge_profile(
-    stack: DoubleArray, region: EdgeRegion, *, pixel_spacing_mm: tuple[float, float]
-) -> EdgeProfile:
-    """The profile across a circular edge in each slice of a stack.
-
-    Args:
-        stack: Indexed [slice, y, x].
-        region: The pixels around the edge.
-        pixel_spacing_mm: Along (rows, columns).
-    """
-    reach = region.edge.reach
-    width = np.sqrt(pixel_spacing_mm[0] * pixel_spacing_mm[1]) / BINS_PER_PIXEL
-    bins = max(4, round(2 * reach / width))
-    width = 2 * reach / bins
-    from_edge = region.distance_mm - region.edge.radius_mm
-    number = np.floor((from_edge + reach) / width).astype(np.intp)
-    used = (number >= 0) & (number < bins)
-    number, from_edge = number[used], from_edge[used]
-    counts = np.bincount(number, minlength=bins)
-    filled = counts > 0
-    values = region.values(stack)[:, used]
-    sums = np.zeros((len(values), int(filled.sum())))
-    for row, one in zip(sums, values, strict=True):
-        row[:] = np.bincount(number, one, minlength=bins)[filled]
-    return EdgeProfile(
-        x_mm=(np.arange(bins) + 0.5) * width - reach,
-        sums=sums,
-        counts=counts[filled].astype(np.float64),
-        mean_mm=np.bincount(number, from_edge, minlength=bins)[filled] / counts[filled],
-    )

@@ -8,15 +8,8 @@ from scipy import ndimage
 
 from ctdenoise.errors import InputError
 from ctdenoise.metrics.circular_edge import CircularEdge, edge_region, found_edge
-from ctdenoise.metrics.transfer import crossing
-from ctdenoise.metrics.ttf import (
-    LEAST_CNR_TOTAL,
-    SAFE_CNR_TOTAL,
-    f50_ratio,
-    percentile_interval,
-    resampled,
-    ttf,
-)
+from ctdenoise.metrics.transfer import crossing, f50_ratio, percentile_interval, resampled
+from ctdenoise.metrics.ttf import LEAST_CNR_TOTAL, SAFE_CNR_TOTAL, ttf
 from tests.exact_discs import CURVES, centre_of, disc_image, gaussian, sharp, soft, true_frequency
 
 SPACING = (0.7, 0.7)
@@ -118,7 +111,7 @@ def test_nine_intervals_of_ten_hold_the_truth():
             located="given",
             resamplings=resampled(slices, 200, np.random.default_rng(seed)),
         )
-        low, high = found.f50_interval_per_mm
+        low, high = found.transfer.f50_interval_per_mm
         held += low <= truth <= high
     assert held >= 33  # of 40; fewer have a chance of one in a hundred if 95 % hold it
 
@@ -136,10 +129,12 @@ def test_the_band_holds_the_curve_and_narrows_with_the_noise():
         )
         for sd in (20.0, 5.0)
     )
-    inside = (narrow.low <= narrow.values) & (narrow.values <= narrow.high)
+    inside = (narrow.transfer.low <= narrow.values) & (narrow.values <= narrow.transfer.high)
     assert inside.mean() > 0.95
     low_frequencies = slice(1, 200)
-    widths = [(one.high - one.low)[low_frequencies].mean() for one in (wide, narrow)]
+    widths = [
+        (one.transfer.high - one.transfer.low)[low_frequencies].mean() for one in (wide, narrow)
+    ]
     assert widths[0] > 3 * widths[1]
 
 
@@ -167,7 +162,7 @@ def test_a_frequency_beyond_nyquist_is_none():
     image = image_of(sharper_than_pixels, 10.0)
     found = ttf(image[None], guess(10.0), pixel_spacing_mm=SPACING)
     assert found.f10_per_mm is None
-    assert found.f10_interval_per_mm is None
+    assert found.transfer.f10_interval_per_mm is None
 
 
 def test_slices_that_are_copies_of_each_other_count_as_one():
@@ -201,11 +196,11 @@ def test_the_ratio_of_two_f50_is_more_certain_than_either():
         ttf(one, exact(10.0), pixel_spacing_mm=SPACING, located="given", resamplings=draws)
         for one in (stack, smooth)
     )
-    ratio, interval = f50_ratio(after, before)
+    ratio, interval = f50_ratio(after.transfer, before.transfer)
     truth = true_frequency(lambda f: gaussian(f) * gaussian(f, 0.42), 0.5)
     truth /= true_frequency(gaussian, 0.5)
     assert interval[0] < truth < interval[1]
-    alone = before.f50_interval_per_mm
+    alone = before.transfer.f50_interval_per_mm
     assert (interval[1] - interval[0]) / ratio < 0.7 * (alone[1] - alone[0]) / before.f50_per_mm
 
 
