@@ -100,6 +100,36 @@ class PowerSums:
         weights, frequency, modes = _rings(self.power.shape[0], self.pixel_spacing_mm)
         return RadialSpectrum(frequency, weights @ self.spectrum.ravel(), modes)
 
+    @property
+    def ring_errors(self) -> DoubleArray:
+        """Relative standard error of each ring of `radial`: 1 / sqrt(patches * points / 2).
+
+        A point and its mirror are one; patches count as independent, which overlapping ones are
+        not.
+        """
+        _, _, modes = _rings(self.power.shape[0], self.pixel_spacing_mm)
+        return np.asarray(1 / np.sqrt(self.count * modes / 2))
+
+    @property
+    def centroid_per_mm(self) -> float | None:
+        """Mean frequency weighted by the two-dimensional power up to Nyquist; None without noise.
+
+        It is higher than `RadialSpectrum.mean_frequency_per_mm`, TG-233's, because rings of high
+        frequency have more points: name it where you state it.
+        """
+        radial = self.radial()
+        weight = radial.power * radial.modes
+        total = float(weight.sum())
+        return float((radial.frequency_per_mm * weight).sum()) / total if total > 0 else None
+
+    def centred(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Frequencies along y and x, 1/mm, and the mean spectrum [fy, fx], zero in the middle."""
+        fy, fx = (
+            np.fft.fftshift(np.fft.fftfreq(points, spacing))
+            for points, spacing in zip(self.power.shape, self.pixel_spacing_mm, strict=True)
+        )
+        return fy, fx, np.fft.fftshift(self.spectrum)
+
 
 def power_of(
     patches: DoubleArray, *, pixel_spacing_mm: tuple[float, float], order: int = 2
