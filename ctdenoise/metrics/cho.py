@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, special
@@ -30,6 +31,10 @@ from scipy import optimize, special
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.errors import InputError, UsageError
 from ctdenoise.metrics.channels import Channels
+from ctdenoise.metrics.table import Interval
+
+Squares = TypeVar("Squares", float, DoubleArray)
+"""One number or an array of them."""
 
 _SINGULAR = 1e-12
 """Below this share of the largest, an eigenvalue of the correlation of responses counts as zero."""
@@ -43,8 +48,7 @@ class ChoResult:
         dprime: Detectability, from the unbiased estimate; 0 where that is negative.
         dprime_squared: The unbiased estimate of d'^2, which may be negative.
         dprime_plug_in: The usual estimate D, for comparison with others: biased high.
-        interval: Lower and upper end for d'.
-        level: Of the intervals.
+        interval: Where the true d' lies.
         n_present: Images with the signal.
         n_absent: Images without.
         channels: Their name and number.
@@ -54,8 +58,7 @@ class ChoResult:
     dprime: float
     dprime_squared: float
     dprime_plug_in: float
-    interval: tuple[float, float]
-    level: float
+    interval: Interval
     n_present: int
     n_absent: int
     channels: str
@@ -67,9 +70,10 @@ class ChoResult:
         return auc_of(self.dprime)
 
     @property
-    def auc_interval(self) -> tuple[float, float]:
-        """Lower and upper end for the area under the ROC curve."""
-        return auc_of(self.interval[0]), auc_of(self.interval[1])
+    def auc_interval(self) -> Interval:
+        """Where the true area under the ROC curve lies."""
+        ends = auc_of(self.interval.low), auc_of(self.interval.high)
+        return Interval(*ends, self.interval.method, self.interval.level)
 
     @property
     def note(self) -> str:
@@ -80,10 +84,6 @@ class ChoResult:
             f"no signal was found: the unbiased estimate of d'^2 is {self.dprime_squared:.3g}, "
             "given as d' = 0"
         )
-
-
-INTERVAL_METHOD = "exact, noncentral F"
-"""How the interval of `cho` is found, for people."""
 
 
 def auc_of(dprime: float) -> float:
@@ -135,7 +135,6 @@ def cho_of_responses(
         dprime_squared=unbiased(plug_in, n1, n0, p),
         dprime_plug_in=math.sqrt(plug_in),
         interval=exact_interval(plug_in, n1, n0, p, level=level),
-        level=level,
         n_present=n1,
         n_absent=n0,
         channels=name,
@@ -195,11 +194,11 @@ def mahalanobis_squared(present: DoubleArray, absent: DoubleArray) -> float:
     return float(whitened @ whitened)
 
 
-def unbiased(plug_in: float, n_present: int, n_absent: int, count: int) -> float:
+def unbiased(plug_in: Squares, n_present: int, n_absent: int, count: int) -> Squares:
     """The unbiased estimate of d'^2 from D^2; negative where less was found than noise alone gives.
 
     Args:
-        plug_in: D^2.
+        plug_in: D^2, one or many.
         n_present: Images with the signal.
         n_absent: Images without.
         count: Number of channels.
@@ -210,8 +209,8 @@ def unbiased(plug_in: float, n_present: int, n_absent: int, count: int) -> float
 
 def exact_interval(
     plug_in: float, n_present: int, n_absent: int, count: int, *, level: float = 0.95
-) -> tuple[float, float]:
-    """Lower and upper end for d' from D^2.
+) -> Interval:
+    """Where the true d' lies, from D^2.
 
     Args:
         plug_in: D^2.
@@ -231,7 +230,7 @@ def exact_interval(
     found = plug_in * k * freedom / (nu * count)
     tail = (1 - level) / 2
     low, high = (_noncentrality(found, count, freedom, q) for q in (1 - tail, tail))
-    return math.sqrt(low / k), math.sqrt(high / k)
+    return Interval(math.sqrt(low / k), math.sqrt(high / k), "exact, noncentral F", level)
 
 
 def _noncentrality(found: float, count: int, freedom: int, probability: float) -> float:

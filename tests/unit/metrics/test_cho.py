@@ -41,7 +41,7 @@ def test_the_estimate_is_unbiased_and_its_interval_holds_the_truth(name, images)
     truth, found = repeated(name, images, height=0.47, seed=3)
     squares = np.array([one.dprime_squared for one in found])
     assert math.sqrt(squares.mean()) == pytest.approx(truth, rel=0.02)
-    held = [one.interval[0] <= truth <= one.interval[1] for one in found]
+    held = [one.interval.low <= truth <= one.interval.high for one in found]
     assert 0.91 <= np.mean(held) <= 0.98
 
 
@@ -55,7 +55,7 @@ def test_without_a_signal_the_estimate_is_nothing_on_average(name):
     _, found = repeated(name, 50, height=0.0, seed=4)
     squares = np.array([one.dprime_squared for one in found])
     assert abs(squares.mean()) < 3 * squares.std(ddof=1) / math.sqrt(REPEATS)
-    covered = [one.auc_interval[0] <= 0.5 <= one.auc_interval[1] for one in found]
+    covered = [one.auc_interval.low <= 0.5 <= one.auc_interval.high for one in found]
     assert np.mean(covered) >= 0.91
 
 
@@ -77,7 +77,7 @@ def test_images_are_judged_as_their_responses_are():
     direct = cho_of_responses(channels.responses(present), channels.responses(absent), "x")
     assert found.dprime == direct.dprime
     assert (found.n_present, found.n_absent, found.count) == (30, 40, 5)
-    assert found.interval[0] < found.dprime < found.interval[1]
+    assert found.interval.low < found.dprime < found.interval.high
     assert found.auc == auc_of(found.dprime)
 
 
@@ -98,7 +98,7 @@ def test_the_interval_is_wider_at_a_higher_level_and_finite_for_any_signal(dprim
     v[0, :, 0] += dprime
     wide = cho_of_responses(v[0], v[1], "x", level=0.99).interval
     narrow = cho_of_responses(v[0], v[1], "x", level=0.68).interval
-    assert wide[0] <= narrow[0] < narrow[1] < wide[1] < 2 * dprime + 2
+    assert wide.low <= narrow.low < narrow.high < wide.high < 2 * dprime + 2
 
 
 def test_the_interval_needs_a_level_and_the_estimate_enough_images_that_vary():
