@@ -1,8 +1,8 @@
 """How often the interval of a ratio of d' holds the true ratio, from few images and many.
 
-Run it as ``python tests/perf/study_paired_observers.py [repeats]``. Responses of channels before and
-after denoising are drawn from a normal distribution with a known d' each and noise that both share
-in part; the bootstrap of `metrics.paired_cho` judges them. Nothing is asserted.
+Run it as ``python tests/perf/study_paired_observers.py [repeats]``. Responses of channels before
+and after denoising are drawn from a normal distribution with a known d' each and noise that both
+share in part; the bootstrap of `metrics.paired_cho` judges them. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def coverage(setting: Setting, repeats: int) -> tuple[float, float, float]:
-    """Share of the repeats in which the true ratio and difference are held; width of the ratio's."""
+    """Shares of the repeats that hold the true ratio and difference; width for the ratio."""
     rng = np.random.default_rng(1)
     signal = np.eye(setting.channels)[0]
     held, widths = [], []
