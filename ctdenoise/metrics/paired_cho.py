@@ -7,9 +7,8 @@ and both are judged anew. In a draw the sample plays the part of the truth, so t
 estimate is taken relative to the sample's own D^2; what n images with p channels add to D^2 is
 p (1 / n1 + 1 / n0) once for the sample and once more for the draw.
 
-With five channels such intervals hold the truth about as often as they should, from 20 images of
-each kind on; with more than a tenth as many channels as images they are too wide, never too narrow.
-`tests/perf/study_paired_observers.py` counts it.
+Such intervals hold the truth as often as they should or, where the signal can barely be seen, more
+often; `tests/perf/study_paired_observers.py` counts it.
 """
 
 from __future__ import annotations
