@@ -8,7 +8,6 @@ from typing import Self, assert_never
 
 import numpy as np
 from scipy import ndimage
-from skimage.metrics import structural_similarity
 
 from ctdenoise.config.evaluation import SsimConvention, WindowSettings
 from ctdenoise.core.arrays import BoolArray, DoubleArray, HuArray
@@ -153,22 +152,83 @@ def ssim(
 def _similarity_map(
     reference: DoubleArray, test: DoubleArray, window: WindowSettings, convention: SsimConvention
 ) -> tuple[DoubleArray, BoolArray]:
-    """The similarity of each pixel and which of them count."""
+    """The similarity of each pixel and which of them count.
+
+    It is 1 wherever the images agree within the reach of the filter, so it is computed around their
+    differences only.
+    """
     counts = np.ones(reference.shape, dtype=np.bool_)
     match convention:
         case "uniform7":
             reach = _UNIFORM_REACH
             if min(reference.shape) < 2 * reach + 1:
                 raise InputError(f"SSIM needs at least {2 * reach + 1} pixels along each axis.")
-            one, other = ((a - window.low_hu) / window.width_hu for a in (reference, test))
-            _, similarity = structural_similarity(one, other, data_range=1.0, full=True)
             for edge in (np.s_[:reach], np.s_[-reach:]):
                 counts[edge] = counts[:, edge] = False
-            return np.asarray(similarity, dtype=np.float64), counts
         case "redcnn11":
-            return _redcnn_similarity(reference, test, window.width_hu), counts
+            reach = _REDCNN_REACH
         case _:
             assert_never(convention)
+    similarity = np.ones(reference.shape)
+    part = _around_differences(reference != test, 2 * reach)
+    if part is not None:
+        one, other = reference[part], test[part]
+        if convention == "uniform7":
+            scaled = ((a - window.low_hu) / window.width_hu for a in (one, other))
+            similarity[part] = _uniform_similarity(*scaled)
+        else:
+            similarity[part] = _redcnn_similarity(one, other, window.width_hu)
+    return similarity, counts
+
+
+def _around_differences(differ: BoolArray, reach: int) -> tuple[slice, slice] | None:
+    """The rectangle that holds all differing pixels and some more; at least the filter fits in.
+
+    None where nothing differs.
+    """
+    found = []
+    for axis in (1, 0):
+        places = np.flatnonzero(differ.any(axis=axis))
+        if not places.size:
+            return None
+        found.append(slice(max(0, int(places[0]) - reach), int(places[-1]) + reach + 1))
+    return found[0], found[1]
+
+
+def _uniform_similarity(reference: DoubleArray, test: DoubleArray) -> DoubleArray:
+    """Similarity of images in [0, 1], 7 x 7 uniform filter, sample covariance.
+
+    Three pixels at each edge are 1: they never count, or the images agree there.
+    """
+    pixels = (2 * _UNIFORM_REACH + 1) ** 2
+    sums = [_box_sums(a) for a in (reference, test, reference**2 + test**2, reference * test)]
+    mean_1, mean_2, squares, products = (one / pixels for one in sums)
+    to_sample = pixels / (pixels - 1)
+    luminance = 2 * mean_1 * mean_2
+    powers = mean_1**2 + mean_2**2
+    covariance = to_sample * (2 * products - luminance)  # twice the covariance
+    variances = to_sample * (squares - powers)
+    c1, c2 = _K1**2, _K2**2
+    similarity = np.ones(reference.shape)
+    inside = slice(_UNIFORM_REACH, -_UNIFORM_REACH)
+    similarity[inside, inside] = (
+        (luminance + c1) * (covariance + c2) / ((powers + c1) * (variances + c2))
+    )
+    return similarity
+
+
+def _box_sums(image: DoubleArray) -> DoubleArray:
+    """Sums over the 7 x 7 pixels of every window that lies inside the image."""
+    return _sums_of_seven(_sums_of_seven(image).T).T
+
+
+def _sums_of_seven(image: DoubleArray) -> DoubleArray:
+    """Sums over seven rows: pairs, pairs of pairs, and the rest."""
+    pairs = image[:-1] + image[1:]
+    fours = pairs[:-2] + pairs[2:]
+    sums: DoubleArray = fours[:-3] + pairs[4:-1]
+    sums += image[6:]
+    return sums
 
 
 def _redcnn_similarity(reference: DoubleArray, test: DoubleArray, data_range: float) -> DoubleArray:
@@ -182,11 +242,11 @@ def _redcnn_similarity(reference: DoubleArray, test: DoubleArray, data_range: fl
         return both
 
     mean_1, mean_2 = mean(reference), mean(test)
-    variance_1 = mean(reference**2) - mean_1**2
-    variance_2 = mean(test**2) - mean_2**2
-    covariance = mean(reference * test) - mean_1 * mean_2
+    luminance, powers = 2 * mean_1 * mean_2, mean_1**2 + mean_2**2
+    covariance = 2 * mean(reference * test) - luminance  # twice the covariance
+    variances = mean(reference**2 + test**2) - powers
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
-    luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
-    structure = (2 * covariance + c2) / (variance_1 + variance_2 + c2)
-    similarity: DoubleArray = luminance * structure
+    similarity: DoubleArray = (
+        (luminance + c1) * (covariance + c2) / ((powers + c1) * (variances + c2))
+    )
     return similarity

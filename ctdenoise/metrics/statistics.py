@@ -58,10 +58,10 @@ def mean_interval(
     if count < FEWEST_PATIENTS:
         reach = float(stats.t.ppf(high, count - 1)) * error
         words = f"Student's t, {count} patients taken to be normally distributed"
-        return Interval(mean - reach, mean + reach, level, words)
+        return Interval(mean - reach, mean + reach, words, level)
     quantiles = _studentised(patients - mean, samples, seed, (high, low))
     words = f"studentised bootstrap over {count} patients, {samples} resamples"
-    return Interval(mean - quantiles[0] * error, mean - quantiles[1] * error, level, words)
+    return Interval(mean - quantiles[0] * error, mean - quantiles[1] * error, words, level)
 
 
 def _studentised(
