@@ -16,6 +16,7 @@ from ctdenoise.config.evaluation import (
     window_settings,
 )
 from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.statistics import StatisticsSettings
 
 
 class ComparisonPageSettings(PageSettings):
@@ -51,6 +52,8 @@ class CompareSettings(Settings):
     """How the networks are put to work, as in the settings of `infer`."""
     noise_patch: int = Field(default=24, ge=8, le=256)
     """Side of the flat patches in which the noise power spectrum is taken, pixels."""
+    statistics: StatisticsSettings = StatisticsSettings()
+    """Intervals and tests over patients."""
     page: ComparisonPageSettings | None = ComparisonPageSettings()
     """What the page shows; `null` for numbers alone, which needs neither jinja2 nor matplotlib."""
 

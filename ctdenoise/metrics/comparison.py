@@ -5,25 +5,24 @@ each the mean of its images. Its standard error is the jackknife's: with n units
 without unit i, sqrt((n - 1) / n sum (t(i) - mean t)^2), which for a mean is the usual s / sqrt(n).
 Units are patients where there are two or more, else the slices of the only image. The difference of
 two methods has a standard error of its own, by the differences of their t(i): both met the same
-images.
+images. With two patients or more a figure also has the interval of `metrics.statistics`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ctdenoise.config.statistics import StatisticsSettings
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.metrics.fidelity import DifferenceSums
 from ctdenoise.metrics.noise_texture import TextureFigures
+from ctdenoise.metrics.statistics import FEWEST_PATIENTS, mean_interval, words_about_test
 from ctdenoise.metrics.table import Better, Evaluation, Metric
-
-_FEW = 6
-"""With fewer patients not even a paired rank test can be significant: the least p is 2^(1-n)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,10 +32,12 @@ class Figure:
     Args:
         metric: The number with its conventions.
         without_one: The number without each unit, float64 [unit]; empty where that is unknown.
+        patients: The number of each patient; empty for a single image.
     """
 
     metric: Metric
     without_one: DoubleArray
+    patients: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def standard_error(self) -> float | None:
@@ -122,16 +123,19 @@ def _means_without_one(values: DoubleArray) -> DoubleArray:
     return means
 
 
-def over_patients(images: Sequence[tuple[str, Figures]]) -> dict[str, Figure]:
+def over_patients(
+    images: Sequence[tuple[str, Figures]], settings: StatisticsSettings
+) -> dict[str, Figure]:
     """The figures of a method over all its images.
 
     Args:
         images: Patient and figures of each image; one patient may have several.
+        settings: How intervals are found.
 
     Returns:
-        For one image its own figures. Otherwise means over patients, each the mean of its images;
-        a figure that some patient lacks is left out of the mean, and the reduction says over how
-        many patients it is.
+        For one image its own figures. Otherwise means over patients, each the mean of its images,
+        with their intervals; a figure that some patient lacks is left out of the mean, and the
+        reduction says over how many patients it is.
     """
     patients: dict[str, list[Figures]] = {}
     for patient, figures in images:
@@ -139,27 +143,34 @@ def over_patients(images: Sequence[tuple[str, Figures]]) -> dict[str, Figure]:
     if len(images) == 1:
         return dict(images[0][1])
     keys = dict.fromkeys(key for _, figures in images for key in figures)
-    return {key: _over(key, list(patients.values())) for key in keys}
+    return {key: _over(key, patients, settings) for key in keys}
 
 
-def _over(key: str, patients: Sequence[Sequence[Figures]]) -> Figure:
-    first = next(figures[key] for images in patients for figures in images if key in figures)
-    means = []
-    for images in patients:
+def _over(
+    key: str, patients: Mapping[str, Sequence[Figures]], settings: StatisticsSettings
+) -> Figure:
+    everywhere = (figures for images in patients.values() for figures in images)
+    first = next(figures[key] for figures in everywhere if key in figures)
+    means: dict[str, float] = {}
+    for patient, images in patients.items():
         values = [_number(figures.get(key)) for figures in images]
         known = [value for value in values if value is not None]
         if known:
-            means.append(sum(known) / len(known))
+            means[patient] = sum(known) / len(known)
     count = len(means)
     reduction = f"{first.metric.reduction}; mean of {count} patient{'s' if count != 1 else ''}"
-    value = sum(means) / count if means else None
+    value = sum(means.values()) / count if means else None
+    numbers = np.array(list(means.values()))
     metric = replace(
         first.metric,
         value=value,
         reduction=reduction,
         note="" if value is not None else first.metric.note,
+        interval=mean_interval(
+            numbers, seed=settings.seed, samples=settings.samples, level=settings.level
+        ),
     )
-    return Figure(metric, _means_without_one(np.array(means)))
+    return Figure(metric, _means_without_one(numbers), means)
 
 
 def _number(figure: Figure | None) -> float | None:
@@ -234,13 +245,11 @@ def words_about(patients: int, slices: int) -> str:
             if slices > 1
             else "One slice of one patient: there is no standard error, and nothing is marked."
         )
-    few = (
-        f" With fewer than {_FEW} patients no test can be significant at 5 %: the least p of a "
-        f"paired rank test is {2 ** (1 - patients):.2g}."
-        if patients < _FEW
-        else ""
+    few = f" {words_about_test(patients)}." if patients < FEWEST_PATIENTS else ""
+    return (
+        f"{patients} patients, {slices} slices: standard errors and intervals are over patients."
+        f"{few}"
     )
-    return f"{patients} patients, {slices} slices: standard errors are over patients.{few}"
 
 
 def as_json(figure: Figure) -> dict[str, JsonValue]:

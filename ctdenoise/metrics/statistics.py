@@ -33,6 +33,7 @@ FEWEST_PATIENTS = 6
 SAMPLES = 10_000
 """Resamples of the bootstrap."""
 
+_ROUNDING = 1e-12  # of the largest number: patients that differ by less are equal
 _EXACT_UP_TO = 50  # patients; more have a normal approximation that cannot be told from the exact p
 
 
@@ -55,6 +56,8 @@ def mean_interval(
         return None
     mean, error = float(patients.mean()), float(patients.std(ddof=1)) / math.sqrt(count)
     low, high = (1 - level) / 2, (1 + level) / 2
+    if np.ptp(patients) <= _ROUNDING * np.abs(patients).max():
+        return Interval(mean, mean, f"{count} equal patients", level)
     if count < FEWEST_PATIENTS:
         reach = float(stats.t.ppf(high, count - 1)) * error
         words = f"Student's t, {count} patients taken to be normally distributed"
@@ -69,8 +72,6 @@ def _studentised(
 ) -> tuple[float, float]:
     """Quantiles of t* over resamples of numbers whose mean is 0."""
     count = centred.size
-    if not centred.any():
-        return 0.0, 0.0
     times = _resamples(count, samples, seed)
     means = times @ centred / count
     squares = times @ np.square(centred) / count

@@ -2,13 +2,13 @@
 
 Sheikh and Bovik, "Image information and visual quality", IEEE Trans. Image Process. 15, 2006, in
 the pixel domain and over four scales, as torchmetrics, piq and ldct-benchmark compute it. At each
-scale the test is taken for g times the reference plus noise of variance v, in windows of a Gaussian;
+scale the test is taken for g times the reference plus noise of variance v, in Gaussian windows;
 with s^2 the variance of the reference there and n^2 that of the noise of the eye,
 
     VIF = sum log(1 + g^2 s^2 / (v + n^2)) / sum log(1 + s^2 / n^2).
 
-It is 1 for identical images, may exceed 1 where contrast is raised, and depends on the unit: n^2 = 2
-is 2 HU^2 here. The same images scaled to [0, 1] give another value.
+It is 1 for identical images, may exceed 1 where contrast is raised, and depends on the unit: n^2 is
+2 HU^2 here. The same images scaled to [0, 1] give another value.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def _directions(
 
 def _gaussian(taps: int) -> DoubleArray:
     reach = np.arange(taps) - (taps - 1) / 2
-    weights: DoubleArray = np.exp(-np.square(reach) / (2 * (taps / 5) ** 2))
-    return weights / weights.sum()
+    weights = np.exp(-np.square(reach) / (2 * (taps / 5) ** 2))
+    normalised: DoubleArray = weights / weights.sum()
+    return normalised
 
 
 def _filtered(image: DoubleArray, weights: DoubleArray) -> DoubleArray:

@@ -10,6 +10,7 @@ from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.metrics.comparison import Figures, as_json
+from ctdenoise.metrics.contrasts import Contrast
 from ctdenoise.metrics.noise_texture import Truth
 
 LOW_DOSE = "low dose"
@@ -204,6 +205,7 @@ class Condition:
         slices: How many slices in all.
         figures: Of each row, in their order.
         words: What the number of patients allows to say.
+        contrasts: How far they differ from each other on the same patients; empty for one patient.
     """
 
     truth: Truth
@@ -213,6 +215,7 @@ class Condition:
     slices: int
     figures: tuple[Figures, ...]
     words: str
+    contrasts: tuple[Contrast, ...] = ()
 
     @property
     def title(self) -> str:
@@ -233,6 +236,7 @@ class Condition:
                 {"name": name, "metrics": [as_json(figure) for figure in figures.values()]}
                 for name, figures in zip(names, self.figures, strict=True)
             ],
+            "differences": [contrast.as_json(names) for contrast in self.contrasts],
         }
 
 

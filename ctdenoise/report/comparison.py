@@ -14,7 +14,7 @@ from ctdenoise.core.arrays import HuArray
 from ctdenoise.io.runfile import installed_versions
 from ctdenoise.report.compared import Comparison, Contender, Picture
 from ctdenoise.report.comparison_charts import comparison_charts
-from ctdenoise.report.comparison_table import conventions_of, table_of
+from ctdenoise.report.comparison_table import conventions_of, interval_methods, table_of
 from ctdenoise.report.page import PAGE_FILE, PICTURES_FOLDER
 from ctdenoise.report.pictures import (
     LUNG,
@@ -83,6 +83,8 @@ def write_comparison_page(folder: Path, content: ComparisonPage) -> Path:
         views=list(_views(content, pictures)),
         timing=_timing(comparison),
         conventions=conventions_of(comparison),
+        level=f"{100 * content.settings.statistics.level:g} %",
+        intervals="; ".join(interval_methods(comparison)),
         difference_hu=f"{content.page.difference_hu:g}",
         settings_text=settings_text(content.settings),
         command=content.command,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.metrics.comparison import Figure, Figures, clear_best
+from ctdenoise.metrics.contrasts import Contrast
 from ctdenoise.metrics.evaluation import psnr_key, ssim_key
 from ctdenoise.metrics.table import Metric, number_text
 from ctdenoise.report.compared import Comparison, Condition, Contender
@@ -37,6 +38,7 @@ class Cell:
         best: Whether it is better than all others of its group by more than the error.
         worse: Whether doing nothing is better.
         note: Why there is no number.
+        interval: Its interval over patients; empty with fewer than two.
     """
 
     text: str
@@ -44,6 +46,7 @@ class Cell:
     best: bool = False
     worse: bool = False
     note: str = ""
+    interval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Table:
         columns: The figures.
         low: The low dose itself.
         groups: Names and rows; one group without a name where none was given.
+        differences: How far methods differ patient by patient; empty for one patient.
+        remark: What the tests of them can show.
     """
 
     title: str
@@ -80,6 +85,29 @@ class Table:
     columns: tuple[Column, ...]
     low: Line
     groups: tuple[tuple[str, tuple[Line, ...]], ...]
+    differences: tuple[Difference, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far a method differs from another, in words.
+
+    Args:
+        figure: Title and unit of the figure.
+        methods: "unet less redcnn".
+        difference: Mean over the patients.
+        interval: Of that mean; empty where unknown.
+        p_value: Of the test alone, then corrected for all tests; dashes where there was none.
+        verdict: Which is better, or that nothing is shown.
+    """
+
+    figure: str
+    methods: str
+    difference: str
+    interval: str
+    p_value: tuple[str, str]
+    verdict: str
 
 
 def columns_of(condition: Condition, settings: CompareSettings) -> tuple[Column, ...]:
@@ -144,7 +172,28 @@ def table_of(comparison: Comparison, condition: Condition, settings: CompareSett
         columns,
         first,
         tuple(groups),
+        tuple(_difference(one, comparison.names) for one in condition.contrasts),
+        next((one.note for one in condition.contrasts if one.note), ""),
     )
+
+
+def _difference(contrast: Contrast, names: Sequence[str]) -> Difference:
+    metric, interval = contrast.metric, contrast.interval
+    ends = () if interval is None else (interval.low, interval.high)
+    return Difference(
+        f"{metric.title}, {metric.unit}" if metric.unit else metric.title,
+        f"{names[contrast.one]} \N{MINUS SIGN} {names[contrast.other]}",
+        number_text(contrast.difference, metric.unit),
+        " to ".join(number_text(end, metric.unit) for end in ends),
+        (_p_text(contrast.p_value), _p_text(contrast.p_holm)),
+        "not shown" if contrast.better is None else f"{names[contrast.better]} is better",
+    )
+
+
+def _p_text(p_value: float | None) -> str:
+    if p_value is None:
+        return number_text(None, "")
+    return f"{p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"
 
 
 def _cell(figures: Sequence[Figures], place: int, key: str, best: bool) -> Cell:
@@ -158,6 +207,7 @@ def _cell(figures: Sequence[Figures], place: int, key: str, best: bool) -> Cell:
         best,
         place > 0 and _is_worse(figure, figures[0].get(key)),
         metric.note,
+        metric.interval_text,
     )
 
 
@@ -190,3 +240,14 @@ def conventions_of(comparison: Comparison) -> tuple[Metric, ...]:
             for key, figure in figures.items():
                 found.setdefault(key, figure.metric)
     return tuple(found.values())
+
+
+def interval_methods(comparison: Comparison) -> tuple[str, ...]:
+    """How the intervals over patients were found, each way once."""
+    every = (
+        figure.metric.interval
+        for condition in comparison.conditions
+        for figures in condition.figures
+        for figure in figures.values()
+    )
+    return tuple(dict.fromkeys(one.method for one in every if one is not None))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,13 +11,13 @@ from pathlib import Path
 from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.load import write_settings
 from ctdenoise.core.progress import SILENT, Progress
-from ctdenoise.core.provenance import JsonValue, canonical_json
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.pairs import find_pairs
 from ctdenoise.io.runfile import Run, timestamp, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.metrics.comparison import Figures, as_json, over_patients, words_about
+from ctdenoise.metrics.contrasts import contrasts_of
 from ctdenoise.report.compared import (
     LOW_DOSE,
     Comparison,
@@ -32,6 +30,7 @@ from ctdenoise.report.compared import (
 from ctdenoise.report.comparison import ComparisonPage, write_comparison_page
 from ctdenoise.report.page import PAGE_FILE
 from ctdenoise.report.requirements import require_report_extra
+from ctdenoise.tasks.compare_files import pretty, record, write_csv, write_differences
 from ctdenoise.tasks.compare_images import Judged, MeasuredImage, judged_images, shown_images
 from ctdenoise.tasks.compare_models import Model, read_models
 from ctdenoise.training.distributed import ALONE
@@ -39,8 +38,8 @@ from ctdenoise.training.threads import arithmetic_threads
 
 JSON_FILE = "comparison.json"
 CSV_FILE = "comparison.csv"
-FORMAT_VERSION = 1
-"""Version of `comparison.json`."""
+DIFFERENCES_FILE = "differences.csv"
+"""Written where there are two patients or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +107,12 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     contenders = tuple(model.warned(keys) for model in contenders)
     with arithmetic_threads(settings.threads, ALONE) as threads:
         measured = _measure(contenders, tests, settings, threads, progress)
-    comparison = measured.comparison(title)
+    comparison = measured.comparison(title, settings)
     compared = time.perf_counter() - start
     with staged_folder(out) as folder:
-        (folder / JSON_FILE).write_text(_pretty(_record(comparison)), encoding="utf-8")
-        _write_csv(folder / CSV_FILE, comparison)
+        (folder / JSON_FILE).write_text(pretty(record(comparison)), encoding="utf-8")
+        write_csv(folder / CSV_FILE, comparison)
+        write_differences(folder / DIFFERENCES_FILE, comparison)
         write_settings(folder, settings)
         if settings.page is not None:
             page = ComparisonPage(
@@ -150,13 +150,13 @@ class _Measured:
     by_image: list[tuple[Figures, ...]]
     pictures: list[Picture]
 
-    def comparison(self, title: str) -> Comparison:
+    def comparison(self, title: str, settings: CompareSettings) -> Comparison:
         return Comparison(
             title or "Trained networks on the same pairs",
             self.rows,
             tuple(self.images),
             tuple(self.by_image),
-            _conditions(self.images, self.by_image),
+            _conditions(self.images, self.by_image, settings),
         )
 
 
@@ -204,9 +204,12 @@ def _slice_times(
 
 
 def _conditions(
-    images: Sequence[JudgedImage], by_image: Sequence[tuple[Figures, ...]]
+    images: Sequence[JudgedImage],
+    by_image: Sequence[tuple[Figures, ...]],
+    settings: CompareSettings,
 ) -> tuple[Condition, ...]:
     """Images of one dose and one kind of truth, put together; scans first, high doses first."""
+    statistics = settings.statistics
     places: dict[tuple[str, float], list[int]] = {}
     for place, image in enumerate(images):
         places.setdefault((image.truth, round(image.dose_fraction, 6)), []).append(place)
@@ -215,7 +218,7 @@ def _conditions(
         chosen = [images[place] for place in places[key]]
         rows = len(by_image[0])
         figures = tuple(
-            over_patients([(images[p].patient, by_image[p][row]) for p in places[key]])
+            over_patients([(images[p].patient, by_image[p][row]) for p in places[key]], statistics)
             for row in range(rows)
         )
         patients = len({image.patient for image in chosen})
@@ -229,98 +232,10 @@ def _conditions(
                 slices,
                 figures,
                 words_about(patients, slices),
+                contrasts_of(figures, statistics),
             )
         )
     return tuple(conditions)
-
-
-def _record(comparison: Comparison) -> dict[str, JsonValue]:
-    names = comparison.names
-    return {
-        "format": "ctdenoise comparison",
-        "format_version": FORMAT_VERSION,
-        "use": "Research use only. Not a medical device.",
-        "title": comparison.title,
-        "rows": [contender.as_json() for contender in comparison.contenders],
-        "conditions": [condition.as_json(names) for condition in comparison.conditions],
-        "images": [
-            {
-                "name": image.name,
-                "patient": image.patient,
-                "dose_fraction": image.dose_fraction,
-                "truth": image.truth,
-                "slices": list(image.slices),
-                "rows": [
-                    {"name": name, "metrics": [as_json(one) for one in figures.values()]}
-                    for name, figures in zip(names, rows, strict=True)
-                ],
-            }
-            for image, rows in zip(comparison.images, comparison.by_image, strict=True)
-        ],
-    }
-
-
-def _pretty(record: dict[str, JsonValue]) -> str:
-    return json.dumps(json.loads(canonical_json(record)), indent=2, ensure_ascii=False) + "\n"
-
-
-_FACTS = (
-    "group",
-    "name",
-    "network",
-    "truth",
-    "dose_fraction",
-    "patients",
-    "slices",
-    "seconds_per_slice",
-    "processor_seconds_per_slice",
-    "parameters",
-    "operations_per_slice",
-    "steps",
-    "patches_seen",
-    "training_seconds",
-    "warnings",
-)
-
-
-def _write_csv(path: Path, comparison: Comparison) -> None:
-    """One line for each row and condition; every figure with its standard error beside it."""
-    keys = dict.fromkeys(
-        key
-        for condition in comparison.conditions
-        for figures in condition.figures
-        for key in figures
-    )
-    columns = [*_FACTS, *(name for key in keys for name in (key, f"{key}_standard_error"))]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        for condition in comparison.conditions:
-            for row, figures in zip(comparison.contenders, condition.figures, strict=True):
-                line: dict[str, JsonValue] = {
-                    "group": row.group,
-                    "name": row.name,
-                    "network": row.network,
-                    "truth": condition.truth,
-                    "dose_fraction": condition.dose_fraction,
-                    "patients": condition.patients,
-                    "slices": condition.slices,
-                    "seconds_per_slice": None if row.times is None else row.times.median_s,
-                    "processor_seconds_per_slice": None
-                    if row.times is None
-                    else row.times.median_processor_s,
-                    "parameters": row.parameters,
-                    "operations_per_slice": row.operations,
-                    "steps": row.training.steps,
-                    "patches_seen": row.training.patches,
-                    "training_seconds": row.training.seconds,
-                    "warnings": " ".join(row.warnings),
-                }
-                for key, figure in figures.items():
-                    told = as_json(figure)
-                    line[key] = told["value"]
-                    line[f"{key}_standard_error"] = told["standard_error"]
-                writer.writerow(line)
 
 
 def _run_record(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ctdenoise.config.comparison import CompareSettings
+from ctdenoise.config.statistics import StatisticsSettings
 from ctdenoise.core.body import body_mask
 from ctdenoise.metrics.comparison import (
     Figure,
@@ -23,6 +24,8 @@ from ctdenoise.metrics.evaluation import evaluate
 from ctdenoise.metrics.noise_texture import TextureFigures, flat_areas, noise_power
 from ctdenoise.metrics.table import Metric
 from tests.unit.metrics.conftest import SHAPE, tissue_blocks, volume
+
+STATISTICS = StatisticsSettings()
 
 
 def metric(value: float | None, better="lower") -> Metric:
@@ -157,7 +160,9 @@ def test_patients_count_once_however_many_images_they_have():
     def image(value):
         return {"rmse": Figure(metric(value), np.zeros(0))}
 
-    found = over_patients([("a", image(10.0)), ("a", image(20.0)), ("b", image(30.0))])["rmse"]
+    found = over_patients([("a", image(10.0)), ("a", image(20.0)), ("b", image(30.0))], STATISTICS)[
+        "rmse"
+    ]
     assert found.metric.value == pytest.approx((15 + 30) / 2)
     assert found.standard_error == pytest.approx(np.std([15, 30], ddof=1) / math.sqrt(2))
     assert "mean of 2 patients" in found.metric.reduction
@@ -167,17 +172,19 @@ def test_a_figure_that_a_patient_lacks_is_a_mean_of_the_others():
     def image(value):
         return {"bias_bone": Figure(replace(metric(value), note="no bone"), np.zeros(0))}
 
-    found = over_patients([("a", image(10.0)), ("b", image(None)), ("c", {})])["bias_bone"]
+    found = over_patients([("a", image(10.0)), ("b", image(None)), ("c", {})], STATISTICS)[
+        "bias_bone"
+    ]
     assert found.metric.value == 10
     assert "mean of 1 patient" in found.metric.reduction
-    nothing = over_patients([("a", image(None)), ("b", image(None))])["bias_bone"]
+    nothing = over_patients([("a", image(None)), ("b", image(None))], STATISTICS)["bias_bone"]
     assert nothing.metric.value is None
     assert nothing.metric.note == "no bone"
 
 
 def test_one_image_keeps_its_own_figures_and_the_spread_of_its_slices(reference):
     found = measured(reference, noisy(20))
-    assert over_patients([("a", found)]) == found
+    assert over_patients([("a", found)], STATISTICS) == found
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def test_one_image_keeps_its_own_figures_and_the_spread_of_its_slices(reference)
     [
         (1, 1, "no standard error"),
         (1, 9, "nothing about other patients"),
-        (3, 30, "least p of a paired rank test is 0.25"),
+        (3, 30, "min p = 2^(1-n) = 0.25"),
         (8, 80, "over patients"),
     ],
 )

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from ctdenoise.config.comparison import CompareSettings, ComparisonPageSettings
+from ctdenoise.config.statistics import StatisticsSettings
 from ctdenoise.core.geometry import Geometry
-from ctdenoise.metrics.comparison import Figure
+from ctdenoise.metrics.comparison import Figure, over_patients
+from ctdenoise.metrics.contrasts import contrasts_of
 from ctdenoise.metrics.table import Metric
 from ctdenoise.report.compared import (
     LOW_DOSE,
@@ -180,3 +182,31 @@ def test_the_axis_of_costs_holds_a_power_of_ten_to_label(limits):
     low, high = a_decade(limits)
     assert low <= limits[0] <= limits[1] <= high
     assert any(low <= 10.0**power <= high for power in range(-3, 4))
+
+
+def test_a_cohort_has_intervals_and_a_table_of_differences(tmp_path):
+    names = list(RMSE)
+    spread = np.random.default_rng(0).normal(0, 1, (len(names), 7))
+    rows = tuple(
+        over_patients(
+            [(f"p{n}", figures(RMSE[name] + spread[place, n], 0.25)) for n in range(7)],
+            StatisticsSettings(),
+        )
+        for place, name in enumerate(names)
+    )
+    contrasts = contrasts_of(rows, StatisticsSettings())
+    one = Condition("scan", 0.25, 7, 7, 21, rows, "Seven patients.", contrasts)
+    found = replace(comparison(), conditions=(one,))
+    content = ComparisonPage(
+        found, (), CompareSettings(), ComparisonPageSettings(), "ctdenoise compare", "2026"
+    )
+    path = write_comparison_page(tmp_path, content)
+    words = " ".join(" ".join(Reader(path.read_text(encoding="utf-8")).text).split())
+    interval = rows[1]["rmse"].metric.interval_text
+    assert interval in words
+    assert "studentised bootstrap over 7 patients" in words
+    first = contrasts[0]
+    assert first.p_value == 2**-6
+    for text in ("net b \N{MINUS SIGN} low dose", "0.016", "not shown", "Wilcoxon"):
+        assert text in words
+    assert "in all 10 tests together" in words, "7 patients and 10 tests cannot reach 5 %"

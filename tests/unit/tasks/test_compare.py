@@ -125,6 +125,7 @@ def test_a_run_writes_the_page_the_numbers_and_the_record(tmp_path, models, pair
     assert {path.name for path in out.iterdir()} == {
         "comparison.json",
         "comparison.csv",
+        "differences.csv",
         "index.html",
         "pictures",
         "settings.yaml",
