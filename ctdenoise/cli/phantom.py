@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def phantom(
-    kind: Literal["water", "rods", "torso"],
+    kind: Literal["water", "rods", "torso", "acr464", "catphan504"],
     /,
     *,
     out: Out,
@@ -32,7 +32,8 @@ def phantom(
     """Make a study whose truth is known.
 
     Args:
-        kind: `water` (a cylinder), `rods` (inserts of known contrast and size) or `torso`.
+        kind: `water` (a cylinder), `rods` (inserts of known contrast and size), `torso`, or a test
+            phantom: `acr464`, `catphan504`.
         out: Folder for the series and its truth; new or empty.
         file_format: `dicom` or `nifti`.
         config: A YAML file instead of the ready settings of this kind.

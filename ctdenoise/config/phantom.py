@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
 
 
 class GridSettings(Settings):
@@ -135,7 +136,8 @@ class TorsoSettings(Settings):
 
 
 AnyPhantom = Annotated[
-    Union[WaterSettings, RodsSettings, TorsoSettings], Field(discriminator="name")
+    Union[WaterSettings, RodsSettings, TorsoSettings, Acr464Settings, Catphan504Settings],
+    Field(discriminator="name"),
 ]
 """Every phantom, told apart by `name`."""
 

@@ -22,3 +22,6 @@ LabelArray = npt.NDArray[np.uint8]
 
 StoredArray = npt.NDArray[np.integer]
 """Stored values [y, x], integers, before the rescale."""
+
+IndexArray = npt.NDArray[np.intp]
+"""Positions in another array."""

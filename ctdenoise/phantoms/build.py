@@ -15,6 +15,7 @@ from ctdenoise.config.phantom import (
     TorsoSettings,
     WaterSettings,
 )
+from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import FloatArray, LabelArray
 from ctdenoise.core.geometry import Geometry
@@ -22,8 +23,9 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.phantoms import anatomy, rods, torso, water
-from ctdenoise.phantoms.raster import rasterise
+from ctdenoise.phantoms import acr464, anatomy, catphan504, rods, torso, water
+from ctdenoise.phantoms.drawing import Drawing
+from ctdenoise.phantoms.raster import Sampling, rasterise
 from ctdenoise.phantoms.shapes import Shape
 from ctdenoise.phantoms.texture import power_law_field
 from ctdenoise.phantoms.truth import truth_json
@@ -52,19 +54,6 @@ class Phantom:
     truth: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
-    """What one kind of phantom consists of."""
-
-    shapes: tuple[Shape, ...]
-    labels: tuple[str, ...]
-    field_of_view_mm: float
-    middle_mm: float = 0.0
-    body_part: str = "PHANTOM"
-    textured: bool = False
-    anatomy: Mapping[str, JsonValue] | None = None
-
-
 def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> Phantom:
     """Draw the phantom that settings ask for.
 
@@ -85,6 +74,7 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
         slice_thickness_mm=thickness_mm,
         label_numbers=label_numbers,
         texture=_texture(settings, geometry) if drawing.textured else None,
+        sampling=drawing.sampling,
         progress=progress,
     )
     volume = CTVolume(
@@ -115,20 +105,23 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
     return Phantom(volume, drawing.shapes, labels, names, truth)
 
 
-def _drawing(settings: PhantomSettings) -> _Drawing:
+def _drawing(settings: PhantomSettings) -> Drawing:
     phantom = settings.phantom
     match phantom:
         case WaterSettings():
             shapes = water.water_shapes(phantom)
             size_mm = max(phantom.diameter_mm, phantom.depth_mm or 0.0)
-            return _Drawing(shapes, water.LABELS, 1.25 * size_mm)
+            return Drawing(shapes, water.LABELS, 1.25 * size_mm, sampling=Sampling.EVEN)
         case RodsSettings():
-            return _Drawing(
-                rods.rods_shapes(phantom), rods.rods_labels(phantom), 1.25 * phantom.diameter_mm
+            return Drawing(
+                rods.rods_shapes(phantom),
+                rods.rods_labels(phantom),
+                1.25 * phantom.diameter_mm,
+                sampling=Sampling.EVEN,
             )
         case TorsoSettings():
             patient = torso.torso_anatomy(phantom, settings.seed)
-            return _Drawing(
+            return Drawing(
                 torso.torso_shapes(phantom, settings.seed),
                 anatomy.LABELS,
                 field_of_view_mm=float(np.ceil(2.15 * patient.half_width_mm / 10) * 10),
@@ -136,12 +129,17 @@ def _drawing(settings: PhantomSettings) -> _Drawing:
                 body_part="CHEST",
                 textured=phantom.texture > 0,
                 anatomy=patient.as_json(),
+                sampling=Sampling.EVEN,
             )
+        case Acr464Settings():
+            return acr464.acr464_drawing(phantom)
+        case Catphan504Settings():
+            return catphan504.catphan504_drawing(phantom)
         case _:
             assert_never(phantom)
 
 
-def _geometry(grid: GridSettings, drawing: _Drawing) -> Geometry:
+def _geometry(grid: GridSettings, drawing: Drawing) -> Geometry:
     spacing_mm = (grid.field_of_view_mm or drawing.field_of_view_mm) / grid.size
     corner_mm = -(grid.size - 1) / 2 * spacing_mm
     first_mm = drawing.middle_mm - (grid.slices - 1) / 2 * grid.slice_spacing_mm

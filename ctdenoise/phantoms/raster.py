@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -31,6 +32,22 @@ _WHOLE = 1e-9
 
 _SLICES_AT_ONCE = 16
 
+_LINES_ACROSS = 8
+"""Fine sampling lays at least this many lines and planes through the thinnest part ..."""
+
+_MOST_LINES = 256
+_MOST_FINE_PLANES = 64
+"""... but no more lines than this through a pixel and no more planes through a slice."""
+
+
+class Sampling(Enum):
+    """Where lines and planes are laid through shapes that change along z."""
+
+    EVEN = "even"
+    """At fixed distances: every shape the same, small and thin ones roughly."""
+    FINE = "fine"
+    """By the size of the shape: flat ends exactly, beads, wires and thin discs truly."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
@@ -53,13 +70,15 @@ def rasterise(
     slice_thickness_mm: float,
     label_numbers: Mapping[str, int],
     texture: FloatArray | None = None,
+    sampling: Sampling = Sampling.EVEN,
     progress: Progress = SILENT,
 ) -> tuple[HuArray, LabelArray]:
     """Draw shapes onto an axial grid.
 
     The share of a voxel that a shape fills is exact along x (the ends of the chord of each scan
     line) and sampled along y and over the slice thickness. A shape is laid over what is there with
-    its share as opacity. A voxel gets the label of the last shape that fills at least half of it.
+    its share as opacity; one that adds adds its share, which is exact wherever shapes overlap. A
+    voxel gets the label of the last shape that fills at least half of it.
 
     Args:
         shapes: Painted in order; a later one replaces what lies below it.
@@ -68,6 +87,7 @@ def rasterise(
         label_numbers: Number of each label name that shapes use; "" is 0 whether named or not.
         texture: Field of mean 0 and standard deviation 1, [z, y, x], added to each shape times
             its `texture_sd_hu`; every label sees it shifted by another distance.
+        sampling: How small shapes are met.
         progress: Told about shapes.
 
     Returns:
@@ -94,10 +114,10 @@ def rasterise(
         for shape in shapes:
             number = label_numbers[shape.label] if shape.label else 0
             for box in _boxes(shape, grid):
-                share = _shares(shape, grid, box)
+                share = _shares(shape, grid, box, sampling)
                 value = shape.hu + _texture_in(box, texture, shape, number)
                 below = hu[box]
-                below += share * (value - below)
+                below += share * (value if shape.adds else value - below)
                 labels[box][np.broadcast_to(share >= 0.5, below.shape)] = number
             advance()
     return hu, labels
@@ -129,17 +149,57 @@ def _span(low: float, high: float, first: float, spacing: float, count: int) -> 
     return slice(int(start), int(stop))
 
 
-def _shares(shape: Shape, grid: _Grid, box: _Box) -> FloatArray:
-    """Share of each voxel of a box that the shape fills, float32 [z or 1, y, x]."""
-    in_z, rows, columns = box
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """How a shape is sampled in some slices.
+
+    Args:
+        lines: Scan lines through a pixel.
+        heights: Heights of the planes, mm, [z or 1, plane].
+        part: What part of the slice thickness the planes stand for, [z]; None for all of it.
+    """
+
+    lines: int
+    heights: DoubleArray
+    part: DoubleArray | None = None
+
+
+def _even_scan(shape: Shape, grid: _Grid, in_z: slice) -> _Scan:
     first_mm, last_mm = grid.z[in_z][0], grid.z[in_z][-1]
     half_mm = grid.thickness / 2
     if shape.is_even_between(first_mm - half_mm, last_mm + half_mm):
-        lines, heights = _LINES_PER_PIXEL_FLAT, np.full((1, 1), first_mm)
+        return _Scan(_LINES_PER_PIXEL_FLAT, np.full((1, 1), first_mm))
+    planes = int(np.clip(np.ceil(grid.thickness / _PLANE_DISTANCE_MM), 1, _MOST_PLANES))
+    return _Scan(_LINES_PER_PIXEL, grid.z[in_z, None] + grid.thickness * _midpoints(planes))
+
+
+def _fine_scan(shape: Shape, grid: _Grid, in_z: slice) -> _Scan:
+    low, high = shape.bounds_mm()
+    half_mm = grid.thickness / 2
+    start = np.maximum(grid.z[in_z] - half_mm, low[2])
+    end = np.maximum(np.minimum(grid.z[in_z] + half_mm, high[2]), start)
+    thinnest = min(shape.thinnest_mm(), high[1] - low[1])
+    lines = int(min(np.ceil(_LINES_ACROSS * grid.dy / thinnest), _MOST_LINES))
+    upright = shape.is_upright()
+    if upright:
+        planes = 1
     else:
-        lines = _LINES_PER_PIXEL
-        planes = int(np.clip(np.ceil(grid.thickness / _PLANE_DISTANCE_MM), 1, _MOST_PLANES))
-        heights = grid.z[in_z, None] + grid.thickness * _midpoints(planes)
+        reach = float(np.max(end - start))
+        # Half the thickness between planes: a slanted wire is met without gaps.
+        distance = min(_PLANE_DISTANCE_MM, (high[2] - low[2]) / _LINES_ACROSS, thinnest / 2)
+        planes = int(np.clip(np.ceil(reach / distance), 1, _MOST_FINE_PLANES))
+    heights = (start + end)[:, None] / 2 + (end - start)[:, None] * _midpoints(planes)
+    part = (end - start) / grid.thickness
+    if upright and (part > 1.0 - _WHOLE).all():
+        heights, part = heights[:1], part[:1]
+    return _Scan(max(lines, _LINES_PER_PIXEL_FLAT if upright else _LINES_PER_PIXEL), heights, part)
+
+
+def _shares(shape: Shape, grid: _Grid, box: _Box, sampling: Sampling) -> FloatArray:
+    """Share of each voxel of a box that the shape fills, float32 [z or 1, y, x]."""
+    in_z, rows, columns = box
+    scan = (_fine_scan if sampling is Sampling.FINE else _even_scan)(shape, grid, in_z)
+    lines, heights = scan.lines, scan.heights
     line_y = grid.y0 + grid.dy * (np.arange(rows.start, rows.stop)[:, None] + _midpoints(lines))
     slices, planes = heights.shape
     origins = np.zeros((slices, planes, line_y.size, 3))
@@ -163,6 +223,8 @@ def _shares(shape: Shape, grid: _Grid, box: _Box) -> FloatArray:
         rise += sign * np.bincount(index + 1, at - whole, minlength=size)
     share = np.cumsum(rise.reshape(slices, height, width + 2), axis=-1)[..., :width]
     share /= lines * planes
+    if scan.part is not None:
+        share *= scan.part[:, None, None]
     share[share < _WHOLE] = 0.0
     share[share > 1.0 - _WHOLE] = 1.0
     return share.astype(np.float32)

@@ -1,8 +1,9 @@
 """Solids whose intersection with a straight line is known exactly.
 
-A shape is an intersection of convex quadrics and half-spaces. Shapes are painted in order and a
-later shape replaces what lies below it, as in a drawing: nested anatomy is written with the
-Hounsfield units that it has, not with differences.
+A shape is an intersection of convex quadrics, cones and half-spaces. Shapes are painted in order
+and a later shape replaces what lies below it, as in a drawing: nested anatomy is written with the
+Hounsfield units that it has, not with differences. A shape that adds instead leaves what is there
+and adds its value, as in the published tables of superposed ellipses.
 
 Lengths are mm in the patient frame (LPS): x to the left, y to the back, z to the head.
 """
@@ -16,9 +17,11 @@ from typing import Union
 
 import numpy as np
 
-from ctdenoise.core.arrays import BoolArray, DoubleArray
+from ctdenoise.core.arrays import BoolArray, DoubleArray, IndexArray
 from ctdenoise.core.units import AIR_HU, HU_PER_RELATIVE_ATTENUATION
 from ctdenoise.errors import UsageError
+from ctdenoise.phantoms.cones import Cone
+from ctdenoise.phantoms.sweep import Chords, painted_lengths
 
 Vector = tuple[float, float, float]
 
@@ -29,7 +32,10 @@ _ENDLESS_MM = 1e6
 """A solid that reaches farther than this is endless."""
 
 _CHORDS_AT_ONCE = 2_000_000
-"""Chords held in memory together, 16 bytes each."""
+"""Pairs of shape and ray that are looked at together, some 40 bytes each."""
+
+_BESIDE_MM = 1e-3
+"""A ray that misses the sphere around a shape by less than this is tried all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,15 @@ class Quadric:
         del low_mm, high_mm
         return all(row[2] == 0.0 for row in self.rows)
 
+    def contains(self, points: DoubleArray) -> BoolArray:
+        """Whether points [..., 3] (mm) lie inside or on the surface."""
+        reduced = (points - np.array(self.centre_mm)) @ np.array(self.rows).T
+        return np.asarray(np.sum(reduced * reduced, axis=-1) <= 1.0)
+
+    def thinnest_mm(self) -> float:
+        """Its smallest diameter."""
+        return 2.0 / float(np.linalg.norm(np.array(self.rows), 2))
+
 
 @dataclass(frozen=True, slots=True)
 class HalfSpace:
@@ -147,6 +162,10 @@ class HalfSpace:
             return max(z * low_mm, z * high_mm) <= self.offset_mm
         return z == 0.0
 
+    def contains(self, points: DoubleArray) -> BoolArray:
+        """Whether points [..., 3] (mm) lie inside or on the surface."""
+        return np.asarray(points @ np.array(self.normal) <= self.offset_mm)
+
 
 def _missing_rows(rows: tuple[Vector, ...]) -> list[Vector]:
     """Rows that make a matrix square, for directions in which the solid is endless."""
@@ -168,7 +187,7 @@ def _cross(a: Vector, b: Vector) -> Vector:
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
-Part = Union[Quadric, HalfSpace]
+Part = Union[Quadric, Cone, HalfSpace]
 """A convex solid that shapes are cut from."""
 
 
@@ -178,11 +197,12 @@ class Shape:
 
     Args:
         name: What it is, for the list of true values: "liver", "insert Teflon".
-        hu: Its Hounsfield units.
+        hu: Its Hounsfield units; where it adds, what it adds to those that are there.
         parts: The solid is where all of these overlap.
         label: Name of the segmentation label that its voxels get; empty for background.
         texture_sd_hu: Standard deviation of the texture that the rasteriser adds; line integrals
             are those of the uniform shape.
+        adds: Whether it adds to what lies below it instead of replacing it.
 
     Raises:
         UsageError: If there is no part or the value is below that of vacuum.
@@ -193,17 +213,18 @@ class Shape:
     parts: tuple[Part, ...]
     label: str = ""
     texture_sd_hu: float = 0.0
+    adds: bool = False
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise UsageError(f"The shape {self.name!r} has no parts.")
-        if not self.hu >= AIR_HU:
+        if not (math.isfinite(self.hu) if self.adds else self.hu >= AIR_HU):
             raise UsageError(f"The shape {self.name!r} has {self.hu} HU, less than vacuum.")
 
     @property
     def relative_attenuation(self) -> float:
-        """Attenuation over that of water: 1 + HU / 1000."""
-        return 1.0 + self.hu / HU_PER_RELATIVE_ATTENUATION
+        """Attenuation over that of water: 1 + HU / 1000; what it adds to it, where it adds."""
+        return (0.0 if self.adds else 1.0) + self.hu / HU_PER_RELATIVE_ATTENUATION
 
     def is_even_between(self, low_mm: float, high_mm: float) -> bool:
         """Whether every axial slice through it between two heights is the same."""
@@ -233,12 +254,29 @@ class Shape:
         """Whether points [..., 3] (mm) lie inside or on the surface."""
         inside = np.ones(points.shape[:-1], dtype=bool)
         for part in self.parts:
-            if isinstance(part, HalfSpace):
-                inside &= points @ np.array(part.normal) <= part.offset_mm
-            else:
-                reduced = (points - np.array(part.centre_mm)) @ np.array(part.rows).T
-                inside &= np.sum(reduced * reduced, axis=-1) <= 1.0
+            inside &= part.contains(points)
         return inside
+
+    def is_upright(self) -> bool:
+        """Whether it is the same at every height from its lower end to its upper one."""
+        return all(
+            part.is_even_between(0.0, 0.0)
+            or (isinstance(part, HalfSpace) and abs(part.normal[2]) == 1.0)
+            for part in self.parts
+        )
+
+    def thinnest_mm(self) -> float:
+        """About its smallest width: of its quadrics, and between parallel planes."""
+        planes = [part for part in self.parts if isinstance(part, HalfSpace)]
+        widths = [part.thinnest_mm() for part in self.parts if isinstance(part, Quadric)]
+        for index, plane in enumerate(planes):
+            opposite = tuple(-value for value in plane.normal)
+            widths += [
+                plane.offset_mm + other.offset_mm
+                for other in planes[index + 1 :]
+                if other.normal == opposite and plane.normal[2] == 0.0
+            ]
+        return min(widths, default=math.inf)
 
     def bounds_mm(self) -> tuple[DoubleArray, DoubleArray]:
         """Corners of an axis-parallel box that holds it; infinite where it is endless."""
@@ -255,7 +293,7 @@ def line_integrals(
 
     Multiply by the attenuation of water per mm for the line integral p of a scanner. Around the
     shapes is vacuum. Along each ray the ends of all chords are sorted and every stretch between
-    two of them gets the attenuation of the last shape that covers it.
+    two of them gets the attenuation that the shapes covering it leave, in painting order.
 
     Args:
         shapes: Painted in order; a later one replaces what lies below it.
@@ -278,11 +316,16 @@ def line_integrals(
         raise UsageError("The direction of a ray is zero.")
     flat_origins = origins.reshape(-1, 3)
     flat_directions = (directions / length).reshape(-1, 3)
+    near, centres, radii = _balls(shapes, flat_origins, flat_directions)
     result = np.zeros(len(flat_origins))
-    step = max(1, _CHORDS_AT_ONCE // max(1, len(shapes)))
+    step = max(1, _CHORDS_AT_ONCE // max(1, len(near)))
     for first in range(0, len(result), step):
         rays = slice(first, first + step)
-        result[rays] = _swept(shapes, flat_origins[rays], flat_directions[rays])
+        beside = _distances(centres, flat_origins[rays], flat_directions[rays])
+        tried = ~(beside > radii[:, None] + _BESIDE_MM)
+        result[rays] = painted_lengths(
+            _chords(near, tried, flat_origins[rays], flat_directions[rays]), len(result[rays])
+        )
     if not np.isfinite(result).all():
         raise UsageError(
             "A ray runs inside an endless shape for ever.",
@@ -291,29 +334,56 @@ def line_integrals(
     return result.reshape(origins.shape[:-1])
 
 
-def _swept(shapes: Sequence[Shape], origins: DoubleArray, directions: DoubleArray) -> DoubleArray:
-    """Line integrals of a batch of rays [ray, 3]."""
-    if not shapes:
-        return np.zeros(len(origins))
-    chords = [shape.chord(origins, directions) for shape in shapes]
-    starts = np.stack([start for start, _ in chords])  # [shape, ray]
-    ends = np.stack([end for _, end in chords])
-    attenuation = np.array([shape.relative_attenuation for shape in shapes])
-    # Only shapes that are hit matter: gather them to the front, in their order.
-    hit = ends > starts
-    most = int(hit.sum(axis=0).max())
-    if most == 0:
-        return np.zeros(len(origins))
-    order = np.argsort(~hit, axis=0, kind="stable")[:most]
-    starts = np.take_along_axis(starts, order, axis=0)
-    ends = np.take_along_axis(ends, order, axis=0)
-    if np.isinf(starts).any() or np.isinf(ends).any():
-        return np.full(len(origins), np.inf)
-    values = attenuation[order]
-    edges = np.sort(np.concatenate([starts, ends]), axis=0)
-    middles = (edges[1:] + edges[:-1]) / 2
-    painted = np.zeros_like(middles)
-    for start, end, value in zip(starts, ends, values, strict=True):
-        covered = (middles > start) & (middles < end)
-        painted = np.where(covered, value, painted)
-    return np.asarray(np.sum(painted * np.diff(edges, axis=0), axis=0), dtype=np.float64)
+def _balls(
+    shapes: Sequence[Shape], origins: DoubleArray, directions: DoubleArray
+) -> tuple[list[Shape], DoubleArray, DoubleArray]:
+    """The shapes that rays may reach, and the centre and radius of a ball around each.
+
+    Where all rays are axial, only what lies at their heights counts.
+    """
+    lowest, highest = -np.inf, np.inf
+    if len(origins) > 0 and not directions[:, 2].any():
+        lowest, highest = origins[:, 2].min() - _BESIDE_MM, origins[:, 2].max() + _BESIDE_MM
+    near, centres, radii = [], [], []
+    for shape in shapes:
+        low, high = shape.bounds_mm()
+        low[2], high[2] = max(low[2], lowest), min(high[2], highest)
+        if (low > high).any():
+            continue
+        ends = bool(np.isfinite([low, high]).all())
+        near.append(shape)
+        centres.append((low + high) / 2 if ends else np.zeros(3))
+        radii.append(float(np.linalg.norm(high - low)) / 2 if ends else np.inf)
+    return near, np.array(centres).reshape(-1, 3), np.array(radii)
+
+
+def _distances(points: DoubleArray, origins: DoubleArray, directions: DoubleArray) -> DoubleArray:
+    """Distance of each point [point, 3] from each line [ray, 3], mm, [point, ray]."""
+    along = points @ directions.T - np.sum(origins * directions, axis=-1)
+    square = (
+        np.sum(points * points, axis=-1)[:, None]
+        - 2.0 * (points @ origins.T)
+        + np.sum(origins * origins, axis=-1)
+    )
+    return np.asarray(np.sqrt(np.maximum(square - along * along, 0.0)))
+
+
+def _chords(
+    shapes: Sequence[Shape], tried: BoolArray, origins: DoubleArray, directions: DoubleArray
+) -> Chords:
+    """Where rays cross shapes, tried [shape, ray]."""
+    found: list[tuple[IndexArray, DoubleArray, DoubleArray, Shape]] = []
+    for shape, rays in zip(shapes, tried, strict=True):
+        index = np.flatnonzero(rays)
+        start, end = shape.chord(origins[index], directions[index])
+        hit = end > start
+        if hit.any():
+            found.append((index[hit], start[hit], end[hit], shape))
+    counts = [len(index) for index, *_ in found]
+    return Chords(
+        ray=np.concatenate([index for index, *_ in found] or [np.zeros(0, dtype=np.intp)]),
+        start=np.concatenate([start for _, start, *_ in found] or [np.zeros(0)]),
+        end=np.concatenate([end for *_, end, _ in found] or [np.zeros(0)]),
+        value=np.repeat([shape.relative_attenuation for *_, shape in found], counts),
+        kept=np.repeat([float(shape.adds) for *_, shape in found], counts),
+    )

@@ -90,6 +90,61 @@ def tube(start_mm: Numbers, end_mm: Numbers, radius_mm: float) -> tuple[Part, ..
     )
 
 
+def polar(radius_mm: float, angle_degrees: float) -> tuple[float, float]:
+    """A point of the axial plane: angle 0 is the patient's left, 90 the back."""
+    angle = math.radians(angle_degrees)
+    return (radius_mm * math.cos(angle), radius_mm * math.sin(angle))
+
+
+def sphere(centre_mm: Numbers, diameter_mm: float) -> Quadric:
+    """A sphere."""
+    return ellipsoid(centre_mm, (diameter_mm / 2,) * 3)
+
+
+def upright_rod(
+    centre_mm: Numbers, diameter_mm: float, low_mm: float, high_mm: float
+) -> tuple[Part, ...]:
+    """A round cylinder along z between two heights.
+
+    Args:
+        centre_mm: Its axis in the axial plane (x, y).
+        diameter_mm: Its diameter.
+        low_mm: Where it begins.
+        high_mm: Where it ends.
+    """
+    radii = (diameter_mm / 2, diameter_mm / 2)
+    return (elliptic_cylinder(centre_mm, radii), *between_planes(low_mm, high_mm))
+
+
+def upright_bar(
+    centre_mm: Numbers,
+    size_mm: Numbers,
+    height_mm: tuple[float, float],
+    *,
+    angle_degrees: float = 0.0,
+) -> tuple[Part, ...]:
+    """A block with upright sides.
+
+    Args:
+        centre_mm: Its middle in the axial plane (x, y).
+        size_mm: Its length and width.
+        height_mm: Where it begins and ends along z.
+        angle_degrees: Direction of its length; 0 is along x, 90 along y.
+    """
+    along = polar(1.0, angle_degrees)
+    across = (-along[1], along[0])
+    sides = []
+    for (x, y), size in zip((along, across), size_mm, strict=True):
+        middle = x * float(centre_mm[0]) + y * float(centre_mm[1])
+        sides += [
+            HalfSpace((x, y, 0.0), middle + float(size) / 2),
+            HalfSpace((-x, -y, 0.0), float(size) / 2 - middle),
+        ]
+    # The cylinder holds the whole block: it cuts nothing off and gives the shape a finite box.
+    holding = math.hypot(*(float(size) for size in size_mm)) / 2 * (1 + 1e-9)
+    return (elliptic_cylinder(centre_mm, (holding, holding)), *sides, *between_planes(*height_mm))
+
+
 def axes_along(direction: Numbers) -> DoubleArray:
     """A rotation [3, 3] that takes z to a direction."""
     x, y, z = (float(value) for value in direction)

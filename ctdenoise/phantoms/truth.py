@@ -9,11 +9,15 @@ import numpy as np
 
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import InputError
+from ctdenoise.phantoms.cones import Cone
 from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape
 from ctdenoise.phantoms.solids import vector
 
 TRUTH_FORMAT = 1
 """Version of the file."""
+
+RULE = "a later shape replaces what lies below it; around them is air (-1000 HU)"
+ADDING_RULE = "; one whose rule is `adds` adds its hu to what lies below it"
 
 
 def truth_json(
@@ -35,7 +39,7 @@ def truth_json(
         "format": TRUTH_FORMAT,
         "phantom": name,
         "frame": "LPS, mm: x to the left, y to the back, z to the head",
-        "rule": "a later shape replaces what lies below it; around them is air (-1000 HU)",
+        "rule": RULE + (ADDING_RULE if any(shape.adds for shape in shapes) else ""),
         "anatomy": dict(anatomy),
         "labels": dict(label_numbers),
         "shapes": [shape_to_json(shape) for shape in shapes],
@@ -49,9 +53,12 @@ def shape_to_json(shape: Shape) -> dict[str, JsonValue]:
         [float(a), float(b)] if np.isfinite([a, b]).all() else None
         for a, b in zip(low, high, strict=True)
     ]
+    # Only shapes that add say so: files of phantoms without them stay as they were.
+    rule: dict[str, JsonValue] = {"rule": "adds"} if shape.adds else {}
     return {
         "name": shape.name,
         "hu": shape.hu,
+        **rule,
         "label": shape.label,
         "texture_sd_hu": shape.texture_sd_hu,
         "box_mm": box,
@@ -72,12 +79,26 @@ def shape_from_json(record: Mapping[str, Any]) -> Shape:
             parts=tuple(_part_from_json(part) for part in record["parts"]),
             label=str(record["label"]),
             texture_sd_hu=float(record["texture_sd_hu"]),
+            adds=_adds(record.get("rule", "replaces")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"This record describes no shape: {error}.") from error
 
 
+def _adds(rule: object) -> bool:
+    if rule not in ("adds", "replaces"):
+        raise ValueError(f"the unknown rule {rule!r}")
+    return rule == "adds"
+
+
 def _part_to_json(part: Part) -> dict[str, JsonValue]:
+    if isinstance(part, Cone):
+        return {
+            "kind": "cone",
+            "apex_mm": part.apex_mm,
+            "axis": part.axis,
+            "slope": part.slope,
+        }
     if isinstance(part, HalfSpace):
         return {"kind": "half_space", "normal": part.normal, "offset_mm": part.offset_mm}
     return {"kind": "quadric", "centre_mm": part.centre_mm, "rows_per_mm": part.rows}
@@ -89,4 +110,6 @@ def _part_from_json(record: Mapping[str, Any]) -> Part:
     if record["kind"] == "quadric":
         rows = tuple(vector(row) for row in record["rows_per_mm"])
         return Quadric(vector(record["centre_mm"]), rows)
+    if record["kind"] == "cone":
+        return Cone(vector(record["apex_mm"]), vector(record["axis"]), float(record["slope"]))
     raise ValueError(f"a part is of the unknown kind {record['kind']!r}")

@@ -191,7 +191,7 @@ def test_the_volume_says_that_it_is_a_phantom(patient):
     assert last == pytest.approx([30.0, 30.0])
 
 
-@pytest.mark.parametrize("name", ["water", "rods", "torso"])
+@pytest.mark.parametrize("name", ["water", "rods", "torso", "acr464", "catphan504"])
 def test_the_ready_settings_load(name):
     settings = load_settings(PhantomSettings, find_settings_file("phantom", name))
     assert settings.phantom.name == name
