@@ -181,6 +181,11 @@ def print_line(text: str) -> None:
     STDOUT.print(text, markup=False, soft_wrap=True)
 
 
+def say(text: str) -> None:
+    """Print a line for people on stderr, as it is: what a result is made of is no result."""
+    STDERR.print(text, markup=False, soft_wrap=True)
+
+
 def show_comparison(evaluations: Mapping[str, Evaluation]) -> None:
     """Print the numbers of several tests against one reference, a column for each test.
 

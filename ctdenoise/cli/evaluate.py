@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ctdenoise.cli.judge import JudgeOptions, run_judgement
 from ctdenoise.cli.options import Config, Out, Overrides
 
 if TYPE_CHECKING:
     from ctdenoise.config.evaluation import MaskSettings
     from ctdenoise.tasks.evaluate_masks import MaskQuestion, MaskSource
 
+_NO_MODEL = JudgeOptions()
+
 
 def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
-    reference: Path,
+    reference: Path | None = None,
     /,
     *tests: Path,
     out: Out,
+    judge: Annotated[JudgeOptions, Parameter(name="*")] = _NO_MODEL,
     names: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
     ] = (),
@@ -36,14 +40,17 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     truth_mask: Path | None = None,
     input_test: Annotated[str | None, Parameter(name="--input")] = None,
 ) -> None:
-    """Compare series with a reference: numbers, pictures, one page.
+    """Compare series with a reference, or judge a denoiser (--model): numbers, pictures, one page.
 
     Args:
-        reference: The full-dose study, or the known truth: a DICOM folder or an image file.
+        reference: The full-dose study, or the known truth: a DICOM folder or an image file. With
+            --model, the scan on which it is judged, if any.
         tests: One or more studies on the same grid, such as the low-dose one and the denoised one.
         out: Folder for the page, the numbers (JSON, CSV) and the pictures; new or empty.
-        names: What to call the tests on the page, in their order.
-        config: Ready settings such as `default`, or a YAML file.
+        judge: Options that judge a denoiser.
+        names: What to call the tests or models on the page, in their order.
+        config: Ready settings such as `default` (with --model `judge` or `judge_quick`), or a YAML
+            file.
         overrides: Settings to change, as key=value; may be given several times.
         reference_series: Which series of the reference, where its folder holds several.
         test_series: Which series of each test, in their order.
@@ -54,15 +61,33 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
         truth_mask: The true label map, where somebody drew it.
         input_test: Name of the test that the others were made from: its masks are compared, too.
     """
+    if judge.model:
+        _require_no_masks(tests, reference_mask, test_masks, truth_mask)
+        run_judgement(
+            reference,
+            judge,
+            out=out,
+            names=names,
+            config=config,
+            overrides=overrides,
+            segment_with=segment_with,
+        )
+        return
     from ctdenoise.cli import console
     from ctdenoise.config.evaluation import EvaluateSettings
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.errors import UsageError
     from ctdenoise.tasks import evaluate as task
 
-    if not tests:
+    if judge.given:
         raise UsageError(
-            "there is nothing to compare with the reference.", fix="Name one or more test studies."
+            f"{', '.join(judge.given)} judges a denoiser, and none was named.",
+            fix="Add --model.",
+        )
+    if reference is None or not tests:
+        raise UsageError(
+            "there is nothing to compare with the reference.",
+            fix="Name one or more test studies, or a denoiser to judge with --model.",
         )
     settings_file = find_settings_file("evaluate", config or "default")
     settings = load_settings(EvaluateSettings, settings_file, overrides)
@@ -86,6 +111,27 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     if report.page is not None:
         console.print_line(f"Page: {report.page}")
     console.print_line(f"Numbers: {report.out}/evaluation.json and .csv")
+
+
+def _require_no_masks(
+    tests: tuple[Path, ...],
+    reference_mask: Path | None,
+    test_masks: tuple[Path, ...],
+    truth_mask: Path | None,
+) -> None:
+    """Refuse what compares images with a reference where a denoiser is judged."""
+    from ctdenoise.errors import UsageError
+
+    if tests:
+        raise UsageError(
+            "a denoiser is judged on one scan, and several studies were named.",
+            fix="Name one scan, or leave --model out to compare studies with the first one.",
+        )
+    if reference_mask is not None or test_masks or truth_mask is not None:
+        raise UsageError(
+            "masks of a reference and of tests are compared without --model.",
+            fix="Give organs of the scan with --labels or --segment-with.",
+        )
 
 
 def _masks(

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ctdenoise.report.pictures import data_uri
 
 
@@ -139,3 +142,20 @@ def legend(axes: Any, count: int) -> None:
         borderaxespad=0.2,
         handlelength=2.6,
     )
+
+
+def coloured(
+    values: npt.NDArray[np.floating[Any]], low: float, high: float
+) -> npt.NDArray[np.uint8]:
+    """Values as colours of the map "magma", [y, x, 3]: black for low and pale yellow for high.
+
+    Args:
+        values: Indexed [y, x].
+        low: First value of the colours.
+        high: Last value of the colours.
+    """
+    import matplotlib as mpl
+
+    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    colours: npt.NDArray[np.uint8] = mpl.colormaps["magma"](scaled, bytes=True)[..., :3]
+    return np.ascontiguousarray(colours)

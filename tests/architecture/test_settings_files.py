@@ -14,6 +14,7 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.evaluation import EvaluateSettings
 from ctdenoise.config.fusion import FuseSettings
 from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.config.training import TrainSettings
@@ -26,6 +27,7 @@ KINDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "infer": InferSettings,
     "evaluate": EvaluateSettings,
+    "evaluate/judge": JudgeSettings,
     "compare": CompareSettings,
     "fuse": FuseSettings,
     "demo": DemoSettings,
@@ -48,7 +50,7 @@ DEFAULTS = {
 def test_a_ready_file_loads_and_says_what_it_is_for(path):
     assert path.suffix == ".yaml"
     assert path.parent.parent.name == "configs"
-    settings = load_settings(KINDS[path.parent.name], path)
+    settings = load_settings(kind_of(path), path)
     assert type(settings).model_validate(settings.as_json()) == settings
     assert path.read_text(encoding="utf-8").startswith("# ")
 
@@ -69,6 +71,12 @@ def test_every_settings_field_has_a_sentence(kind):
                 bare.append(f"{current.__name__}.{name}")
             waiting += [k for k in settings_inside(field.annotation) if k not in seen]
     assert bare == []
+
+
+def kind_of(path: Path) -> type[Settings]:
+    """What a file holds: files called judge... are those of `evaluate --model`."""
+    judges = f"{path.parent.name}/{path.stem.partition('_')[0]}"
+    return KINDS.get(judges, KINDS[path.parent.name])
 
 
 def settings_inside(annotation: object) -> list[type[Settings]]:

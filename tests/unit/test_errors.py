@@ -28,6 +28,7 @@ def test_message_says_what_where_and_what_to_do():
         (errors.CheckpointError, ValueError, 3),
         (errors.OutputError, OSError, 3),
         (errors.SomeStudiesFailed, RuntimeError, 4),
+        (errors.LimitsFailed, RuntimeError, 6),
         (errors.PeerError, ConnectionError, 5),
     ],
 )

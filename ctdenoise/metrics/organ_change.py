@@ -1,0 +1,125 @@
+"""Mean and spread of each labelled organ before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctdenoise.core.arrays import DoubleArray, HuArray, LabelArray
+from ctdenoise.metrics.table import Better, Interval, Metric
+
+FEWEST_VOXELS = 500
+"""With fewer voxels an organ has no row."""
+
+FEWEST_SLICES = 4
+"""With fewer slices there is no interval."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Sums over the voxels of an organ.
+
+    Args:
+        slices: Count, values before and after, squares before and after, [slice, 5]; slices
+            without the organ are left out.
+    """
+
+    slices: DoubleArray
+
+    @classmethod
+    def of(cls, before: HuArray, after: HuArray, labels: LabelArray, number: int) -> _Sums:
+        rows = []
+        for one, other, mask in zip(before, after, labels == number, strict=True):
+            inside = [image[mask].astype(np.float64) for image in (one, other)]
+            rows.append(
+                [
+                    float(np.count_nonzero(mask)),
+                    *(float(values.sum()) for values in inside),
+                    *(float(np.square(values).sum()) for values in inside),
+                ]
+            )
+        table = np.array(rows)
+        return cls(table[table[:, 0] > 0])
+
+
+def organ_changes(
+    before: HuArray,
+    after: HuArray,
+    labels: LabelArray,
+    names: Mapping[int, str],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> Iterator[Metric]:
+    """Figures of every organ that is large enough.
+
+    Args:
+        before: HU, [z, y, x].
+        after: The same slices.
+        labels: Class of each voxel; 0 is background.
+        names: Name of each class.
+        draws: How often the slices are drawn again for an interval.
+        rng: Draws them.
+    """
+    for number in sorted(set(np.unique(labels).tolist()) - {0}):
+        sums = _Sums.of(before, after, labels, number)
+        if len(sums.slices) and sums.slices[:, 0].sum() >= FEWEST_VOXELS:
+            name = names.get(number, f"class {number}")
+            yield from _figures(sums.slices, name, draws, rng)
+
+
+def _figures(
+    slices: DoubleArray, name: str, draws: int, rng: np.random.Generator
+) -> Iterator[Metric]:
+    count, before, after, before2, after2 = slices.sum(axis=0)
+    drawn = _drawn(len(slices), draws, rng) @ slices
+    shifts = (drawn[:, 2] - drawn[:, 1]) / np.maximum(drawn[:, 0], 1)
+    interval = None
+    if len(slices) >= FEWEST_SLICES:
+        low, high = (float(end) for end in np.percentile(shifts, (2.5, 97.5)))
+        interval = Interval(low, high, f"bootstrap over {len(slices)} slices, {draws} draws")
+    mask, voxels = f"{name}, {count:.0f} voxels", max(count, 1.0)
+    for when, total, squares in (("input", before, before2), ("output", after, after2)):
+        mean = total / voxels
+        spread = float(np.sqrt(max(squares / voxels - mean**2, 0.0)))
+        yield _metric(f"organ_hu[{name}, {when}]", f"Mean of {name}, {when}", float(mean), mask)
+        yield _metric(f"organ_sd[{name}, {when}]", f"SD in {name}, {when}", spread, mask)
+    yield _metric(
+        f"organ_drift[{name}]",
+        f"Drift of {name}",
+        float((after - before) / voxels),
+        mask,
+        better="near zero",
+        interval=interval,
+    )
+
+
+def _metric(
+    key: str,
+    title: str,
+    value: float,
+    mask: str,
+    *,
+    better: Better = "neither",
+    interval: Interval | None = None,
+) -> Metric:
+    return Metric(
+        key,
+        title,
+        value,
+        "HU",
+        window="none",
+        mask=mask,
+        reduction="all voxels of the slices that were judged",
+        better=better,
+        description=f"{title}: voxels with this label, whatever noise and texture they hold.",
+        interval=interval,
+    )
+
+
+def _drawn(slices: int, draws: int, rng: np.random.Generator) -> DoubleArray:
+    """How often each slice counts in every draw, [draw, slice]."""
+    chances: Sequence[float] = [1 / slices] * slices
+    return rng.multinomial(slices, chances, size=draws).astype(np.float64)

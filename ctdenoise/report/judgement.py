@@ -1,0 +1,169 @@
+"""The page by which a denoiser is judged: one file that works offline and prints on two pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ctdenoise.config.judgement import JudgeSettings
+from ctdenoise.config.load import settings_text
+from ctdenoise.core.provenance import JsonValue
+from ctdenoise.inference.check_finding import CheckFinding
+from ctdenoise.metrics.limits import Verdict
+from ctdenoise.metrics.measured import Measured
+from ctdenoise.report.charts import Chart
+from ctdenoise.report.judgement_charts import curve_charts, family_of, heat_map_chart
+from ctdenoise.report.judgement_pictures import shown_scan
+from ctdenoise.report.judgement_tables import figure_rows, hu_rows, organ_rows, pair_rows
+from ctdenoise.report.judgement_view import ScanView
+from ctdenoise.report.judgement_words import headline, limit_rows
+from ctdenoise.report.page import PAGE_FILE, PICTURES_FOLDER
+from ctdenoise.report.rendering import rendered
+from ctdenoise.report.requirements import require_report_extra
+
+Facts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+"""Headings, each with names and values."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgementPage:
+    """Everything the page shows.
+
+    Args:
+        name: What the denoiser is called; names no patient.
+        facts: What was judged on what, in words that name no patient.
+        flags: Where the scan lies outside of what a network was trained on.
+        range_known: Whether it is known what the network was trained on.
+        measured: Every figure, curve and table.
+        verdicts: Figures against their limits.
+        view: Pictures of the scan; None where there was none.
+        absent: What was not measured, and how to get it.
+        settings: How it was measured.
+        command: The command that makes the page again, without names of files.
+        versions: Versions of the program and its libraries.
+        made: When, ISO 8601.
+    """
+
+    name: str
+    facts: Facts
+    flags: tuple[CheckFinding, ...]
+    range_known: bool
+    measured: Measured
+    verdicts: tuple[Verdict, ...]
+    view: ScanView | None
+    absent: tuple[str, ...]
+    settings: JudgeSettings
+    command: str
+    versions: dict[str, JsonValue]
+    made: str
+
+    @property
+    def crop_mm(self) -> str:
+        """Side of the enlarged places, for people."""
+        return f"{self.settings.page.crop_mm:g}"
+
+
+@dataclass(slots=True)
+class _Charts:
+    """Charts by the row that they stand in; `further` is not printed."""
+
+    noise_scan: list[Chart] = field(default_factory=list)
+    resolution: list[Chart] = field(default_factory=list)
+    tables: list[Chart] = field(default_factory=list)
+    detection: list[Chart] = field(default_factory=list)
+    noise_bench: list[Chart] = field(default_factory=list)
+    hu: list[Chart] = field(default_factory=list)
+    further: list[Chart] = field(default_factory=list)
+
+
+_MOST_OF_A_KIND = 2
+"""More charts of one kind are folded away."""
+
+
+def write_judgement(folder: Path, page: JudgementPage) -> Path:
+    """Write `index.html` with its pictures inside, and the pictures once more as PNG files.
+
+    Args:
+        folder: An existing folder, usually a staged one.
+        page: What the page shows.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingExtraError: If jinja2 or matplotlib is not installed.
+    """
+    require_report_extra()
+    pictures = folder / PICTURES_FOLDER
+    pictures.mkdir()
+    metrics = page.measured.metrics
+    text = rendered(
+        "judgement.html",
+        page=page,
+        headline=headline(page.measured, page.verdicts),
+        limits=limit_rows(page.verdicts),
+        scan=None if page.view is None else shown_scan(pictures, page.view, page.settings.page),
+        charts=_charts(pictures, page.measured),
+        pairs=pair_rows(metrics),
+        hu=hu_rows(metrics, page.verdicts),
+        organs=organ_rows(metrics),
+        figures=figure_rows(metrics, page.verdicts),
+        conventions=metrics,
+        methods=_interval_methods(page.measured),
+        conditions=_conditions(page.measured),
+        settings_text=settings_text(page.settings),
+    )
+    path = folder / PAGE_FILE
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _charts(folder: Path, measured: Measured) -> _Charts:
+    charts = _Charts()
+    for key, chart in curve_charts(folder, measured):
+        _put(charts, _row_of(charts, key), chart)
+    for table in measured.heat_maps:
+        _put(charts, charts.tables, heat_map_chart(folder, table))
+    return charts
+
+
+def _row_of(charts: _Charts, key: str) -> list[Chart]:
+    family = family_of(key)
+    if key == "nps[scan]":
+        return charts.noise_scan
+    if family.startswith(("nps", "ntf")):
+        return charts.noise_bench
+    if family.startswith(("ttf", "z_ttf", "mtf", "ssp")):
+        return charts.resolution
+    if family.startswith(("dprime", "auc")):
+        return charts.detection
+    if family.startswith(("linearity", "hu", "drift", "uniformity")):
+        return charts.hu
+    return charts.further
+
+
+def _put(charts: _Charts, row: list[Chart], chart: Chart) -> None:
+    target = row if len(row) < _MOST_OF_A_KIND else charts.further
+    target.append(chart)
+
+
+def _interval_methods(measured: Measured) -> list[str]:
+    """How intervals were found, each way once."""
+    methods = (metric.interval.method for metric in measured.metrics if metric.interval)
+    return list(dict.fromkeys(methods))
+
+
+def _conditions(measured: Measured) -> list[tuple[str, str]]:
+    """How each study was made, as a line of words."""
+    return [(name, _words(value)) for name, value in measured.conditions]
+
+
+def _words(value: JsonValue) -> str:
+    if isinstance(value, dict):
+        parts = (f"{key.replace('_', ' ')} {_words(one)}" for key, one in value.items())
+        return "; ".join(parts)
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(one) for one in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value)

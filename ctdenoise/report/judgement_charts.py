@@ -1,0 +1,176 @@
+"""Charts of a judgement, drawn from curves and tables of figures whoever made them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctdenoise.metrics.measured import Curve, HeatMap, Measured
+from ctdenoise.report.charts import Chart, Theme, from_zero, legend, series_style, write_chart
+
+SIZE = (4.4, 3.0)
+"""Width and height of a chart, inches at 240 dots."""
+
+_TITLES = (
+    ("nps", "Noise power spectrum"),
+    ("ntf", "Noise transfer, output over input"),
+    ("z_ttf", "Resolution along the patient"),
+    ("ttf", "Task transfer function (resolution)"),
+    ("mtf", "Modulation transfer function"),
+    ("ssp", "Slice sensitivity profile"),
+    ("dprime", "Detectability against dose"),
+    ("linearity", "HU linearity"),
+)
+"""Titles of charts by the beginning of their key."""
+
+_CAPTIONS = {
+    "nps": "Power of the noise by spatial frequency, with its 95 % band. Lower is less noise; a "
+    "peak that moves to the left is coarser, blotchier noise.",
+    "ttf": "Share of the contrast that is left at each spatial frequency. A curve of the output "
+    "below that of the input is blur.",
+    "dprime": "How well a model observer (channelised Hotelling) tells a lesion from none, with "
+    "its 95 % interval. Higher is better; at the same height two images are worth the same.",
+}
+_LOG_FROM = 6.0  # doses that span more than this ratio are drawn on a logarithmic axis
+_MARKED = 14  # curves of so few points show them
+
+
+def curve_charts(folder: Path, measured: Measured) -> Iterator[tuple[str, Chart]]:
+    """A chart for each key of curves, with the key.
+
+    Args:
+        folder: Where the PNG files go.
+        measured: What was found.
+    """
+    for key in dict.fromkeys(curve.key for curve in measured.curves):
+        yield key, curve_chart(folder, key, measured.chart(key))
+
+
+def curve_chart(folder: Path, key: str, curves: Sequence[Curve]) -> Chart:
+    """One chart.
+
+    Args:
+        folder: Where the PNG file goes.
+        key: Of the curves.
+        curves: Its lines.
+    """
+    family = family_of(key)
+    inside = key.partition("[")[2].removesuffix("]")
+    title = next((t for start, t in _TITLES if family.startswith(start)), family)
+    where = "" if not inside or inside == "scan" else f": {inside}"
+    notes = dict.fromkeys(curve.note for curve in curves if curve.note)
+    about = _CAPTIONS.get(family, "")
+    caption = " ".join([about, *(f"{_sentence(note)}" for note in notes)]).strip()
+    draw = partial(_draw_curves, curves=curves, family=family)
+    return write_chart(folder, _file_name(key), (f"{title}{where}", caption), draw, size=SIZE)
+
+
+def heat_map_chart(folder: Path, table: HeatMap) -> Chart:
+    """A table in colours.
+
+    Args:
+        folder: Where the PNG file goes.
+        table: The figures.
+    """
+    ideal = "" if table.ideal is None else f"{table.ideal:g} is ideal."
+    caption = f"{ideal} {_sentence(table.note) if table.note else ''}".strip()
+    draw = partial(_draw_table, table=table)
+    return write_chart(folder, _file_name(table.key), (table.title, caption), draw, size=SIZE)
+
+
+def family_of(key: str) -> str:
+    """What a key is about, without where: "nps[scan]" is "nps"."""
+    return key.partition("[")[0]
+
+
+def _sentence(text: str) -> str:
+    text = f"{text[:1].upper()}{text[1:]}"
+    return text if text.endswith(".") else f"{text}."
+
+
+def _file_name(key: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_")
+
+
+def _draw_curves(axes: Any, theme: Theme, curves: Sequence[Curve], family: str) -> None:
+    for number, curve in enumerate(curves):
+        colour, line, marker = series_style(theme, number)
+        few = np.count_nonzero(np.isfinite(curve.y)) <= _MARKED
+        axes.plot(
+            curve.x,
+            curve.y,
+            color=colour,
+            linestyle=line,
+            marker=marker if few else "",
+            markersize=4,
+            label=curve.name,
+        )
+        if curve.low is not None and curve.high is not None:
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+    from_zero(axes)
+    if family.startswith("dprime"):
+        _dose_axis(axes, curves)
+    axes.set_xlabel(curves[0].x_axis.text)
+    axes.set_ylabel(curves[0].y_axis.text)
+    legend(axes, len(curves))
+
+
+def _dose_axis(axes: Any, curves: Sequence[Curve]) -> None:
+    """Ticks at the doses that were measured; a logarithmic axis where they span much."""
+    places = np.unique(np.concatenate([curve.x for curve in curves]))
+    places = places[places > 0]
+    if places.size > 1 and places[-1] / places[0] >= _LOG_FROM:
+        axes.set_xscale("log")
+    if places.size <= _MARKED:
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+        axes.minorticks_off()
+
+
+def _draw_table(axes: Any, theme: Theme, table: HeatMap) -> None:
+    del theme  # its colours are those of the values
+    values = table.values
+    known = values[np.isfinite(values)]
+    if table.ideal is None:
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    else:
+        reach = max([float(np.abs(known - table.ideal).max()) if known.size else 0.0, 0.1])
+        low, high = table.ideal - reach, table.ideal + reach
+    diverging = table.ideal is not None
+    image = axes.imshow(
+        values,
+        cmap="RdBu" if diverging else "viridis",
+        vmin=low,
+        vmax=high if high > low else low + 1,
+        aspect="auto",
+    )
+    rows, columns = values.shape
+    size = 9 if rows * columns <= 20 else 7.5
+    for row in range(rows):
+        for column in range(columns):
+            value = values[row, column]
+            if np.isfinite(value):
+                strength = abs((value - low) / ((high - low) or 1) - 0.5)
+                dark = strength > 0.3 if diverging else (value - low) < 0.55 * (high - low)
+                axes.text(
+                    column,
+                    row,
+                    f"{value:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=size,
+                    color="white" if dark else "black",
+                )
+    axes.set_xticks(range(columns), list(table.column_names))
+    axes.set_yticks(range(rows), list(table.row_names))
+    axes.set_xlabel(table.columns.name)
+    axes.set_ylabel(table.rows.name)
+    axes.grid(visible=False)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
+    bar.outline.set_visible(False)
+    if table.unit:
+        bar.set_label(table.unit)
