@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray, HuArray, LabelArray
 from ctdenoise.metrics.table import Better, Interval, Metric
+from ctdenoise.metrics.transfer import percentile_interval, resampled
 
 FEWEST_VOXELS = 500
 """With fewer voxels an organ has no row."""
-
-FEWEST_SLICES = 4
-"""With fewer slices there is no interval."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +72,10 @@ def _figures(
     slices: DoubleArray, name: str, draws: int, rng: np.random.Generator
 ) -> Iterator[Metric]:
     count, before, after, before2, after2 = slices.sum(axis=0)
-    drawn = _drawn(len(slices), draws, rng) @ slices
-    shifts = (drawn[:, 2] - drawn[:, 1]) / np.maximum(drawn[:, 0], 1)
-    interval = None
-    if len(slices) >= FEWEST_SLICES:
-        low, high = (float(end) for end in np.percentile(shifts, (2.5, 97.5)))
-        interval = Interval(low, high, f"bootstrap over {len(slices)} slices, {draws} draws")
+    drawn = resampled(len(slices), draws, rng) @ slices
+    ends = percentile_interval((drawn[:, 2] - drawn[:, 1]) / np.maximum(drawn[:, 0], 1))
+    method = f"bootstrap over {len(slices)} slices, {draws} draws"
+    interval = None if ends is None else Interval(*ends, method)
     mask, voxels = f"{name}, {count:.0f} voxels", max(count, 1.0)
     for when, total, squares in (("input", before, before2), ("output", after, after2)):
         mean = total / voxels
@@ -117,9 +113,3 @@ def _metric(
         description=f"{title}: voxels with this label, whatever noise and texture they hold.",
         interval=interval,
     )
-
-
-def _drawn(slices: int, draws: int, rng: np.random.Generator) -> DoubleArray:
-    """How often each slice counts in every draw, [draw, slice]."""
-    chances: Sequence[float] = [1 / slices] * slices
-    return rng.multinomial(slices, chances, size=draws).astype(np.float64)

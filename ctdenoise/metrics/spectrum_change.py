@@ -15,14 +15,13 @@ import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.metrics.measured import Axis, Curve, Measured
+from ctdenoise.metrics.noise_transfer import noise_samples
 from ctdenoise.metrics.nps import PowerSums
 from ctdenoise.metrics.table import Better, Interval, Metric
+from ctdenoise.metrics.transfer import percentile_interval, resampled
 
 FREQUENCY = Axis("Spatial frequency", "1/mm")
 POWER = Axis("Noise power", "HU\N{SUPERSCRIPT TWO} mm\N{SUPERSCRIPT TWO}")
-
-FEWEST_SLICES = 4
-"""With fewer slices there are no intervals."""
 
 _ENDS = (2.5, 97.5)
 
@@ -53,41 +52,36 @@ class SpectrumChange:
         """
         if not self.before:
             return Measured()
-        frequency = self.before[0].radial().frequency_per_mm
-        drawn = self._drawn(rng)
+        # Row 0 counts every slice once; the others as they are drawn.
+        drawn = np.concatenate(
+            [np.ones((1, len(self.before))), resampled(len(self.before), self.draws, rng)]
+        )
         curves, means, peaks = [], [], []
         for name, slices in (("input", self.before), ("output", self.after)):
-            spectra = _spectra(slices, drawn)
-            band = np.percentile(spectra[1:], _ENDS, axis=0) if len(drawn) > 1 else None
-            curves.append(
-                Curve(
-                    f"nps[{self.where}]",
-                    name,
-                    frequency,
-                    spectra[0],
-                    FREQUENCY,
-                    POWER,
-                    low=None if band is None else band[0],
-                    high=None if band is None else band[1],
-                    note=self.mask,
-                )
-            )
-            means.append(_mean_frequency(frequency, spectra))
-            peaks.append(_peak_frequency(frequency, spectra))
-        metrics = [
+            samples = noise_samples(slices)
+            spectra = samples.radial_power(drawn)
+            curves.append(self._curve(name, samples.frequency_per_mm, spectra))
+            means.append(samples.mean_frequency(drawn))
+            peaks.append(_peak_frequency(samples.frequency_per_mm, spectra))
+        metrics = (
             *self._frequencies("fav", "Mean", means),
             *self._frequencies("fpeak", "Peak", peaks),
-        ]
-        return Measured(tuple(metrics), tuple(curves))
+        )
+        return Measured(metrics, tuple(curves))
 
-    def _drawn(self, rng: np.random.Generator) -> DoubleArray:
-        """How often each slice counts: first each once, then as drawn, [draw + 1, slice]."""
-        count = len(self.before)
-        once = np.ones((1, count))
-        if count < FEWEST_SLICES:
-            return once
-        again = rng.multinomial(count, np.full(count, 1 / count), size=self.draws)
-        return np.concatenate([once, again.astype(np.float64)])
+    def _curve(self, name: str, frequency: DoubleArray, spectra: DoubleArray) -> Curve:
+        band = np.percentile(spectra[1:], _ENDS, axis=0) if len(spectra) > 1 else None
+        return Curve(
+            f"nps[{self.where}]",
+            name,
+            frequency,
+            spectra[0],
+            FREQUENCY,
+            POWER,
+            low=None if band is None else np.maximum(band[0], 0.0),
+            high=None if band is None else band[1],
+            note=self.mask,
+        )
 
     def _frequencies(self, key: str, title: str, values: Sequence[DoubleArray]) -> list[Metric]:
         what = f"{title} frequency of the noise"
@@ -137,26 +131,10 @@ class SpectrumChange:
         )
 
     def _interval(self, values: DoubleArray) -> Interval | None:
-        again = values[1:][np.isfinite(values[1:])]
-        if again.size < 2:
+        ends = percentile_interval(values[1:])
+        if ends is None:
             return None
-        low, high = (float(end) for end in np.percentile(again, _ENDS))
-        return Interval(low, high, f"bootstrap over {len(self.before)} slices, {self.draws} draws")
-
-
-def _spectra(slices: Sequence[PowerSums], drawn: DoubleArray) -> DoubleArray:
-    """The mean spectrum of every draw, [draw, ring]."""
-    rings = np.array([one.radial().power * one.count for one in slices])
-    counts = np.array([float(one.count) for one in slices])
-    total: DoubleArray = (drawn @ rings) / (drawn @ counts)[:, None]
-    return total
-
-
-def _mean_frequency(frequency: DoubleArray, spectra: DoubleArray) -> DoubleArray:
-    total = spectra.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: DoubleArray = np.where(total > 0, spectra @ frequency / total, np.nan)
-    return mean
+        return Interval(*ends, f"bootstrap over {len(self.before)} slices, {self.draws} draws")
 
 
 def _peak_frequency(frequency: DoubleArray, spectra: DoubleArray) -> DoubleArray:

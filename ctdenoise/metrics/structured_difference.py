@@ -106,6 +106,8 @@ def apart(
     (rows_mm, columns_mm), slices_mm = spacing_mm
     kept: list[Structured] = []
     for one in sorted(found, key=lambda one: (-one.ratio, one.place, one.row, one.column)):
+        if len(kept) >= most:
+            break
         distances = (
             np.linalg.norm(
                 [
@@ -118,8 +120,6 @@ def apart(
         )
         if all(distance >= APART_MM for distance in distances):
             kept.append(one)
-        if len(kept) == most:
-            break
     return kept
 
 

@@ -109,7 +109,7 @@ def run(
     }
     headlines = {one.name: headline(one.measured, one.verdicts) for one in judgements}
     failed = tuple(one.name for one in judgements if one.failed)
-    comparison = out / PAGE_FILE if several else None
+    comparison = None
     return JudgeReport(out, pages, headlines, comparison, failed, time.perf_counter() - started)
 
 
