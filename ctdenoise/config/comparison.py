@@ -59,4 +59,4 @@ class CompareSettings(Settings):
 
     def evaluation(self) -> EvaluateSettings:
         """How one image is compared with its reference."""
-        return EvaluateSettings(windows=self.windows, page=None)
+        return EvaluateSettings(windows=self.windows, threads=self.threads, page=None)

@@ -11,7 +11,14 @@ from ctdenoise.config.base import Settings
 SsimConvention = Literal["uniform7", "redcnn11"]
 """How structural similarity is computed; see `ctdenoise.metrics.fidelity`."""
 
-WindowName = Literal["full", "redcnn", "ldctbench-chest", "ldctbench-abdomen", "ldctbench-neuro"]
+WindowName = Literal[
+    "full",
+    "redcnn",
+    "ldctbench-chest",
+    "ldctbench-abdomen",
+    "ldctbench-neuro",
+    "ldctbench-validation",
+]
 """Windows that published results use."""
 
 
@@ -47,7 +54,9 @@ class WindowSettings(Settings):
 def window_settings(name: WindowName) -> WindowSettings:
     """The window that a name stands for.
 
-    ldct-benchmark gives centre and width: chest -600/1500, abdomen 50/400, neuro 40/80.
+    ldct-benchmark gives centre c and width w: chest -600/1500, abdomen 50/400, neuro 40/80, and
+    clips as DICOM's linear VOI function does: from c - w/2 to c + w/2 - 1 (PS3.3 C.11.2.1.2). What
+    it validates with is everything up to 1900 HU, which is also the window of its RMSE and VIF.
     """
     match name:
         case "full":
@@ -55,11 +64,13 @@ def window_settings(name: WindowName) -> WindowSettings:
         case "redcnn":
             return WindowSettings(low_hu=-160, high_hu=240, ssim="redcnn11")
         case "ldctbench-chest":
-            return WindowSettings(low_hu=-1350, high_hu=150)
+            return WindowSettings(low_hu=-1350, high_hu=149)
         case "ldctbench-abdomen":
-            return WindowSettings(low_hu=-150, high_hu=250)
+            return WindowSettings(low_hu=-150, high_hu=249)
         case "ldctbench-neuro":
-            return WindowSettings(low_hu=0, high_hu=80)
+            return WindowSettings(low_hu=0, high_hu=79)
+        case "ldctbench-validation":
+            return WindowSettings(low_hu=-1024, high_hu=1900)
         case _:
             assert_never(name)
 
@@ -110,8 +121,14 @@ class EvaluateSettings(Settings):
         window_settings(name) for name in _USUAL_WINDOWS
     )
     """Windows for PSNR and SSIM: full, redcnn, ldctbench-chest, ldctbench-abdomen, ldctbench-neuro,
-    or `{low_hu: ..., high_hu: ...}`. Neither means anything without its window, so neither is given
-    without one."""
+    ldctbench-validation, or `{low_hu: ..., high_hu: ...}`. Neither means anything without its
+    window, so neither is given without one."""
+    vif: bool = True
+    """Visual information fidelity over [-1024, 1900] HU, and RMSE there, as ldct-benchmark has
+    them. It takes about half of the time of all numbers."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Slices that are compared at a time; null for as many as there are processors. The numbers are
+    the same with any."""
     page: PageSettings | None = PageSettings()
     """What the page shows; `null` for numbers alone, which needs neither jinja2 nor matplotlib."""
     masks: MaskSettings = MaskSettings()

@@ -18,7 +18,7 @@ Three things are added, each from theory:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -75,21 +75,66 @@ def noise_level_hu(
         The standard deviation of the noise, or None where there is too little soft tissue.
     """
     stack = hu[None] if hu.ndim == 2 else hu
-    indices = np.arange(len(stack))
-    if len(stack) > MOST_SLICES:
-        indices = np.unique(np.linspace(0, len(stack) - 1, MOST_SLICES).round().astype(int))
-    size = patch_pixels(pixel_spacing_mm)
     parts: list[DoubleArray] = []
-    for index in indices:
+    for index in sampled_slices(len(stack)):
         image = stack[index].astype(np.float32, copy=False)
         outside = None if padding is None else padding.reshape(stack.shape)[index]
         inside = body_mask(image, outside) if body is None else body.reshape(stack.shape)[index]
-        if inside.any():
-            of_slice = None if unit is None else unit(int(index))
-            parts.extend(_slice_statistics(image, inside, size, of_slice, tissue_hu))
+        of_slice = None if unit is None else unit(index)
+        parts.append(
+            noise_patches(image, inside, pixel_spacing_mm, unit=of_slice, tissue_hu=tissue_hu)
+        )
+    return level_of_patches(parts, pixel_spacing_mm)
+
+
+def sampled_slices(count: int) -> tuple[int, ...]:
+    """Which of so many slices the noise level is measured in: 64 at most, evenly spread."""
+    if count <= MOST_SLICES:
+        return tuple(range(count))
+    places = np.unique(np.linspace(0, count - 1, MOST_SLICES).round().astype(int))
+    return tuple(int(place) for place in places)
+
+
+def noise_patches(
+    image: HuArray,
+    inside: BoolArray,
+    pixel_spacing_mm: float | tuple[float, float],
+    *,
+    unit: FloatArray | None = None,
+    tissue_hu: tuple[float, float] = SOFT_TISSUE_HU,
+) -> DoubleArray:
+    """What one slice says about the noise level; see `level_of_patches`.
+
+    Args:
+        image: Hounsfield units [y, x].
+        inside: Patches lie wholly inside, indexed like the image.
+        pixel_spacing_mm: Distance between pixels, one number or (row, column).
+        unit: What the noise of each pixel is divided by, HU [y, x]; None for HU.
+        tissue_hu: Mean of the patches that count.
+
+    Returns:
+        Mean square and lag-one product of every patch, float64 [2, patch].
+    """
+    size = patch_pixels(pixel_spacing_mm)
+    parts = list(_slice_statistics(image, inside, size, unit, tissue_hu)) if inside.any() else []
+    return np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))
+
+
+def level_of_patches(
+    parts: Sequence[DoubleArray], pixel_spacing_mm: float | tuple[float, float]
+) -> float | None:
+    """The noise level of some slices.
+
+    Args:
+        parts: Of each slice, as `noise_patches` gives them.
+        pixel_spacing_mm: As there.
+
+    Returns:
+        HU, or a multiple of the unit; None with too few patches.
+    """
     if not parts:
         return None
-    return _level(np.concatenate(parts, axis=1), size)
+    return _level(np.concatenate(parts, axis=1), patch_pixels(pixel_spacing_mm))
 
 
 def patch_pixels(pixel_spacing_mm: float | tuple[float, float]) -> int:

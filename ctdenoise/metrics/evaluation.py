@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
 from ctdenoise.config.evaluation import EvaluateSettings, WindowSettings
-from ctdenoise.core.arrays import BoolArray, DoubleArray
+from ctdenoise.core.arrays import BoolArray, LabelArray
 from ctdenoise.core.body import body_mask
-from ctdenoise.core.noise_level import PATCH_MM, SOFT_TISSUE_HU
+from ctdenoise.core.geometry import Geometry
+from ctdenoise.core.noise_level import sampled_slices
 from ctdenoise.core.progress import SILENT, Progress
-from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.metrics.fidelity import DifferenceSums, psnr, ssim, windowed
+from ctdenoise.metrics.evaluation_metrics import Sums, metrics_of
 from ctdenoise.metrics.grids import require_same_grid
-from ctdenoise.metrics.hu_accuracy import SMOOTHING_MM, TISSUES, tissue_masks
-from ctdenoise.metrics.noise import noise_change_percent, noise_magnitude
-from ctdenoise.metrics.table import Conventions, Evaluation, Histogram, Metric, SliceTable
+from ctdenoise.metrics.slice_figures import (
+    DIFFERENCE_EDGES,
+    SliceFigures,
+    SlicePair,
+    slice_figures,
+)
+from ctdenoise.metrics.table import Evaluation, Histogram, SliceTable
 
-FEWEST_TISSUE_VOXELS = 100
-"""A tissue with fewer voxels has no figures."""
+Each = Callable[[Callable[[SlicePair], SliceFigures], Iterable[SlicePair]], Iterable[SliceFigures]]
+"""Applies a function to each item, in order: `map`, or that of some threads."""
 
-_DIFFERENCE_EDGES = np.linspace(-1000.0, 1000.0, 2001)
 
-_BODY = "body of the reference, without padding"
-_IMAGE = "whole image, without padding"
-_POOLED = "over all voxels of the volume"
-_SLICES = "mean of the slices"
-_IDENTICAL = "infinite: at least one slice is identical"
+@dataclass(frozen=True, slots=True, eq=False)
+class Organs:
+    """Which voxels of the reference belong to which organ.
+
+    Args:
+        labels: Class of each voxel, uint8 [z, y, x].
+        names: Name of each class, background first.
+    """
+
+    labels: LabelArray
+    names: tuple[str, ...]
 
 
 def evaluate(
@@ -39,18 +50,22 @@ def evaluate(
     settings: EvaluateSettings | None = None,
     *,
     body: BoolArray | None = None,
+    organs: Organs | None = None,
+    before: CTVolume | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Compare a test volume with its reference, slice by slice.
 
     Differences are test minus reference, in float64, and never clipped except in the windows of
-    PSNR and SSIM. Voxels that are padding in either volume never count.
+    PSNR and SSIM. Voxels that are padding in any volume never count.
 
     Args:
         reference: The full-dose volume, or the known truth.
         test: The volume to judge.
         settings: Which windows; the defaults if None.
         body: Body mask of the reference, where the caller has it already.
+        organs: Label map of the reference; None for no figures of organs.
+        before: The volume that the test was made from; None where it is not there.
         progress: Told about every slice.
 
     Returns:
@@ -59,33 +74,28 @@ def evaluate(
     Raises:
         GeometryError: If the grids differ.
     """
-    require_same_grid(reference.geometry, test.geometry)
-    chosen = settings or EvaluateSettings()
-    windows = unique_windows(chosen)
+    for one in (test, before):
+        if one is not None:
+            require_same_grid(reference.geometry, one.geometry)
     if body is None:
         body = body_mask(reference.hu, reference.padding)
-    if test.padding is not None:
-        body = body & ~test.padding
-    sums = _Sums()
-    with progress.stage("Comparing", reference.shape[0]) as advance:
-        for index in range(reference.shape[0]):
-            sums.add(_Slice.of(reference, test, index, body[index]), windows)
-            advance()
-    metrics = (
-        *_differences(sums),
-        *_tissues(sums),
-        *_noise(reference, test, body),
-        *_windows(sums, windows),
+    evaluator = Evaluator(
+        reference.geometry, settings or EvaluateSettings(), () if organs is None else organs.names
     )
-    along = reference.geometry.along_normal_mm()
-    table = SliceTable(tuple((along - along[0]).tolist()), sums.columns())
-    return Evaluation(
-        metrics,
-        table,
-        Histogram(_DIFFERENCE_EDGES, sums.histogram),
-        tuple(sums.slices),
-        {name: tuple(found) for name, found in sums.by_tissue.items()},
-    )
+    with (
+        progress.stage("Comparing", reference.shape[0]) as advance,
+        in_threads(evaluator.settings) as each,
+    ):
+        pairs = evaluator.pairs(
+            range(reference.shape[0]),
+            reference,
+            test,
+            body,
+            labels=None if organs is None else organs.labels,
+            before=before,
+        )
+        evaluator.add(pairs, each, advance)
+    return evaluator.evaluation()
 
 
 def unique_windows(settings: EvaluateSettings) -> tuple[WindowSettings, ...]:
@@ -93,217 +103,104 @@ def unique_windows(settings: EvaluateSettings) -> tuple[WindowSettings, ...]:
     return tuple(dict.fromkeys(settings.windows))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Slice:
-    """One slice of both volumes, padding set to air."""
+@contextmanager
+def in_threads(settings: EvaluateSettings) -> Iterator[Each]:
+    """A `map` over as many threads as the settings say.
 
-    reference: DoubleArray
-    test: DoubleArray
-    padding: BoolArray | None
-    body: BoolArray
-    tissues: dict[str, BoolArray]
-
-    @classmethod
-    def of(cls, reference: CTVolume, test: CTVolume, index: int, body: BoolArray) -> _Slice:
-        masks = [v.padding[index] for v in (reference, test) if v.padding is not None]
-        padding = np.logical_or.reduce(masks) if masks else None
-        images = [v.hu[index].astype(np.float64) for v in (reference, test)]
-        if padding is not None:
-            body = body & ~padding
-            for image in images:
-                image[padding] = AIR_HU
-        spacing = reference.geometry.pixel_spacing_mm
-        tissues = tissue_masks(images[0], body, pixel_spacing_mm=spacing)
-        return cls(images[0], images[1], padding, body, tissues)
+    The filters of numpy and scipy let other threads work meanwhile.
+    """
+    if settings.threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(settings.threads or _processors()) as pool:
+        yield pool.map
 
 
-@dataclass(slots=True)
-class _Sums:
-    """What has been seen so far."""
-
-    slices: list[DifferenceSums] = field(default_factory=list)
-    by_tissue: dict[str, list[DifferenceSums]] = field(
-        default_factory=lambda: {tissue.name: [] for tissue in TISSUES}
-    )
-    by_window: dict[str, list[float | None]] = field(default_factory=dict)
-    histogram: DoubleArray = field(default_factory=lambda: np.zeros(len(_DIFFERENCE_EDGES) - 1))
-
-    def add(self, both: _Slice, windows: tuple[WindowSettings, ...]) -> None:
-        difference = both.test - both.reference
-        self.slices.append(DifferenceSums.of(difference[both.body]))
-        for name, mask in both.tissues.items():
-            self.by_tissue[name].append(DifferenceSums.of(difference[mask]))
-        inside = np.clip(difference[both.body], _DIFFERENCE_EDGES[0], _DIFFERENCE_EDGES[-1])
-        self.histogram += np.histogram(inside, bins=_DIFFERENCE_EDGES)[0]
-        where = None if both.padding is None else ~both.padding
-        for window in windows:
-            images = [windowed(a, window, both.padding) for a in (both.reference, both.test)]
-            ratio = psnr(*images, data_range=window.width_hu, where=where)
-            similarity = ssim(*images, window=window, where=where)
-            for key, value in ((psnr_key(window), ratio), (ssim_key(window), similarity)):
-                column = self.by_window.setdefault(key, [])
-                if len(column) < len(self.slices):  # two windows may share a PSNR
-                    column.append(None if math.isnan(value) else value)
-
-    def columns(self) -> dict[str, tuple[float | None, ...]]:
-        """The figures of each slice by key."""
-        return {
-            "rmse": tuple(sums.rmse for sums in self.slices),
-            "mae": tuple(sums.mae for sums in self.slices),
-            "bias": tuple(sums.bias for sums in self.slices),
-            **{key: tuple(values) for key, values in self.by_window.items()},
-        }
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def psnr_key(window: WindowSettings) -> str:
-    """`psnr[-160,240]`."""
-    return f"psnr{window.label}"
+class Evaluator:
+    """Compares a test with its reference while their slices go by.
 
+    Args:
+        geometry: Grid of both.
+        settings: Which windows.
+        organs: Name of each class of the label map, background first; empty for none.
+    """
 
-def ssim_key(window: WindowSettings) -> str:
-    """`ssim[-160,240]`, or `ssim_redcnn11[-160,240]` for another convention than the usual one."""
-    convention = "" if window.ssim == "uniform7" else f"_{window.ssim}"
-    return f"ssim{convention}{window.label}"
+    def __init__(
+        self, geometry: Geometry, settings: EvaluateSettings, organs: Sequence[str] = ()
+    ) -> None:
+        self.settings = settings
+        self._geometry = geometry
+        self._windows = unique_windows(settings)
+        self._sums = Sums(tuple(organs))
+        self._sample = frozenset(sampled_slices(geometry.slices))
 
+    def pairs(
+        self,
+        places: Sequence[int],
+        reference: CTVolume,
+        test: CTVolume,
+        body: BoolArray,
+        *,
+        labels: LabelArray | None = None,
+        before: CTVolume | None = None,
+    ) -> Iterator[SlicePair]:
+        """The slices of a block, ready to be compared.
 
-def _differences(sums: _Sums) -> Iterator[Metric]:
-    total = sum(sums.slices, DifferenceSums())
-    note = "" if total.count else "no body was found"
-    common: Conventions = {
-        "window": "none",
-        "mask": _BODY,
-        "reduction": _POOLED,
-    }
-    yield Metric(
-        "rmse",
-        "RMSE",
-        total.rmse,
-        unit="HU",
-        note=note,
-        better="lower",
-        description="Root mean squared difference.",
-        **common,
-    )
-    yield Metric(
-        "mae",
-        "MAE",
-        total.mae,
-        unit="HU",
-        note=note,
-        better="lower",
-        description="Mean absolute difference.",
-        **common,
-    )
-    yield Metric(
-        "bias",
-        "Bias",
-        total.bias,
-        unit="HU",
-        note=note,
-        better="near zero",
-        description="Mean difference, test minus reference.",
-        **common,
-    )
-
-
-def _tissues(sums: _Sums) -> Iterator[Metric]:
-    for tissue in TISSUES:
-        total = sum(sums.by_tissue[tissue.name], DifferenceSums())
-        enough = total.count >= FEWEST_TISSUE_VOXELS
-        if not enough:
-            continue
-        where = f"{SMOOTHING_MM:g} mm mean of the reference {tissue.range_text}"
-        mask = f"{tissue.title}: {where}, in the body"
-        common: Conventions = {"window": "none", "mask": mask, "reduction": _POOLED}
-        yield Metric(
-            f"rmse_{tissue.name}",
-            f"RMSE in {tissue.title}",
-            total.rmse,
-            unit="HU",
-            better="lower",
-            description=f"Root mean squared difference in {tissue.title}.",
-            **common,
-        )
-        yield Metric(
-            f"bias_{tissue.name}",
-            f"Bias in {tissue.title}",
-            total.bias,
-            unit="HU",
-            better="near zero",
-            description=f"Mean difference in {tissue.title}, test minus reference.",
-            **common,
-        )
-
-
-def _noise(reference: CTVolume, test: CTVolume, body: BoolArray) -> Iterator[Metric]:
-    levels = [noise_magnitude(volume, body=body) for volume in (reference, test)]
-    mask = "soft tissue: patches with a mean of {:g} to {:g} HU, in the body".format(
-        *SOFT_TISSUE_HU
-    )
-    reduction = f"mode of the standard deviation of detrended {PATCH_MM:g} mm patches"
-    note = "" if None not in levels else "too little soft tissue"
-    common: Conventions = {"window": "none", "mask": mask, "reduction": reduction}
-    names = ("reference", "test")
-    for name, level in zip(names, levels, strict=True):
-        yield Metric(
-            f"noise_{name}",
-            f"Noise magnitude of the {name}",
-            level,
-            unit="HU",
-            better="neither",
-            description=f"Noise magnitude of the {name}.",
-            note=note if level is None else "",
-            **common,
-        )
-    change = noise_change_percent(*levels)
-    yield Metric(
-        "noise_change",
-        "Change of the noise magnitude",
-        change,
-        unit="%",
-        better="neither",
-        description="Noise magnitude of the test against the reference; negative is less noise.",
-        note=note or ("the reference has no noise" if change is None else ""),
-        **common,
-    )
-
-
-def _windows(sums: _Sums, windows: tuple[WindowSettings, ...]) -> Iterator[Metric]:
-    done: set[str] = set()
-    for window in windows:
-        text = f"{window.low_hu:g} to {window.high_hu:g} HU"
-        for key, title, unit, description in (
-            (
-                psnr_key(window),
-                "PSNR",
-                "dB",
-                f"Peak signal-to-noise ratio, data range {window.width_hu:g} HU.",
-            ),
-            (ssim_key(window), "SSIM", "", _SSIM_TEXT[window.ssim]),
-        ):
-            if key in done:
-                continue
-            done.add(key)
-            values = [value for value in sums.by_window[key] if value is not None]
-            value = float(np.mean(values)) if values else None
-            note = _IDENTICAL if value is not None and math.isinf(value) else ""
-            yield Metric(
-                key,
-                f"{title}, {text}",
-                value,
-                unit=unit,
-                window=text,
-                mask=_IMAGE,
-                reduction=_SLICES,
-                better="higher",
-                description=description,
-                note=note if values else "no image pixel",
+        Args:
+            places: Where in the scan they are.
+            reference: The slices of the reference.
+            test: Those of the test.
+            body: Body of the reference in them.
+            labels: Classes of the reference in them; None for none.
+            before: The slices that the test was made from; None where they are not there.
+        """
+        volumes = [one for one in (reference, test, before) if one is not None]
+        masks = [one.padding for one in volumes if one.padding is not None]
+        for index, place in enumerate(places):
+            yield SlicePair(
+                reference.hu[index],
+                test.hu[index],
+                np.logical_or.reduce([mask[index] for mask in masks]) if masks else None,
+                body[index],
+                self._geometry.pixel_spacing_mm,
+                None if labels is None else labels[index],
+                None if before is None else before.hu[index],
+                place in self._sample,
             )
 
+    def add(self, pairs: Iterable[SlicePair], each: Each, advance: Callable[[int], None]) -> None:
+        """Compare some slices, in their order.
 
-_SSIM_TEXT = {
-    "uniform7": "Structural similarity: 7 x 7 uniform filter, sample covariance, window mapped to "
-    "[0, 1] (scikit-image's default, ldct-benchmark).",
-    "redcnn11": "Structural similarity: 11 x 11 Gaussian of sigma 1.5, raw HU, zero-padded borders "
-    "(RED-CNN code base).",
-}
+        Args:
+            pairs: As of `pairs`.
+            each: How to apply a function to each of them.
+            advance: Told about every slice.
+        """
+        for figures in each(self._figures, pairs):
+            self._sums.add(figures)
+            advance(1)
+
+    def _figures(self, pair: SlicePair) -> SliceFigures:
+        return slice_figures(pair, self._windows, with_vif=self.settings.vif)
+
+    @property
+    def worst(self) -> int | None:
+        """The slice with the highest RMSE so far; None without a body."""
+        found = [(one.rmse, n) for n, one in enumerate(self._sums.slices) if one.rmse is not None]
+        return max(found)[1] if found else None
+
+    def evaluation(self) -> Evaluation:
+        """The numbers, when all slices went by."""
+        sums = self._sums
+        along = self._geometry.along_normal_mm()
+        return Evaluation(
+            tuple(metrics_of(sums, self._windows, self._geometry.pixel_spacing_mm)),
+            SliceTable(tuple((along - along[0]).tolist()), sums.columns()),
+            Histogram(DIFFERENCE_EDGES, sums.histogram),
+            tuple(sums.slices),
+            {name: tuple(found) for name, found in sums.by_tissue.items()},
+        )

@@ -66,9 +66,33 @@ def tissue_masks(
     Returns:
         A mask by the name of each tissue.
     """
+    return masks_of_means(box_means(reference, pixel_spacing_mm=pixel_spacing_mm), body)
+
+
+def box_means(
+    image: HuArray | DoubleArray, *, pixel_spacing_mm: tuple[float, float]
+) -> DoubleArray:
+    """Mean of the 3 mm box around every pixel of a slice, HU, float64 [y, x].
+
+    Args:
+        image: Hounsfield units, indexed [y, x]; padding set to air.
+        pixel_spacing_mm: Along (rows, columns), as in Geometry.
+    """
     size = [max(1, 2 * round(SMOOTHING_MM / spacing / 2 - 0.5) + 1) for spacing in pixel_spacing_mm]
-    smooth = ndimage.uniform_filter(reference.astype(np.float64), size=size, mode="nearest")
+    means: DoubleArray = ndimage.uniform_filter(
+        image.astype(np.float64, copy=False), size=size, mode="nearest"
+    )
+    return means
+
+
+def masks_of_means(means: DoubleArray, body: BoolArray) -> dict[str, BoolArray]:
+    """A mask by the name of each tissue; see `tissue_masks`.
+
+    Args:
+        means: Of the boxes of the reference.
+        body: The body in this slice.
+    """
     return {
-        tissue.name: body & (smooth >= tissue.low_hu) & (smooth < tissue.high_hu)
+        tissue.name: body & (means >= tissue.low_hu) & (means < tissue.high_hu)
         for tissue in TISSUES
     }

@@ -230,7 +230,7 @@ def number_text(value: float | None, unit: str) -> str:
 
 def unit_of(key: str) -> str:
     """The unit of a column of the slice table, by its key."""
-    if key.startswith("ssim"):
+    if key.startswith(("ssim", "vif")):
         return ""
     return "dB" if key.startswith("psnr") else "mm" if key == "position_mm" else "HU"
 

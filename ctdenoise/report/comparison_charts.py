@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ctdenoise.config.comparison import CompareSettings
-from ctdenoise.metrics.evaluation import psnr_key
 from ctdenoise.metrics.noise_texture import Truth
+from ctdenoise.metrics.slice_figures import psnr_key
 from ctdenoise.report.charts import Chart, Theme, series_style, write_chart
 from ctdenoise.report.compared import Comparison, Condition
 

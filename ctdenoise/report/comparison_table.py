@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.metrics.comparison import Figure, Figures, clear_best
 from ctdenoise.metrics.contrasts import Contrast
-from ctdenoise.metrics.evaluation import psnr_key, ssim_key
+from ctdenoise.metrics.slice_figures import psnr_key, ssim_key
 from ctdenoise.metrics.table import Metric, number_text
 from ctdenoise.report.compared import Comparison, Condition, Contender
 

@@ -17,14 +17,26 @@ def _of_masks(*against: str) -> tuple[str, ...]:
 _GROUPS = (
     ("Differences inside the body", ("rmse", "mae", "bias")),
     ("Noise", ("noise_reference", "noise_test", "noise_change")),
-    ("By tissue", ("rmse_", "bias_")),
-    ("Similarity inside a window", ("psnr", "ssim")),
+    ("By tissue", ("rmse_", "mae_", "bias_")),
+    ("Structure", ("structure_correlation",)),
+    ("Similarity inside a window", ("psnr", "ssim", "vif", "rmse[")),
+    ("By organ", ("organ_",)),
     ("Masks: that of the test against that of the reference", _of_masks("mask")),
     ("Masks: that of the test against that of the input", _of_masks("mask_input")),
     ("Masks against the true one", _of_masks("mask_truth")),
 )
 
-_PREFIXES = ("rmse_", "bias_", "psnr", "ssim", *_of_masks("mask", "mask_input", "mask_truth"))
+_PREFIXES = (
+    "rmse_",
+    "mae_",
+    "bias_",
+    "psnr",
+    "ssim",
+    "vif",
+    "rmse[",
+    "organ_",
+    *_of_masks("mask", "mask_input", "mask_truth"),
+)
 """Starts of keys that many metrics share."""
 
 

@@ -144,7 +144,7 @@ def test_air_alone_has_no_error_figures_but_says_why():
 
 def test_windows_are_chosen_by_name_or_spelled_out_and_each_is_given_once(reference):
     settings = EvaluateSettings.model_validate(
-        {"windows": ["redcnn", {"low_hu": -160, "high_hu": 240}, "redcnn"], "page": None}
+        {"windows": ["redcnn", {"low_hu": -160, "high_hu": 240}, "redcnn"], "vif": False}
     )
     keys = [metric.key for metric in evaluate(reference, reference, settings).metrics]
     windowed = [key for key in keys if "[" in key]
