@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ctdenoise.cli.every_series import require_none
 from ctdenoise.cli.options import (
     Config,
     Out,
@@ -13,13 +14,24 @@ from ctdenoise.cli.options import (
     TransferSyntax,
     transfer_syntax_changes,
 )
+from ctdenoise.cli.phantom_sample import SampleRequest, show_samples
 
 if TYPE_CHECKING:
     from ctdenoise.tasks.phantom import PhantomReport
 
 
-def phantom(
-    kind: Literal["water", "rods", "torso", "acr464", "catphan504"],
+def phantom(  # noqa: PLR0913 - each argument is an option of the command
+    kind: Literal[
+        "water",
+        "rods",
+        "torso",
+        "acr464",
+        "catphan504",
+        "dead_leaves",
+        "blobs",
+        "vessels",
+        "sample",
+    ],
     /,
     *,
     out: Out,
@@ -28,20 +40,47 @@ def phantom(
     overrides: Overrides = (),
     seed: Annotated[int | None, Parameter(name="--seed")] = None,
     transfer_syntax: TransferSyntax = None,
+    count: int | None = None,
+    first: int | None = None,
+    pairs: Annotated[bool, Parameter(negative=())] = False,
+    workers: int | None = None,
 ) -> None:
     """Make a study whose truth is known.
 
     Args:
-        kind: `water` (a cylinder), `rods` (inserts of known contrast and size), `torso`, or a test
-            phantom: `acr464`, `catphan504`.
+        kind: `water` (a cylinder), `rods` (inserts of known contrast and size), `torso`, a test
+            phantom (`acr464`, `catphan504`), `dead_leaves` (solids of every size that lie on each
+            other), `blobs` (small and of low contrast), `vessels`, or `sample`: many phantoms to
+            train on, drawn at random.
         out: Folder for the series and its truth; new or empty.
         file_format: `dicom` or `nifti`.
         config: A YAML file instead of the ready settings of this kind.
         overrides: Settings to change, as key=value; may be given several times.
-        seed: Another seed, another patient (torso only).
+        seed: Another seed, another patient, other leaves, other samples.
         transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
             `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
+        count: With `sample`: how many phantoms; 1 by default.
+        first: With `sample`: number of the first, to go on with a set made before.
+        pairs: With `sample`: simulate a low-dose twin of each, too, to train on.
+        workers: With `sample`: phantoms worked on at a time; half the cores by default.
     """
+    if kind == "sample":
+        show_samples(
+            SampleRequest(out, file_format, config, overrides, seed, transfer_syntax),
+            count=1 if count is None else count,
+            first=1 if first is None else first,
+            pairs=pairs,
+            workers=workers,
+        )
+        return
+    require_none(
+        f"phantom {kind}",
+        "They are for many phantoms: ctdenoise phantom sample.",
+        ("--count", count),
+        ("--first", first),
+        ("--pairs", pairs or None),
+        ("--workers", workers),
+    )
     from ctdenoise.cli import console
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.config.phantom import PhantomSettings

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.config.phantom_random import BlobsSettings, DeadLeavesSettings, VesselsSettings
 from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
 
 
@@ -136,7 +137,16 @@ class TorsoSettings(Settings):
 
 
 AnyPhantom = Annotated[
-    Union[WaterSettings, RodsSettings, TorsoSettings, Acr464Settings, Catphan504Settings],
+    Union[
+        WaterSettings,
+        RodsSettings,
+        TorsoSettings,
+        Acr464Settings,
+        Catphan504Settings,
+        DeadLeavesSettings,
+        BlobsSettings,
+        VesselsSettings,
+    ],
     Field(discriminator="name"),
 ]
 """Every phantom, told apart by `name`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -15,6 +15,12 @@ from ctdenoise.config.phantom import (
     TorsoSettings,
     WaterSettings,
 )
+from ctdenoise.config.phantom_random import (
+    AnyRandomPhantom,
+    BlobsSettings,
+    DeadLeavesSettings,
+    VesselsSettings,
+)
 from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import FloatArray, LabelArray
@@ -24,7 +30,9 @@ from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.phantoms import acr464, anatomy, catphan504, rods, torso, water
+from ctdenoise.phantoms.at_random import paint_at_random, random_labels
 from ctdenoise.phantoms.drawing import Drawing
+from ctdenoise.phantoms.painted import Painted
 from ctdenoise.phantoms.raster import Sampling, rasterise
 from ctdenoise.phantoms.shapes import Shape
 from ctdenoise.phantoms.texture import power_law_field
@@ -44,14 +52,32 @@ class Phantom:
             know no texture: that is a property of the voxels.
         labels: Number of the label of each voxel, uint8 [z, y, x]; 0 is background.
         label_names: Name of each label, by number.
-        truth: Everything that is known, in plain JSON.
+        drawn: What was drawn at random, or where its numbers come from, in plain JSON.
     """
 
     volume: CTVolume
     shapes: tuple[Shape, ...]
     labels: LabelArray
     label_names: dict[int, str]
-    truth: Mapping[str, JsonValue]
+    drawn: Mapping[str, JsonValue]
+
+    @property
+    def truth(self) -> Mapping[str, JsonValue]:
+        """Everything that is known, in plain JSON; made anew each time."""
+        return self._known(self.shapes)
+
+    @property
+    def summary(self) -> Mapping[str, JsonValue]:
+        """The truth without the list of shapes."""
+        return self._known(())
+
+    def _known(self, shapes: Sequence[Shape]) -> Mapping[str, JsonValue]:
+        return truth_json(
+            shapes,
+            name=str(self.volume.history[0].params["name"]),
+            label_numbers={name: number for number, name in self.label_names.items()},
+            anatomy=self.drawn,
+        )
 
 
 def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> Phantom:
@@ -68,17 +94,9 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
     geometry = _geometry(grid, drawing)
     thickness_mm = grid.slice_thickness_mm or grid.slice_spacing_mm
     label_numbers = {name: number for number, name in enumerate(drawing.labels, start=1)}
-    hu, labels = rasterise(
-        drawing.shapes,
-        geometry,
-        slice_thickness_mm=thickness_mm,
-        label_numbers=label_numbers,
-        texture=_texture(settings, geometry) if drawing.textured else None,
-        sampling=drawing.sampling,
-        progress=progress,
-    )
+    painted = _painted(settings, drawing, geometry, thickness_mm, progress)
     volume = CTVolume(
-        hu,
+        painted.hu,
         geometry,
         Acquisition(
             manufacturer=MANUFACTURER,
@@ -95,14 +113,8 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
             Step("phantom", {"name": settings.phantom.name, "settings": settings.deciding()}),
         ),
     )
-    truth = truth_json(
-        drawing.shapes,
-        name=settings.phantom.name,
-        label_numbers=label_numbers,
-        anatomy=drawing.anatomy or {},
-    )
     names = {number: name for name, number in label_numbers.items()}
-    return Phantom(volume, drawing.shapes, labels, names, truth)
+    return Phantom(volume, painted.shapes, painted.labels, names, painted.drawn)
 
 
 def _drawing(settings: PhantomSettings) -> Drawing:
@@ -135,8 +147,35 @@ def _drawing(settings: PhantomSettings) -> Drawing:
             return acr464.acr464_drawing(phantom)
         case Catphan504Settings():
             return catphan504.catphan504_drawing(phantom)
+        case DeadLeavesSettings() | BlobsSettings() | VesselsSettings():
+            size_mm = max(phantom.diameter_mm, phantom.depth_mm or 0.0)
+            return Drawing((), random_labels(phantom), 1.1 * size_mm)
         case _:
             assert_never(phantom)
+
+
+def _painted(
+    settings: PhantomSettings,
+    drawing: Drawing,
+    geometry: Geometry,
+    thickness_mm: float,
+    progress: Progress,
+) -> Painted:
+    phantom = settings.phantom
+    if isinstance(phantom, AnyRandomPhantom):
+        return paint_at_random(
+            phantom, geometry, slice_thickness_mm=thickness_mm, seed=settings.seed
+        )
+    hu, labels = rasterise(
+        drawing.shapes,
+        geometry,
+        slice_thickness_mm=thickness_mm,
+        label_numbers={name: number for number, name in enumerate(drawing.labels, start=1)},
+        texture=_texture(settings, geometry) if drawing.textured else None,
+        sampling=drawing.sampling,
+        progress=progress,
+    )
+    return Painted(hu, labels, drawing.shapes, drawing.anatomy or {})
 
 
 def _geometry(grid: GridSettings, drawing: Drawing) -> Geometry:

@@ -15,7 +15,7 @@ from ctdenoise.phantoms.solids import tube
 _POINTS = 330
 """Points of each tree; every one is the end of a piece of vessel."""
 
-_TWIG_MM = 0.75
+TWIG_MM = 0.75
 """Radius of the thinnest vessels."""
 
 _MURRAY = 3.0
@@ -78,7 +78,7 @@ def vessel_tree(
         reach = np.linalg.norm(nodes[:index] - nodes[index], axis=1)
         parent[index] = np.argmin(reach + _DETOUR * way[:index])
         way[index] = way[parent[index]] + reach[parent[index]]
-    cubes = np.full(len(nodes), _TWIG_MM**_MURRAY)
+    cubes = np.full(len(nodes), TWIG_MM**_MURRAY)
     for index in range(len(nodes) - 1, 0, -1):
         cubes[parent[index]] += cubes[index]
     radii = cubes ** (1 / _MURRAY)

@@ -1,9 +1,9 @@
 """Solids whose intersection with a straight line is known exactly.
 
-A shape is an intersection of convex quadrics, cones and half-spaces. Shapes are painted in order
-and a later shape replaces what lies below it, as in a drawing: nested anatomy is written with the
-Hounsfield units that it has, not with differences. A shape that adds instead leaves what is there
-and adds its value, as in the published tables of superposed ellipses.
+A shape is an intersection of convex quadrics, superquadrics, cones and half-spaces. Shapes are
+painted in order and a later shape replaces what lies below it, as in a drawing: nested anatomy is
+written with the Hounsfield units that it has, not with differences. A shape that adds instead
+leaves what is there and adds its value, as in the published tables of superposed ellipses.
 
 Lengths are mm in the patient frame (LPS): x to the left, y to the back, z to the head.
 """
@@ -21,6 +21,7 @@ from ctdenoise.core.arrays import BoolArray, DoubleArray, IndexArray
 from ctdenoise.core.units import AIR_HU, HU_PER_RELATIVE_ATTENUATION
 from ctdenoise.errors import UsageError
 from ctdenoise.phantoms.cones import Cone
+from ctdenoise.phantoms.superquadric import Superquadric
 from ctdenoise.phantoms.sweep import Chords, painted_lengths
 
 Vector = tuple[float, float, float]
@@ -187,7 +188,7 @@ def _cross(a: Vector, b: Vector) -> Vector:
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
-Part = Union[Quadric, Cone, HalfSpace]
+Part = Union[Quadric, Superquadric, Cone, HalfSpace]
 """A convex solid that shapes are cut from."""
 
 

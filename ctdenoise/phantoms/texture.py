@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import fft
 
 from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.randomness import stream
 
 TEXTURE_EXPONENT = 3.0
 """Exponent b of the power spectrum 1 / f^b; about 3 in breast, liver and lung (Burgess 1999)."""
@@ -41,13 +44,35 @@ def power_law_field(
     """
     slices, rows, columns = shape
     deep = max(slices, int(np.ceil(_LEAST_DEPTH_MM / spacing_mm[0])))
-    whole = tuple(fft.next_fast_len(size, real=True) for size in (deep, rows, columns))
-    white = rng.standard_normal(whole, dtype=np.float32)
+    low, middle, high = (fft.next_fast_len(size, real=True) for size in (deep, rows, columns))
+    field = periodic_field((low, middle, high), spacing_mm, rng, exponent=exponent)
+    return np.ascontiguousarray(field[:slices, :rows, :columns])
+
+
+def periodic_field(
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    rng: np.random.Generator,
+    *,
+    exponent: float,
+) -> FloatArray:
+    """A random field as `power_law_field`, that goes on where it ends along every axis.
+
+    Args:
+        shape: Size along [z, y, x]; fast where it is a product of small primes.
+        spacing_mm: Voxel spacing along [z, y, x]; the spectrum is isotropic in mm.
+        rng: Source of randomness.
+        exponent: Of the power spectrum in three dimensions.
+
+    Returns:
+        float32 [z, y, x], mean 0 and standard deviation 1.
+    """
+    white = rng.standard_normal(shape, dtype=np.float32)
     spectrum = fft.rfftn(white, overwrite_x=True)
     fz, fy, fx = (
-        fft.fftfreq(whole[0], spacing_mm[0]),
-        fft.fftfreq(whole[1], spacing_mm[1]),
-        fft.rfftfreq(whole[2], spacing_mm[2]),
+        fft.fftfreq(shape[0], spacing_mm[0]),
+        fft.fftfreq(shape[1], spacing_mm[1]),
+        fft.rfftfreq(shape[2], spacing_mm[2]),
     )
     square = (fz[:, None, None] ** 2 + fy[:, None] ** 2 + fx**2).astype(np.float32)
     sigma_mm = _SHORTEST_MM / np.sqrt(8 * np.log(2))
@@ -55,6 +80,37 @@ def power_law_field(
     gain *= np.exp(-2 * (np.pi * sigma_mm) ** 2 * square)
     spectrum *= gain
     spectrum[0, 0, 0] = 0.0
-    field = fft.irfftn(spectrum, s=whole, overwrite_x=True).astype(np.float32, copy=False)
+    field = fft.irfftn(spectrum, s=shape, overwrite_x=True).astype(np.float32, copy=False)
     field /= field.std()
-    return np.ascontiguousarray(field[:slices, :rows, :columns])
+    return np.asarray(field)
+
+
+FIELD_SHAPE = (32, 256, 256)
+"""Voxels of a texture that is repeated along every axis."""
+
+
+def texture_fields(
+    slopes: Sequence[float],
+    spacing_mm: tuple[float, float, float],
+    seed: int,
+) -> FloatArray:
+    """Textures whose amplitude in a slice falls as 1 / f^slope, to be repeated along every axis.
+
+    The spectrum in space falls as 1 / f^(2 slope + 1): a plane through it has 1 / f^(2 slope).
+
+    Args:
+        slopes: One for each field.
+        spacing_mm: Voxel spacing along [z, y, x].
+        seed: The same seed, the same textures, whatever the size of the grid.
+
+    Returns:
+        float32 [field, z, y, x], each of mean 0 and standard deviation 1.
+    """
+    return np.stack(
+        [
+            periodic_field(
+                FIELD_SHAPE, spacing_mm, stream(seed, "texture field", n), exponent=2 * slope + 1
+            )
+            for n, slope in enumerate(slopes)
+        ]
+    )

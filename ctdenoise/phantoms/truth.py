@@ -12,6 +12,7 @@ from ctdenoise.errors import InputError
 from ctdenoise.phantoms.cones import Cone
 from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape
 from ctdenoise.phantoms.solids import vector
+from ctdenoise.phantoms.superquadric import Superquadric
 
 TRUTH_FORMAT = 1
 """Version of the file."""
@@ -101,7 +102,10 @@ def _part_to_json(part: Part) -> dict[str, JsonValue]:
         }
     if isinstance(part, HalfSpace):
         return {"kind": "half_space", "normal": part.normal, "offset_mm": part.offset_mm}
-    return {"kind": "quadric", "centre_mm": part.centre_mm, "rows_per_mm": part.rows}
+    record: dict[str, JsonValue] = {"kind": "quadric"}
+    if isinstance(part, Superquadric):
+        record = {"kind": "superquadric", "power": part.power}
+    return {**record, "centre_mm": part.centre_mm, "rows_per_mm": part.rows}
 
 
 def _part_from_json(record: Mapping[str, Any]) -> Part:
@@ -112,4 +116,7 @@ def _part_from_json(record: Mapping[str, Any]) -> Part:
         return Quadric(vector(record["centre_mm"]), rows)
     if record["kind"] == "cone":
         return Cone(vector(record["apex_mm"]), vector(record["axis"]), float(record["slope"]))
+    if record["kind"] == "superquadric":
+        rows = tuple(vector(row) for row in record["rows_per_mm"])
+        return Superquadric(vector(record["centre_mm"]), rows, float(record["power"]))
     raise ValueError(f"a part is of the unknown kind {record['kind']!r}")

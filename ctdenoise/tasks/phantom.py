@@ -67,6 +67,7 @@ def run(
     *,
     out: Path,
     file_format: Literal["dicom", "nifti"] = "dicom",
+    with_shapes: bool = True,
     progress: Progress = SILENT,
 ) -> PhantomReport:
     """Draw a phantom and write it as a study with its truth.
@@ -78,6 +79,7 @@ def run(
         settings: Which phantom, on which grid.
         out: Folder to make; new or empty.
         file_format: What the volume is written as.
+        with_shapes: Whether `truth.json` lists every shape.
         progress: Told about shapes drawn.
 
     Raises:
@@ -88,11 +90,12 @@ def run(
     started = time.perf_counter()
     phantom = build_phantom(settings, progress=progress)
     drawn = time.perf_counter()
+    truth = phantom.truth if with_shapes else phantom.summary
     with staged_folder(out) as folder:
         files = _write_volume(phantom, folder, file_format, settings.dicom)
         affine, _ = affine_and_notes(phantom.volume.geometry)
         write_image(folder / LABELS_FILE, phantom.labels, affine)
-        (folder / TRUTH_FILE).write_text(json.dumps(phantom.truth) + "\n", encoding="utf-8")
+        (folder / TRUTH_FILE).write_text(json.dumps(truth) + "\n", encoding="utf-8")
         write_settings(folder, settings)
         counts = _label_counts(phantom)
         finished = time.perf_counter()
@@ -104,7 +107,7 @@ def run(
                 seed=settings.seed,
                 results={
                     "shapes": len(phantom.shapes),
-                    "truth_digest": digest(phantom.truth),
+                    "truth_digest": digest(truth),
                     "label_voxels": counts,
                 },
                 timings_s={"draw": drawn - started, "write": finished - drawn},

@@ -17,6 +17,7 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.sampling import SampleSettings
 from ctdenoise.config.training import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,7 @@ KINDS: dict[str, type[Settings]] = {
     "fuse": FuseSettings,
     "demo": DemoSettings,
     "convert": ConvertSettings,
+    "sample": SampleSettings,
 }
 DEFAULTS = {
     "simulate": "default",
@@ -41,6 +43,7 @@ DEFAULTS = {
     "train": "redcnn",
     "demo": "default",
     "convert": "default",
+    "sample": "default",
 }
 
 
