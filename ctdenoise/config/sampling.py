@@ -32,8 +32,9 @@ class MixtureSettings(Settings):
 
 
 class SampleSettings(Settings):
-    """What training phantoms are drawn from. Ranges are drawn from evenly on a logarithmic scale,
-    texture evenly.
+    """What training phantoms are drawn from.
+
+    Values lie evenly on a logarithmic scale between the ends of a range; those of texture evenly.
     """
 
     mixture: MixtureSettings = MixtureSettings()

