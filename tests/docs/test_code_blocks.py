@@ -26,6 +26,7 @@ from ctdenoise.config.fusion import FuseSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.sampling import SampleSettings
 from ctdenoise.config.training import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,7 @@ SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "simulate": (SimulateSettings, "default"),
     "infer": (InferSettings, "default"),
     "phantom": (PhantomSettings, ""),  # the kind of phantom names the file
+    "sample": (SampleSettings, "default"),  # phantom sample
     "train": (TrainSettings, "redcnn"),
     "evaluate": (EvaluateSettings, "default"),
     "compare": (CompareSettings, "default"),
@@ -157,8 +159,9 @@ def test_settings_in_commands_are_accepted(place, line):
     if not changes:
         return
     named = [value for option, value in pairwise(tokens) if option == "--config"]
-    kind, ready = SETTINGS[tokens[0]]
-    file = find_settings_file(tokens[0], named[0] if named else ready or tokens[1])
+    command = "sample" if tokens[:2] == ["phantom", "sample"] else tokens[0]
+    kind, ready = SETTINGS[command]
+    file = find_settings_file(command, named[0] if named else ready or tokens[1])
     assert isinstance(load_settings(kind, file, changes), kind), place
 
 
