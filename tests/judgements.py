@@ -55,7 +55,7 @@ def made_up(recovery: float = 0.41, *, scan: bool = True) -> Measured:
             "dprime_ratio[3 HU, 10 mm, 25 %]",
             1.02,
             error=0.03,
-            at=(("contrast_hu", 3.0), ("diameter_mm", 10.0), ("dose_fraction", 0.25)),
+            at=(("contrast_hu", 3.0), ("diameter_mm", 10.0), ("dose_percent", 25.0)),
         ),
         figure("ttf50_ratio[20 HU]", 0.86, error=0.05, at=(("contrast_hu", 20.0),)),
         figure("false_structure", 0.0, "%"),

@@ -43,6 +43,8 @@ class JudgementPageSettings(Settings):
     """Pictures of differences show minus to plus this many HU; null for three times the noise."""
     crop_mm: float = Field(default=60.0, gt=0)
     """Side of the enlarged places."""
+    compare_mm: float = Field(default=110.0, gt=0)
+    """Side of what the page that compares denoisers shows of a slice."""
 
 
 _USUAL_WINDOWS: tuple[WindowName, ...] = ("redcnn", "full")

@@ -133,12 +133,18 @@ def from_zero(axes: Any) -> None:
     axes.set_ylim(bottom=0)
 
 
-def legend(axes: Any, count: int) -> None:
-    """A legend above the axes, in at most four columns."""
+def legend(axes: Any, count: int, *, columns: int = 4) -> None:
+    """A legend above the axes.
+
+    Args:
+        axes: With labelled lines.
+        count: How many there are.
+        columns: So many side by side at most.
+    """
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        ncols=min(count, 4),
+        ncols=min(count, columns),
         borderaxespad=0.2,
         handlelength=2.6,
     )

@@ -36,7 +36,8 @@ _CAPTIONS = {
     "dprime": "How well a model observer (channelised Hotelling) tells a lesion from none, with "
     "its 95 % interval. Higher is better; at the same height two images are worth the same.",
 }
-_LOG_FROM = 6.0  # doses that span more than this ratio are drawn on a logarithmic axis
+_LEGEND_LETTERS = 58  # so many letters fit side by side into a legend
+_LEGEND_LINE = 8  # what the line before a name takes, in letters
 _MARKED = 14  # curves of so few points show them
 
 
@@ -70,16 +71,18 @@ def curve_chart(folder: Path, key: str, curves: Sequence[Curve]) -> Chart:
     return write_chart(folder, _file_name(key), (f"{title}{where}", caption), draw, size=SIZE)
 
 
-def heat_map_chart(folder: Path, table: HeatMap) -> Chart:
+def heat_map_chart(folder: Path, table: HeatMap, *, reach: float | None = None) -> Chart:
     """A table in colours.
 
     Args:
         folder: Where the PNG file goes.
         table: The figures.
+        reach: How far from the ideal the colours reach, for several tables on one scale; as far as
+            its own figures if None.
     """
     ideal = "" if table.ideal is None else f"{table.ideal:g} is ideal."
     caption = f"{ideal} {_sentence(table.note) if table.note else ''}".strip()
-    draw = partial(_draw_table, table=table)
+    draw = partial(_draw_table, table=table, reach=reach)
     return write_chart(folder, _file_name(table.key), (table.title, caption), draw, size=SIZE)
 
 
@@ -117,28 +120,32 @@ def _draw_curves(axes: Any, theme: Theme, curves: Sequence[Curve], family: str) 
         _dose_axis(axes, curves)
     axes.set_xlabel(curves[0].x_axis.text)
     axes.set_ylabel(curves[0].y_axis.text)
-    legend(axes, len(curves))
+    legend(axes, len(curves), columns=_columns([curve.name for curve in curves]))
+
+
+def _columns(names: Sequence[str]) -> int:
+    """So many columns of a legend fit above a chart."""
+    widest = max((len(name) for name in names), default=1) + _LEGEND_LINE
+    return max(1, _LEGEND_LETTERS // widest)
 
 
 def _dose_axis(axes: Any, curves: Sequence[Curve]) -> None:
-    """Ticks at the doses that were measured; a logarithmic axis where they span much."""
-    places = np.unique(np.concatenate([curve.x for curve in curves]))
-    places = places[places > 0]
-    if places.size > 1 and places[-1] / places[0] >= _LOG_FROM:
-        axes.set_xscale("log")
-    if places.size <= _MARKED:
+    """Ticks at the doses that were measured."""
+    measured = [curve.x for curve in curves if curve.x.size <= _MARKED]
+    places = np.unique(np.concatenate(measured)) if measured else np.empty(0)
+    if 0 < places.size <= _MARKED:
         axes.set_xticks(places, [f"{place:g}" for place in places])
-        axes.minorticks_off()
 
 
-def _draw_table(axes: Any, theme: Theme, table: HeatMap) -> None:
+def _draw_table(axes: Any, theme: Theme, table: HeatMap, reach: float | None) -> None:
     del theme  # its colours are those of the values
     values = table.values
     known = values[np.isfinite(values)]
     if table.ideal is None:
         low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     else:
-        reach = max([float(np.abs(known - table.ideal).max()) if known.size else 0.0, 0.1])
+        own = float(np.abs(known - table.ideal).max()) if known.size else 0.0
+        reach = max(own if reach is None else reach, 0.1)
         low, high = table.ideal - reach, table.ideal + reach
     diverging = table.ideal is not None
     image = axes.imshow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ctdenoise.report.pictures import (
     Display,
     Region,
     body_region,
+    central_region,
     difference_in_grey,
     in_display,
     write_picture,
@@ -130,6 +131,30 @@ def shown_scan(folder: Path, view: ScanView, settings: JudgementPageSettings) ->
         ),
         tuple(maps),
     )
+
+
+def enlarged(
+    folder: Path, views: Sequence[tuple[str, ScanView]], side_mm: float
+) -> Iterator[ShownPicture]:
+    """The middle of one slice as every denoiser leaves it.
+
+    Args:
+        folder: Where the PNG files go.
+        views: What each denoiser is called, and its pictures; all of the same slices.
+        side_mm: Side of what is shown.
+    """
+    first = views[0][1]
+    middle, geometry = first.middle, first.geometry
+    region, display = central_region(middle.body, geometry, side_mm), _display(middle)
+    images = [("Input", middle.before), *((name, view.middle.after) for name, view in views)]
+    if middle.truth is not None:
+        images.append(("Truth", middle.truth))
+    aspect = region.aspect(geometry.pixel_spacing_mm)
+    for number, (name, hu) in enumerate(images):
+        grey = in_display(hu[region.index], display)
+        uri = write_picture(folder / f"enlarged_{number}.png", grey)
+        label = f"{name}, slice {middle.number}, {display.text}"
+        yield ShownPicture(uri, aspect, name, label)
 
 
 def _difference_hu(view: ScanView, settings: JudgementPageSettings) -> float:

@@ -63,7 +63,7 @@ def headline(measured: Measured, verdicts: Sequence[Verdict]) -> Headline:
     """
     groups = _by_limit(verdicts)
     outcomes = [_together(group) for group in groups]
-    gain = _gain(measured)
+    gain, won = _gain(measured)
     failed = [group for group, one in zip(groups, outcomes, strict=True) if one == "fail"]
     counts = _counts(outcomes)
     if failed:
@@ -72,7 +72,7 @@ def headline(measured: Measured, verdicts: Sequence[Verdict]) -> Headline:
         more = len(worst) - _MOST_REASONS
         rest = f", and {more} more {'limit is' if more == 1 else 'limits are'} failed"
         lost = f"{reasons}{rest if more > 0 else ''}"
-        sentence = f"{gain}, but {lost}" if gain else lost
+        sentence = f"{gain}{_JOINS[won]}{lost}" if gain else lost
         return Headline("fail", f"{_capital(sentence)}: fails.", counts)
     if not any(one in {"pass", "unclear"} for one in outcomes):
         words = f"{gain}. " if gain else ""
@@ -113,6 +113,20 @@ def limit_rows(verdicts: Sequence[Verdict]) -> list[LimitRow]:
     return sorted(rows, key=lambda row: _GRAVITY[row.outcome])
 
 
+def groups_of_limits(verdicts: Sequence[Verdict]) -> dict[str, tuple[Verdict, Outcome, str]]:
+    """For each limit, by its title: the worst figure, what came of all together, and where it is.
+
+    Args:
+        verdicts: Figures against their limits.
+    """
+    found = {}
+    for group in _by_limit(verdicts):
+        worst = _worst(group)
+        where = _place(worst.metric) if len(group) > 1 else ""
+        found[_family_title(group)] = (worst, _together(group), where)
+    return found
+
+
 def at_words(metric: Metric) -> str:
     """What a figure was measured at: "15 HU lesions of 7 mm at 25 % dose"; empty where nowhere."""
     at = dict(metric.at)
@@ -124,9 +138,9 @@ def at_words(metric: Metric) -> str:
         words.append(f"{_number(contrast)} HU contrast")
     elif diameter is not None:
         words.append(f"{_number(diameter)} mm")
-    dose = at.get("dose_fraction")
+    dose = at.get("dose_percent")
     if dose is not None:
-        words.append(f"{'at ' if words else ''}{_number(100 * dose)} % dose")
+        words.append(f"{'at ' if words else ''}{_number(dose)} % dose")
     return " ".join(words)
 
 
@@ -165,18 +179,21 @@ def _severity(verdict: Verdict) -> float:
     return beyond if low is None else -beyond
 
 
-def _gain(measured: Measured) -> str:
-    """What was won: less error against a truth, or less noise."""
+_JOINS = {True: ", but ", False: ", and "}
+
+
+def _gain(measured: Measured) -> tuple[str, bool]:
+    """What was won, less error against a truth or less noise, and whether it was won at all."""
     found = {metric.key: metric for metric in measured.metrics}
     for key, what in (("rmse_change", "RMSE"), ("noise_change[scan]", "noise")):
         metric = found.get(key)
         if metric is None or metric.value is None:
             continue
         if abs(metric.value) < _UNCHANGED_PERCENT:
-            return f"{what} stays as it is"
-        verb = "falls" if metric.value < 0 else "rises"
-        return f"{what} {verb} by {abs(metric.value):.0f} %"
-    return ""
+            return f"{what} stays as it is", False
+        won = metric.value < 0
+        return f"{what} {'falls' if won else 'rises'} by {abs(metric.value):.0f} %", won
+    return "", False
 
 
 def _reason(metric: Metric) -> str:

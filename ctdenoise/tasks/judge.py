@@ -18,6 +18,7 @@ from ctdenoise.core.provenance import JsonValue, canonical_json
 from ctdenoise.io.runfile import Run, installed_versions, timestamp, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.report.judgement import JudgementPage, write_judgement
+from ctdenoise.report.judgement_comparison import write_judgement_comparison
 from ctdenoise.report.judgement_words import Headline, headline
 from ctdenoise.report.page import PAGE_FILE
 from ctdenoise.report.requirements import require_report_extra
@@ -96,10 +97,13 @@ def run(
     ]
     several = len(judgements) > 1
     with staged_folder(out) as folder:
+        made = []
         for judgement in judgements:
             place = folder / folder_name(judgement.name) if several else folder
             place.mkdir(exist_ok=True)
-            _write(place, judgement, request, settings)
+            made.append((place.name, _write(place, judgement, request, settings)))
+        if several:
+            write_judgement_comparison(folder, made)
         write_settings(folder, settings)
         seconds = time.perf_counter() - started
         write_run(folder, _run(judgements, request, settings, seconds))
@@ -109,13 +113,13 @@ def run(
     }
     headlines = {one.name: headline(one.measured, one.verdicts) for one in judgements}
     failed = tuple(one.name for one in judgements if one.failed)
-    comparison = None
+    comparison = out / PAGE_FILE if several else None
     return JudgeReport(out, pages, headlines, comparison, failed, time.perf_counter() - started)
 
 
 def _write(
     folder: Path, judgement: Judgement, request: JudgeRequest, settings: JudgeSettings
-) -> None:
+) -> JudgementPage:
     absent = tuple(_absent(request))
     page = JudgementPage(
         judgement.name,
@@ -134,6 +138,7 @@ def _write(
     write_judgement(folder, page)
     (folder / JSON_FILE).write_text(_pretty(_record(judgement, absent)), encoding="utf-8")
     _write_csv(folder / CSV_FILE, judgement)
+    return page
 
 
 def _absent(request: JudgeRequest) -> list[str]:

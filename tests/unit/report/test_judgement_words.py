@@ -92,7 +92,7 @@ def test_the_worst_figure_of_a_limit_speaks_for_it():
                 "dprime_ratio[10 mm, 3 HU, 25 %]",
                 0.7,
                 error=0.1,
-                at=(("contrast_hu", 3.0), ("diameter_mm", 10.0), ("dose_fraction", 0.25)),
+                at=(("contrast_hu", 3.0), ("diameter_mm", 10.0), ("dose_percent", 25.0)),
             ),
             "detectability of 3 HU lesions of 10 mm at 25 % dose falls to 0.70",
         ),
