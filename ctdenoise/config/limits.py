@@ -41,7 +41,7 @@ class AcceptanceSettings(Settings):
 _SEEN = {"diameter_mm": (7.0, None)}
 
 DENOISER_LIMITS = (
-    AcceptanceSettings(metrics="drift[water]", low=-1.0, high=1.0),
+    AcceptanceSettings(metrics="drift[water*]", low=-1.0, high=1.0),
     AcceptanceSettings(metrics="drift[soft]", low=-1.0, high=1.0),
     AcceptanceSettings(metrics="drift[insert *]", low=-3.0, high=3.0),
     AcceptanceSettings(metrics="fav_shift[*]", low=-20.0, high=20.0),
