@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.kernels import (
-    FixedKernelSettings,
     GaussianKernelSettings,
     HannKernelSettings,
-    TableKernelSettings,
 )
+from ctdenoise.config.load import load_settings
+from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.simulation.noise import added_noise, native_noise
-from ctdenoise.simulation.scanner import Fan
-from tests.physics.fan_scan import kernel_shape, variance_and_error
+from ctdenoise.simulation.scanner import Fan, fan_of
+from tests.physics.fan_scan import variance_and_error
 from tests.physics.rays import (
     Patch,
     disc_chord,
@@ -71,33 +73,22 @@ def test_the_weights_of_the_fan_beam_matter():
 
 # ---- The low-contrast phantom of the FDA (DIDSR/LCD_CT, CT_setup.m and makeCT_CCT189.m, 2023)
 
-LCD = Fan(595.0, 1.0 / 1085.6, 880, 1160)
+ROOT = Path(__file__).parents[2]
+LCD_VIEWS, LCD_STATED_VIEWS = 584, 580
+LCD = Fan(595.0, 1.0 / 1085.6, 880, LCD_VIEWS)
 LCD_KERNEL = HannKernelSettings(width=2.05)
 LCD_MU = 0.02059
-LCD_PHOTONS = 3e5
+LCD_PHOTONS = 3e5 * LCD_STATED_VIEWS / LCD_VIEWS
 LCD_RADIUS = 100.0
 LCD_PIXEL = 0.664
 PUBLISHED_HU = {1.0: 23.7, 0.55: 32.2, 0.1: 74.9}
 """Standard deviations in the ten sample images of each dose that come with the program."""
 
 
-def without_interpolation(kernel: FixedKernelSettings, fan: Fan) -> TableKernelSettings:
-    """The kernel that makes up for what interpolation between channels takes from the noise.
-
-    The published images have the noise of the stated setting as if nothing were interpolated:
-    23.8, 32.1 and 75.3 HU by the closed form, where linear interpolation leaves 17.1, 23.1, 54.1.
-    """
-    dt = fan.channel_width_mm
-    k = np.linspace(0, 0.5 / dt, 200)
-    shape = kernel_shape(kernel, k, 0.5 / dt) * np.sqrt(3 / (2 + np.cos(2 * np.pi * k * dt)))
-    return TableKernelSettings(frequency_per_mm=tuple(k), value=tuple(shape))
-
-
 @cache
-def lcd_deviation(dose: float, *, is_interpolated: bool = True) -> tuple[float, float]:
+def lcd_deviation(dose: float) -> tuple[float, float]:
     """Standard deviation at the centre, HU, and its relative standard error."""
-    kernel = LCD_KERNEL if is_interpolated else without_interpolation(LCD_KERNEL, LCD)
-    patch = Patch(LCD, kernel, pixels=32, spacing_mm=LCD_PIXEL, mu_per_mm=LCD_MU)
+    patch = Patch(LCD, LCD_KERNEL, pixels=32, spacing_mm=LCD_PIXEL, mu_per_mm=LCD_MU)
     statistics = native_noise(dose, electronic_noise=0.0, floor=1.0)
     noise = patch.noise(disc_lengths(LCD_RADIUS), statistics, photons=LCD_PHOTONS, slices=16)
     variance, error = variance_and_error(noise)
@@ -114,10 +105,27 @@ def test_the_lcd_setting_has_the_noise_of_theory(dose):
 
 
 @pytest.mark.parametrize("dose", PUBLISHED_HU)
-def test_the_lcd_setting_without_interpolation_has_the_published_noise(dose):
-    deviation, error = lcd_deviation(dose, is_interpolated=False)
+def test_the_lcd_setting_has_the_published_noise(dose):
+    """23.7 HU at full dose, 32.2 at 55 %, 74.9 at 10 %: within 5 %."""
+    deviation, error = lcd_deviation(dose)
     assert error < 0.01
     assert deviation == pytest.approx(PUBLISHED_HU[dose], rel=0.05)
+
+
+@pytest.mark.parametrize("dose", [0.55, 0.1])
+def test_noise_of_the_lcd_setting_follows_the_inverse_root_of_the_dose(dose):
+    """Within 3 %."""
+    (low, _), (full, _) = lcd_deviation(dose), lcd_deviation(1.0)
+    assert low * np.sqrt(dose) / full == pytest.approx(1, abs=0.03)
+
+
+def test_the_settings_file_is_that_setting():
+    chosen = load_settings(SimulateSettings, ROOT / "configs/simulate/fda_lcd.yaml")
+    fan = fan_of(chosen.scanner, Acquisition())
+    assert fan.views == LCD.views
+    assert fan.channel_angle == pytest.approx(LCD.channel_angle)
+    assert chosen.kernel == LCD_KERNEL
+    assert chosen.photons == pytest.approx(LCD_PHOTONS, rel=1e-4)
 
 
 def test_noise_added_to_the_full_lcd_dose_makes_up_a_tenth_of_it():
