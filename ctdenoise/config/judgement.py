@@ -15,6 +15,7 @@ from ctdenoise.config.evaluation import (
     window_settings,
 )
 from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.lcd import LcdSettings
 from ctdenoise.config.limits import DENOISER_LIMITS, AcceptanceSettings
 
 Study = Literal["scan", "response", "bench", "lcd"]
@@ -55,6 +56,8 @@ class JudgeSettings(Settings):
 
     scan: ScanStudySettings = ScanStudySettings()
     """`--study scan`: noise, texture, drift and the worst places of the user's scan."""
+    lcd: LcdSettings = LcdSettings()
+    """`--study lcd`: detectability of low contrast against dose, on scanned phantoms."""
     limits: tuple[AcceptanceSettings, ...] = DENOISER_LIMITS
     """What must be met; of several that are meant for a figure the first one counts."""
     windows: tuple[Annotated[WindowSettings, BeforeValidator(named_window)], ...] = tuple(

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from ctdenoise.core.arrays import DoubleArray
-from ctdenoise.metrics.cho import cho_of_responses
+from ctdenoise.metrics.cho import cho_of_responses, unbiased
 
 LAW_LEVEL = 0.01
 """The law counts as broken where data so far from it would be rarer than this if it held."""
@@ -101,12 +101,11 @@ def _drawn_squares(responses: Responses, weights: DoubleArray) -> DoubleArray:
         *(_moments(part, weights) for part in (responses.present, responses.absent)), strict=True
     )
     n1, n0, p = responses.counts
-    nu = n1 + n0 - 2
     difference = means[0] - means[1]
     covariance = (scatters[0] + scatters[1]) / (totals[0] + totals[1] - 2)
     solved = np.linalg.solve(covariance, difference[..., None])[..., 0]
     plug_in = np.einsum("dc,dc->d", difference, solved)
-    return np.asarray((nu - p - 1) / nu * plug_in - p * (1 / n1 + 1 / n0))
+    return unbiased(np.asarray(plug_in), n1, n0, p)
 
 
 def _moments(part: DoubleArray, weights: DoubleArray) -> tuple[DoubleArray, DoubleArray, float]:

@@ -33,6 +33,7 @@ from ctdenoise.tasks.judge_sample import (
     judged_places,
 )
 from ctdenoise.tasks.judge_scan import judge_scan
+from ctdenoise.tasks.lcd import run_lcd
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ def judge(
         on_scan = _on_scan(denoiser, studies, question, settings, seed=seed, progress=progress)
         measured, view, flags = on_scan.measured, on_scan.view, on_scan.flags
         facts.append(("Scan", on_scan.facts))
+    if "lcd" in studies:
+        measured += run_lcd(denoiser, settings.lcd, seed=seed, progress=progress)
     known = bool(training) and not any(flag.code == "range-unknown" for flag in flags)
     verdicts = judged(measured.metrics, settings.limits)
     return Judgement(name, denoiser.digest, tuple(facts), flags, known, measured, verdicts, view)

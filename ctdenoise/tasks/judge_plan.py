@@ -124,7 +124,10 @@ def slices_of(study: Study, settings: JudgeSettings, shape: tuple[int, int, int]
         settings: How to measure.
         shape: Of the scan.
     """
-    del study
+    if study == "lcd":
+        lcd = settings.lcd
+        relative = lcd.scan.size**2 / (shape[1] * shape[2])
+        return round(len(lcd.doses) * lcd.repeats * relative)
     return min(shape[0], settings.scan.slices)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ctdenoise.config.lcd import LcdInsertSettings, LcdSettings
 from ctdenoise.core.arrays import DoubleArray
-from ctdenoise.metrics.cho import INTERVAL_METHOD, ChoResult, auc_of, cho_of_responses
+from ctdenoise.metrics.cho import ChoResult, auc_of, cho_of_responses
 from ctdenoise.metrics.dose_equivalence import (
     DoseCurve,
     EquivalentDose,
@@ -147,7 +147,7 @@ class _Shown:
             description="How well an observer tells regions with the rod from those without, in "
             "standard deviations; unbiased.",
             note=result.note,
-            interval=Interval(*result.interval, INTERVAL_METHOD, result.level),
+            interval=result.interval,
             at=self._at,
             **self._conventions,
         )
@@ -219,7 +219,7 @@ def _curves(
     task: TaskFigures, before: list[ChoResult], after: list[ChoResult], name: str
 ) -> list[Curve]:
     percent = 100 * task.dose_array
-    dense = np.linspace(0, task.doses[-1], 61)
+    dense = np.linspace(task.doses[0], task.doses[-1], 61)
     curve = task.curve()
     fit = np.sqrt(curve.square_at(dense))
     curves = []
@@ -228,12 +228,16 @@ def _curves(
         for results, what in ((before, "FBP"), (after, name)):
             values, low, high = (
                 of(np.array(column))
-                for column in zip(*((one.dprime, *one.interval) for one in results), strict=True)
+                for column in zip(*(_with_ends(one) for one in results), strict=True)
             )
             curves.append(Curve(whole, what, percent, values, DOSE, axis, low, high))
         note = f"{curve.kind}, p = {curve.p_value:.2g}"
         curves.append(Curve(whole, "FBP, fitted", 100 * dense, of(fit), DOSE, axis, note=note))
     return curves
+
+
+def _with_ends(result: ChoResult) -> tuple[float, float, float]:
+    return result.dprime, result.interval.low, result.interval.high
 
 
 def _aucs(dprimes: DoubleArray) -> DoubleArray:
@@ -271,7 +275,23 @@ def _dose_table(
         "Dose at which images without the denoiser show as much",
         (100 * values, 100 * low, 100 * high),
         unit="%",
+        note="; ".join(_sentence(task, row) for task, row in zip(tasks, equivalents, strict=True)),
     )
+
+
+USUAL_DOSE = 0.25
+"""Words are about the measured dose next to this."""
+
+
+def _sentence(task: TaskFigures, equivalents: Sequence[EquivalentDose]) -> str:
+    at = int(np.argmin(np.abs(task.dose_array - USUAL_DOSE)))
+    equal, dose = equivalents[at], 100 * task.doses[at]
+    start = f"{task.insert.name}: {dose:g} % with the denoiser shows as much as "
+    if equal.value is None:
+        return f"{start}a dose {equal.words} without"
+    ends = f"{100 * equal.low:.3g} to {100 * equal.high:.3g} %"
+    words = f"; {equal.words}" if equal.words else ""
+    return f"{start}{100 * equal.value:.3g} % without ({ends}{words})"
 
 
 def _table(
@@ -282,6 +302,7 @@ def _table(
     *,
     unit: str = "",
     ideal: float | None = None,
+    note: str = "",
 ) -> HeatMap:
     values, low, high = cells
     return HeatMap(
@@ -297,4 +318,5 @@ def _table(
         ideal=ideal,
         low=low,
         high=high,
+        note=note,
     )
