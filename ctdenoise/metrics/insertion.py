@@ -37,6 +37,7 @@ RING_PER_MM = 0.05
 
 RINGS = 16
 
+_FOOT = 0.1
 _LEAST_POWER = 1e-3  # of the strongest ring: the zeros of a disc's transform say nothing
 
 
@@ -100,9 +101,7 @@ def response(
     return Response(
         recovery,
         spread / strength if strength > 0 else np.nan,
-        _displacement_mm(change, inserted, ~around, pixel_spacing_mm)
-        if recovery > 0.25
-        else np.nan,
+        _displacement_mm(change, inserted, pixel_spacing_mm) if recovery > 0.25 else np.nan,
         cross,
         power,
     )
@@ -111,14 +110,14 @@ def response(
 def _displacement_mm(
     change: DoubleArray,
     inserted: DoubleArray,
-    counted: BoolArray,
     pixel_spacing_mm: tuple[float, float],
 ) -> float:
-    """Distance between the centres of mass of what has the sign of the lesion."""
+    """Distance between the centres of mass of what rises above a tenth of the peak."""
     sign = np.sign(inserted.sum())
     centres = []
     for image in (change, inserted):
-        weight = np.where(counted, np.maximum(sign * image, 0), 0)
+        above = sign * image
+        weight = np.maximum(above - _FOOT * above.max(), 0)
         total = weight.sum()
         centres.append(
             [

@@ -210,7 +210,7 @@ def _discs(
     """
     product = np.arange(points) * _TABLE_STEP
     if depth_mm == 0:
-        return _jinc(product)
+        return _jinc(np.asarray(product, dtype=np.float64))
     node, weight = np.polynomial.legendre.leggauss(_LAYERS)
     reach = 0.0 if softness_mm else thickness_mm / 2
     low, high = -depth_mm, depth_mm
@@ -228,7 +228,7 @@ def _discs(
         share = share * (special.ndtr(end) - special.ndtr(begin))
     radius = np.sqrt(1 - (depth / depth_mm) ** 2)
     total = np.zeros(points)
-    for one, part in zip(radius, share, strict=True):
+    for one, part in zip(radius.tolist(), share.tolist(), strict=True):
         total += part * one**2 * _jinc(np.asarray(one * product, dtype=np.float64))
     return total
 

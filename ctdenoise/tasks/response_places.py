@@ -184,7 +184,7 @@ def shown_slice(volume: CTVolume, place: int) -> HuArray:
         volume: The scan.
         place: Which slice.
     """
-    image = volume.hu[place]
+    image: HuArray = volume.hu[place]
     if volume.padding is None:
         return image
     shown: HuArray = np.where(volume.padding[place], np.float32(AIR_HU), image)
