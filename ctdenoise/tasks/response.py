@@ -7,34 +7,30 @@ to the measurement of noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from ctdenoise.config.response import ResponseSettings
-from ctdenoise.core.arrays import DoubleArray, HuArray, LabelArray
+from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.progress import SILENT, Progress
-from ctdenoise.core.provenance import JsonValue, Step
+from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, InputError
-from ctdenoise.inference.denoiser import Denoiser, Denoising
-from ctdenoise.inference.method import Block, Sample
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.inference.method import Sample
 from ctdenoise.metrics.hallucination import Background, signal_absent
-from ctdenoise.metrics.insertion import core_of, response
-from ctdenoise.metrics.insertion_places import Site
 from ctdenoise.metrics.lesions import (
     TYPICAL_F50_PER_MM,
-    Lesion,
     SystemBlur,
     f50_of_noise_per_mm,
-    lesion_image,
 )
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.metrics.scan_character import scan_character
+from ctdenoise.tasks.response_detectability import SIZES_MM, detectability_figures
 from ctdenoise.tasks.response_figures import Inserted, absent_figures, insertion_figures
-from ctdenoise.tasks.response_places import Group, Layout, groups_of, layouts_of, shown_slice
+from ctdenoise.tasks.response_places import SOFT, Layout, groups_of, layouts_of
+from ctdenoise.tasks.response_study import Study
 
 _F50_LIMITS = (0.15, 1.2)
 """What is believed of an estimate, 1/mm."""
@@ -71,7 +67,7 @@ def measure_response(
         raise GeometryError(
             f"Labels of {labels.shape} voxels do not fit a scan of {volume.shape} [z, y, x]."
         )
-    blur, estimated = system_blur(volume, settings)
+    blur, known_by = system_blur(volume, settings)
     groups = groups_of(settings, names if labels is not None else ())
     around_mm = min(max(settings.apart_mm / 2, _AROUND_MM[0]), _AROUND_MM[1])
     layouts = layouts_of(volume, settings, groups, labels, rim_mm=around_mm)
@@ -80,30 +76,9 @@ def measure_response(
             "no slice has flat soft tissue or lung for a lesion.",
             fix="Give a scan of a body or of a phantom, or labels of its organs.",
         )
-    sample = Sample.of(volume, denoiser.context)
-    study = _Study(
-        volume,
-        denoiser.settle(sample, volume),
-        denoiser.context,
-        groups,
-        blur,
-        around_mm,
-    )
-    passes = max((len(group.settings.contrasts_hu) for group in groups), default=0)
-    inserted: list[Inserted] = []
-    backgrounds = []
-    crowding = None
-    total = sum(passes + 1 if layout.sites else 1 for layout in layouts) + 1
-    with progress.stage("Inserting lesions", total) as advance:
-        for layout in layouts:
-            plain = study.denoised(layout.place, ())
-            advance()
-            backgrounds.append(study.background(layout, plain))
-            for number in range(passes if layout.sites else 0):
-                inserted += study.inserted(layout, plain, number)
-                advance()
-        crowding = study.crowding(max(layouts, key=lambda one: len(one.sites)), passes)
-        advance()
+    settled = denoiser.settle(Sample.of(volume, denoiser.context), volume)
+    study = Study(volume, settled, denoiser.context, groups, blur, around_mm)
+    inserted, backgrounds, crowding = _run(study, layouts, progress)
     absent = signal_absent(
         backgrounds,
         blur,
@@ -114,19 +89,49 @@ def measure_response(
     conditions: dict[str, JsonValue] = {
         "slices": [layout.place + 1 for layout in layouts],
         "lesions": sum(len(layout.sites) for layout in layouts),
-        "slices_denoised": total,
         "f50_per_mm": round(blur.f50_per_mm, 3),
-        "f50_by": estimated,
+        "f50_known_by": known_by,
         "slice_thickness_mm": round(blur.slice_thickness_mm, 3),
         "apart_mm": settings.apart_mm,
-        "change_by_neighbours": crowding,
+        "recovery_changed_by_neighbours": crowding,
         "seed": settings.seed,
         "settled": "once, on the scan without lesions",
     }
     found = Measured(conditions=(("response", conditions),))
     if inserted:
         found += insertion_figures(inserted, groups, draws=settings.draws, seed=settings.seed)
+    soft = [one for one in inserted if one.group == SOFT]
+    places = {
+        size: study.absent(backgrounds, size)
+        for size in sorted({one.diameter_mm for one in soft})
+        if SIZES_MM[0] <= size <= SIZES_MM[1]
+    }
+    found += detectability_figures(soft, places, draws=settings.draws, seed=settings.seed)
     return found + absent_figures(absent)
+
+
+def _run(
+    study: Study, layouts: Sequence[Layout], progress: Progress
+) -> tuple[list[Inserted], list[Background], float | None]:
+    """Denoise every slice without lesions and with those of each contrast.
+
+    Returns:
+        What became of each lesion, the slices before and after, and what lesions do to each other.
+    """
+    inserted: list[Inserted] = []
+    backgrounds: list[Background] = []
+    total = sum(study.passes + 1 if layout.sites else 1 for layout in layouts) + 1
+    with progress.stage("Inserting lesions", total) as advance:
+        for layout in layouts:
+            plain = study.denoised(layout.place, ())
+            backgrounds.append(study.background(layout, plain))
+            advance()
+            for number in range(study.passes if layout.sites else 0):
+                inserted += study.inserted(layout, plain, number)
+                advance()
+        crowding = study.crowding(max(layouts, key=lambda one: len(one.sites)))
+        advance()
+    return inserted, backgrounds, crowding
 
 
 def system_blur(volume: CTVolume, settings: ResponseSettings) -> tuple[SystemBlur, str]:
@@ -149,148 +154,3 @@ def system_blur(volume: CTVolume, settings: ResponseSettings) -> tuple[SystemBlu
         return SystemBlur(TYPICAL_F50_PER_MM, thickness_mm), "typical: noise cannot be measured"
     f50 = float(np.clip(f50_of_noise_per_mm(frequency), *_F50_LIMITS))
     return SystemBlur(f50, thickness_mm), f"mean frequency of the noise, {frequency:.3f} /mm"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Put:
-    """A lesion of a contrast at a place.
-
-    Args:
-        site: Where.
-        group: Its group.
-        contrast_hu: Its contrast.
-    """
-
-    site: Site
-    group: Group
-    contrast_hu: float
-
-    @property
-    def lesion(self) -> Lesion:
-        """The lesion."""
-        settings = self.group.settings
-        return Lesion(
-            self.site.diameter_mm,
-            settings.elongation,
-            self.site.angle_degrees,
-            settings.softness_mm,
-        )
-
-    @property
-    def away(self) -> tuple[float, float]:
-        """Distance of its centre from that of the middle pixel, pixels."""
-        return self.site.row - round(self.site.row), self.site.column - round(self.site.column)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Study:
-    """A denoiser that is settled on a scan, and lesions for it."""
-
-    volume: CTVolume
-    denoising: Denoising
-    context: int
-    groups: tuple[Group, ...]
-    blur: SystemBlur
-    around_mm: float
-
-    @property
-    def _spacing(self) -> tuple[float, float]:
-        return self.volume.geometry.pixel_spacing_mm
-
-    def denoised(self, place: int, put: Sequence[_Put]) -> HuArray:
-        """A slice denoised with some lesions in it, HU, [y, x]."""
-        first = max(0, place - self.context)
-        stop = min(self.volume.shape[0], place + self.context + 1)
-        part = self.volume.select(slice(first, stop))
-        if put:
-            away_mm = self.volume.geometry.along_normal_mm()[first:stop]
-            away_mm = away_mm - self.volume.geometry.along_normal_mm()[place]
-            hu = part.hu.copy()
-            for one in put:
-                for image, offset_mm in zip(hu, away_mm, strict=True):
-                    window = self._window(one)
-                    image[window] += self._image(one, float(offset_mm)).astype(np.float32)
-            part = part.with_hu(hu, Step("insert_lesions"))
-        inner = slice(place - first, place - first + 1)
-        shown: HuArray = self.denoising.denoise(Block(part, first, inner)).volume.hu[0]
-        return shown
-
-    def inserted(self, layout: Layout, plain: HuArray, number: int) -> Iterator[Inserted]:
-        """What becomes of the lesions of a slice with the contrast of a number in their lists."""
-        put = list(self._put(layout, number))
-        if not put:
-            return
-        image = self.denoised(layout.place, put)
-        for one in put:
-            yield self._inserted(one, layout.place, image, plain)
-
-    def _put(self, layout: Layout, number: int) -> Iterator[_Put]:
-        for site in layout.sites:
-            group = self.groups[site.group]
-            if number < len(group.settings.contrasts_hu):
-                yield _Put(site, group, group.settings.contrasts_hu[number])
-
-    def _inserted(self, one: _Put, place: int, image: HuArray, plain: HuArray) -> Inserted:
-        window = self._window(one)
-        change = image[window].astype(np.float64) - plain[window]
-        shown = self._image(one, 0.0)
-        core = core_of(one.lesion, self._side(one), self._spacing, one.away)
-        return Inserted(
-            one.group.name,
-            one.contrast_hu,
-            one.site.diameter_mm,
-            place,
-            response(change, shown, core, self._spacing),
-        )
-
-    def _image(self, one: _Put, offset_mm: float) -> DoubleArray:
-        unit = lesion_image(
-            one.lesion,
-            self.blur,
-            side=self._side(one),
-            pixel_spacing_mm=self._spacing,
-            away=one.away,
-            offset_mm=offset_mm,
-        )
-        return one.contrast_hu * unit
-
-    def _side(self, one: _Put) -> int:
-        reach_mm = one.lesion.axes_mm[0] + self.around_mm
-        return 2 * int(np.ceil(reach_mm / min(self._spacing))) + 1
-
-    def _window(self, one: _Put) -> tuple[slice, slice]:
-        half = self._side(one) // 2
-        row, column = round(one.site.row), round(one.site.column)
-        return slice(row - half, row + half + 1), slice(column - half, column + half + 1)
-
-    def background(self, layout: Layout, plain: HuArray) -> Background:
-        """The slice before and after, for the search for what should not be there."""
-        before = shown_slice(self.volume, layout.place).astype(np.float64)
-        after = plain.astype(np.float64)
-        if self.volume.padding is not None:
-            after[self.volume.padding[layout.place]] = before[self.volume.padding[layout.place]]
-        depth = ndimage.distance_transform_edt(layout.tissue, sampling=self._spacing)
-        return Background(layout.place, before, after, np.asarray(depth), layout.flat)
-
-    def crowding(self, layout: Layout, passes: int) -> float | None:
-        """By how much the recovery of a lesion changes if it is alone: that in the middle.
-
-        That of the contrast in the middle of the list is taken; None without neighbours.
-        """
-        put = list(self._put(layout, passes // 2)) or list(self._put(layout, 0))
-        if len(put) < 2:
-            return None
-        plain = self.denoised(layout.place, ())
-        sums = [
-            sum(
-                np.hypot(one.site.row - other.site.row, one.site.column - other.site.column)
-                for other in put
-            )
-            for one in put
-        ]
-        middle = put[int(np.argmin(sums))]
-        alone, together = (
-            self._inserted(middle, layout.place, self.denoised(layout.place, those), plain)
-            for those in ([middle], put)
-        )
-        return round(abs(alone.response.recovery - together.response.recovery), 6)

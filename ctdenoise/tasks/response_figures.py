@@ -28,7 +28,7 @@ _TRANSFER_MM = 10.0
 """Size of the lesions whose transfer is shown, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inserted:
     """What became of one lesion.
 
@@ -38,6 +38,8 @@ class Inserted:
         diameter_mm: Its size.
         place: Slice of the scan.
         response: What the denoiser shows of it.
+        channels_before: What it adds to the responses of an observer's channels in the scan.
+        channels_after: What it adds to them in the denoised scan.
     """
 
     group: str
@@ -45,6 +47,8 @@ class Inserted:
     diameter_mm: float
     place: int
     response: Response
+    channels_before: DoubleArray
+    channels_after: DoubleArray
 
 
 @dataclass(frozen=True, slots=True)
