@@ -1,6 +1,6 @@
 """Structure that a denoiser shows where its input has none.
 
-A template of the size of a lesion, less the ring around it, is laid over every flat place of the
+A template of the size of a lesion, less the ring around it, is laid over every calm place of the
 input and of the output. It gives an apparent contrast: of a lesion of C HU it is C, of an even or
 evenly rising background 0, and of noise whatever noise makes there. With a_in and a_out at the same
 place, whatever lies between 0 and a_in is explained by the input: noise or structure that was there
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, signal, stats
 
-from ctdenoise.core.arrays import BoolArray, DoubleArray
+from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.metrics.lesions import Lesion, SystemBlur, lesion_image
 from ctdenoise.metrics.table import Interval
 
@@ -36,7 +36,7 @@ RING_MM = 3.0
 """Width of the ring around a lesion, at least; it begins one millimetre outside."""
 
 _GAP_MM = 1.0
-_FEWEST = 200  # pixels of flat places from which a standard deviation is taken
+_FEWEST = 200  # pixels of calm places from which a standard deviation is taken
 _LEAST_NOISE_HU = 1e-3  # of exact phantoms, which have none
 _ROBUST = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
@@ -70,15 +70,14 @@ class Background:
         place: Slice of the scan.
         before: HU, [y, x]; padding set to air.
         after: HU, [y, x].
-        depth_mm: Distance of each pixel from the border of its tissue, 0 outside, [y, x].
-        flat: Where the tissue is flat, [y, x].
+        depth_mm: Distance of each pixel from the border of the calm part of its tissue, 0 outside,
+            [y, x]; see `insertion_places.calm_part`.
     """
 
     place: int
     before: DoubleArray
     after: DoubleArray
     depth_mm: DoubleArray
-    flat: BoolArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +86,7 @@ class SignalAbsent:
 
     Args:
         found: Each spot, the strongest first.
-        area_cm2: Flat area that was searched.
+        area_cm2: Area that was searched.
         noise_hu: Standard deviation of the apparent contrast in the input, by diameter of the
             template; sizes without enough room are left out.
         least_deviations: From how many of these an excess counts.
@@ -186,7 +185,7 @@ def signal_absent(
     for diameter in diameters_mm:
         template = contrast_template(diameter, blur, pixel_spacing_mm)[::-1, ::-1]
         reach_mm = template_reach_mm(diameter)
-        places = [one.flat & (one.depth_mm > reach_mm) for one in backgrounds]
+        places = [one.depth_mm > reach_mm for one in backgrounds]
         if sum(int(np.count_nonzero(one)) for one in places) < _FEWEST:
             continue
         contrasts = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ctdenoise.core.arrays import BoolArray, HuArray
+from ctdenoise.core.arrays import BoolArray, DoubleArray, HuArray
 from ctdenoise.metrics.hu_accuracy import SMOOTHING_MM
 
 FLAT_SHARE = 0.5
@@ -16,6 +16,10 @@ FLAT_SHARE = 0.5
 
 RELIEF_MM = 10.0
 """Side of the square whose spread says how flat a place is."""
+
+CALM_TIMES = 2.0
+"""A tissue is calm where its spread is at most so many times the usual one: no edge is within 5 mm.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,30 @@ def flat_part(
     """
     if not inside.any():
         return inside.copy()
+    relief = _relief(image, pixel_spacing_mm)
+    flat: BoolArray = inside & (relief <= np.quantile(relief[inside], FLAT_SHARE))
+    return flat
+
+
+def calm_part(
+    image: HuArray, inside: BoolArray, pixel_spacing_mm: tuple[float, float]
+) -> BoolArray:
+    """Where a tissue has no edge within five millimetres, neither its own border nor another's.
+
+    Args:
+        image: Hounsfield units, [y, x]; padding set to air.
+        inside: Where the tissue is.
+        pixel_spacing_mm: Distance between rows, then between columns.
+    """
+    if not inside.any():
+        return inside.copy()
+    relief = _relief(image, pixel_spacing_mm)
+    calm: BoolArray = inside & (relief <= CALM_TIMES**2 * np.median(relief[inside]))
+    return calm
+
+
+def _relief(image: HuArray, pixel_spacing_mm: tuple[float, float]) -> DoubleArray:
+    """Variance of the smoothed image over the square around each pixel, HU^2."""
     size, wide = (
         [max(1, round(side / one)) for one in pixel_spacing_mm]
         for side in (SMOOTHING_MM, RELIEF_MM)
@@ -75,9 +103,7 @@ def flat_part(
     smooth = ndimage.uniform_filter(image.astype(np.float64), size, mode="nearest")
     mean = ndimage.uniform_filter(smooth, wide, mode="nearest")
     square = ndimage.uniform_filter(smooth**2, wide, mode="nearest")
-    relief = square - mean**2
-    flat: BoolArray = inside & (relief <= np.quantile(relief[inside], FLAT_SHARE))
-    return flat
+    return np.asarray(square - mean**2)
 
 
 def sites_of(

@@ -102,7 +102,7 @@ def measure_response(
         found += insertion_figures(inserted, groups, draws=settings.draws, seed=settings.seed)
     soft = [one for one in inserted if one.group == SOFT]
     places = {
-        size: study.absent(backgrounds, size)
+        size: study.absent(layouts, backgrounds, size)
         for size in sorted({one.diameter_mm for one in soft})
         if SIZES_MM[0] <= size <= SIZES_MM[1]
     }

@@ -246,7 +246,7 @@ def absent_figures(absent: SignalAbsent) -> Measured:
     strongest = absent.found[0] if absent.found else None
     note = ""
     if not absent.area_cm2:
-        note = "no flat soft tissue to search"
+        note = "no calm soft tissue to search"
     elif strongest is not None:
         note = (
             f"the strongest: {strongest.excess_hu:+.0f} HU over {strongest.diameter_mm:g} mm in "
@@ -258,7 +258,7 @@ def absent_figures(absent: SignalAbsent) -> Measured:
         value=absent.per_100_cm2,
         unit="per 100 cm2",
         window="none",
-        mask=f"{absent.area_cm2:.0f} cm2 of flat soft tissue",
+        mask=f"{absent.area_cm2:.0f} cm2 of calm soft tissue",
         reduction=f"{len(absent.found)} spots of any size",
         better="lower",
         description="Spots whose contrast in the output lies more than "

@@ -15,7 +15,7 @@ from ctdenoise.core.randomness import stream
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.metrics.hu_accuracy import tissue_masks
-from ctdenoise.metrics.insertion_places import Ground, Site, flat_part, sites_of
+from ctdenoise.metrics.insertion_places import Ground, Site, calm_part, flat_part, sites_of
 
 SOFT = "soft tissue"
 LUNG = "lung"
@@ -57,13 +57,14 @@ class Layout:
     Args:
         place: Slice of the scan.
         sites: Places for lesions; empty where there is no room.
-        tissue: Where nothing should be seen that is not there: soft tissue, [y, x].
-        flat: Its flat part.
+        calm: Soft tissue away from edges, in which nothing should be seen that is not there,
+            [y, x].
+        flat: The flat part of soft tissue, [y, x].
     """
 
     place: int
     sites: tuple[Site, ...]
-    tissue: BoolArray
+    calm: BoolArray
     flat: BoolArray
 
 
@@ -125,7 +126,7 @@ def layouts_of(
             rng=stream(settings.seed, "response", "places", best.place),
         )
         if best.room:
-            found.append(Layout(best.place, sites, best.tissue, best.flat))
+            found.append(Layout(best.place, sites, best.calm, best.flat))
     return tuple(found[: settings.slices])
 
 
@@ -135,7 +136,7 @@ class _Looked:
 
     place: int
     grounds: tuple[Ground, ...]
-    tissue: BoolArray
+    calm: BoolArray
     flat: BoolArray
     room: int
 
@@ -168,10 +169,11 @@ class _Looked:
             _clear_rim(flat, spacing, rim_mm + max(sizes) / 2 * stretch)
             grounds.append(Ground(number, inside, flat, sizes, group.settings.elongation))
         soft = whole[SOFT]
-        flat = flat_part(image, soft, spacing)
-        _clear_rim(flat, spacing, _EDGE_MM)
+        calm, flat = calm_part(image, soft, spacing), flat_part(image, soft, spacing)
+        _clear_rim(calm, spacing, _EDGE_MM)
         room = sum(int(np.count_nonzero(ground.flat)) for ground in grounds)
-        return cls(place, tuple(grounds), soft, flat, room)
+        room += int(np.count_nonzero(calm))
+        return cls(place, tuple(grounds), calm, flat, room)
 
 
 _TISSUE_KEYS = ((SOFT, "soft"), (LUNG, "lung"))

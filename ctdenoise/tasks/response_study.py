@@ -120,14 +120,7 @@ class Study:
         )
 
     def _image(self, one: Put, offset_mm: float) -> DoubleArray:
-        unit = lesion_image(
-            one.lesion,
-            self.blur,
-            side=self._side(one),
-            pixel_spacing_mm=self._spacing,
-            away=one.away,
-            offset_mm=offset_mm,
-        )
+        unit = _unit(one.lesion, self.blur, self._side(one), self._spacing, one.away, offset_mm)
         return one.contrast_hu * unit
 
     def _side(self, one: Put) -> int:
@@ -140,12 +133,13 @@ class Study:
         return _channels(self._side(one), one.site.diameter_mm, self._spacing)
 
     def absent(
-        self, backgrounds: Sequence[Background], diameter_mm: float
+        self, layouts: Sequence[Layout], backgrounds: Sequence[Background], diameter_mm: float
     ) -> dict[int, tuple[DoubleArray, DoubleArray]]:
         """What the channels for round lesions answer to places without one, by slice.
 
         Args:
-            backgrounds: Slices before and after.
+            layouts: Slices.
+            backgrounds: The same before and after.
             diameter_mm: Of the lesions.
 
         Returns:
@@ -157,8 +151,8 @@ class Study:
             max(1, round(max(_PLACES_APART_MM, 1.5 * diameter_mm) / one)) for one in self._spacing
         ]
         half, found = side // 2, {}
-        for one in backgrounds:
-            free = one.flat & (one.depth_mm > diameter_mm / 2)
+        for layout, one in zip(layouts, backgrounds, strict=True):
+            free = layout.flat & layout.calm
             free[:half] = free[-half:] = False
             free[:, :half] = free[:, -half:] = False
             places = np.argwhere(free[:: steps[0], :: steps[1]]) * steps
@@ -188,8 +182,8 @@ class Study:
         after = plain.astype(np.float64)
         if self.volume.padding is not None:
             after[self.volume.padding[layout.place]] = before[self.volume.padding[layout.place]]
-        depth = ndimage.distance_transform_edt(layout.tissue, sampling=self._spacing)
-        return Background(layout.place, before, after, np.asarray(depth), layout.flat)
+        depth = ndimage.distance_transform_edt(layout.calm, sampling=self._spacing)
+        return Background(layout.place, before, after, np.asarray(depth))
 
     @property
     def passes(self) -> int:
@@ -218,6 +212,26 @@ class Study:
             for those in ([middle], put)
         )
         return round(abs(alone.response.recovery - together.response.recovery), 6)
+
+
+@lru_cache(maxsize=1024)
+def _unit(
+    lesion: Lesion,
+    blur: SystemBlur,
+    side: int,
+    pixel_spacing_mm: tuple[float, float],
+    away: tuple[float, float],
+    offset_mm: float,
+) -> DoubleArray:
+    """A lesion of 1 HU: the same place takes one of every contrast."""
+    return lesion_image(
+        lesion,
+        blur,
+        side=side,
+        pixel_spacing_mm=pixel_spacing_mm,
+        away=away,
+        offset_mm=offset_mm,
+    )
 
 
 @lru_cache(maxsize=64)

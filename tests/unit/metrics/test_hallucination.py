@@ -44,11 +44,10 @@ def blob(row, column, contrast_hu, diameter_mm=7.0):
 
 def searched(before, after):
     """What a search of whole slices finds."""
-    depth = np.full((SIZE, SIZE), 100.0)
-    flat = np.zeros((SIZE, SIZE), dtype=bool)
-    flat[20:-20, 20:-20] = True
+    depth = np.zeros((SIZE, SIZE))
+    depth[20:-20, 20:-20] = 100.0
     backgrounds = [
-        Background(place, one, other, depth, flat)
+        Background(place, one, other, depth)
         for place, (one, other) in enumerate(zip(before, after, strict=True))
     ]
     return signal_absent(backgrounds, BLUR, SPACING_MM, diameters_mm=SIZES_MM, least_deviations=2.5)
