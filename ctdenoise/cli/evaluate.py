@@ -56,10 +56,11 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
         test_series: Which series of each test, in their order.
         segment_with: A model with a segmentation head that labels every image: did denoising
             change the masks?
-        reference_mask: A label map on the reference, in place of a model.
-        test_masks: A label map on each test, in their order.
+        reference_mask: A label map on the reference, in place of a model: figures of each organ.
+        test_masks: A label map on each test, in their order: did the masks change?
         truth_mask: The true label map, where somebody drew it.
-        input_test: Name of the test that the others were made from: its masks are compared, too.
+        input_test: Name of the test that the others were made from: whether structure was removed
+            from it, and its masks.
     """
     if judge.model:
         _require_no_masks(tests, reference_mask, test_masks, truth_mask)
@@ -92,10 +93,9 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     settings_file = find_settings_file("evaluate", config or "default")
     settings = load_settings(EvaluateSettings, settings_file, overrides)
     called = names or tuple(f"test {number}" for number in range(1, len(tests) + 1))
+    number = _place_of(input_test, called)
     with console.progress() as progress:
-        masks = _masks(
-            settings.masks, segment_with, reference_mask, test_masks, truth_mask, input_test, called
-        )
+        masks = _masks(settings.masks, segment_with, reference_mask, test_masks, truth_mask, number)
         report = task.run(
             reference,
             tests,
@@ -105,6 +105,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
             test_series=test_series or None,
             names=names or None,
             masks=masks,
+            input_test=number,
             progress=progress,
         )
     console.show_comparison(report.evaluations)
@@ -140,8 +141,7 @@ def _masks(
     reference: Path | None,
     tests: tuple[Path, ...],
     truth: Path | None,
-    input_test: str | None,
-    names: tuple[str, ...],
+    input_test: int | None,
 ) -> MaskQuestion | None:
     """What the words of the command line ask about masks; None for nothing."""
     from ctdenoise.errors import UsageError
@@ -149,20 +149,28 @@ def _masks(
 
     source = _mask_source(settings, model, reference, tests)
     if source is None:
-        if truth is not None or input_test is not None:
+        if truth is not None:
             raise UsageError(
                 "there are no masks to compare.",
                 fix="Add --segment-with, or --reference-mask and --test-masks.",
             )
         return None
-    if input_test is not None and input_test not in names:
+    return MaskQuestion(source, truth, input_test, settings)
+
+
+def _place_of(name: str | None, names: tuple[str, ...]) -> int | None:
+    """Which test has a name, from 0; None for no name."""
+    from ctdenoise.errors import UsageError
+
+    if name is None:
+        return None
+    if name not in names:
         raise UsageError(
-            f"no test is called {input_test}.",
+            f"no test is called {name}.",
             where="--input",
             fix=f"There are: {', '.join(names)}.",
         )
-    number = None if input_test is None else names.index(input_test)
-    return MaskQuestion(source, truth, number, settings)
+    return names.index(name)
 
 
 def _mask_source(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ctdenoise.config.evaluation import EvaluateSettings, PageSettings
 from ctdenoise.config.load import settings_text
 from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.core.volume import CTVolume
+from ctdenoise.core.scan import Scan
 from ctdenoise.metrics.table import Evaluation, number_text, unit_of
 from ctdenoise.report.charts import Chart
 from ctdenoise.report.figures import write_charts
@@ -45,15 +45,34 @@ class Compared:
 
     Args:
         name: What to call it on the page; names no patient.
-        volume: The test volume.
         evaluation: Its numbers.
-        labels: Class of each of its voxels, where masks are compared; None otherwise.
     """
 
     name: str
-    volume: CTVolume
     evaluation: Evaluation
-    labels: LabelArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownSlice:
+    """One slice of all images.
+
+    Args:
+        index: Which one, from 0.
+        title: Why it is shown.
+        reference: HU [y, x].
+        tests: The same slice of each test.
+        body: Body of the reference.
+        padding: Pixels that are padding in any image; None for none.
+        labels: Class of each pixel of the reference, then of each test; empty without masks.
+    """
+
+    index: int
+    title: str
+    reference: HuArray
+    tests: tuple[HuArray, ...]
+    body: BoolArray
+    padding: BoolArray | None = None
+    labels: tuple[LabelArray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,26 +80,24 @@ class PageContent:
     """Everything the page shows.
 
     Args:
-        reference: The reference volume.
-        body: Its body mask, indexed [z, y, x].
+        reference: The reference without its voxels.
+        shown: Slices to show.
         tests: The tests, in the order of the columns.
         settings: How they were compared.
         page: What the page shows.
         command: The command that makes the page again, without names of files.
         versions: Versions of the program and its libraries.
         made: When, ISO 8601.
-        labels: Class of each voxel of the reference, where masks are compared; None otherwise.
     """
 
-    reference: CTVolume
-    body: BoolArray
+    reference: Scan
+    shown: tuple[ShownSlice, ...]
     tests: tuple[Compared, ...]
     settings: EvaluateSettings
     page: PageSettings
     command: str
     versions: dict[str, JsonValue]
     made: str
-    labels: LabelArray | None = None
 
 
 def write_page(folder: Path, content: PageContent) -> Path:
@@ -107,7 +124,7 @@ def write_page(folder: Path, content: PageContent) -> Path:
         cards=[_card(test) for test in content.tests],
         remark=_noise_remark(content.tests[0].evaluation),
         groups=summary_groups([evaluation for _, evaluation in tests]),
-        views=list(_views(content, pictures)),
+        views=[_view(content, pictures, one) for one in content.shown],
         charts=write_charts(pictures, tests, difference_hu=content.page.difference_hu),
         slices=_slice_tables(content.tests),
         conventions=list(conventions([evaluation for _, evaluation in tests]).values()),
@@ -122,7 +139,7 @@ def write_page(folder: Path, content: PageContent) -> Path:
     return path
 
 
-def _facts(reference: CTVolume) -> list[tuple[str, str]]:
+def _facts(reference: Scan) -> list[tuple[str, str]]:
     """What was compared, in words that name no patient."""
     geometry, acquisition = reference.geometry, reference.acquisition
     spacing = geometry.pixel_spacing_mm
@@ -208,50 +225,33 @@ class _View:
     strips: tuple[_Strip, ...]
 
 
-def _views(content: PageContent, folder: Path) -> Iterator[_View]:
-    """The middle slice and the one that differs most."""
-    with_body = np.flatnonzero(content.body.any(axis=(1, 2)))
-    slices = content.reference.shape[0]
-    middle = int(with_body[len(with_body) // 2]) if with_body.size else slices // 2
-    yield _view(content, folder, middle, "Middle slice")
-    last = content.tests[-1]
-    worst = last.evaluation.slices.worst("rmse")
-    if worst is not None and worst != middle:
-        yield _view(content, folder, worst, f"Slice with the highest RMSE of {last.name}")
-    if content.labels is not None and last.labels is not None:
-        changed = np.count_nonzero(content.labels != last.labels, axis=(1, 2))
-        most = int(changed.argmax())
-        if changed[most] and most not in (middle, worst):
-            yield _view(content, folder, most, f"Slice whose masks differ most in {last.name}")
-
-
-def _view(content: PageContent, folder: Path, index: int, title: str) -> _View:
-    body = content.body[index]
-    geometry = content.reference.geometry
+def _view(content: PageContent, folder: Path, shown: ShownSlice) -> _View:
+    body, geometry = shown.body, content.reference.geometry
     whole = body_region(body, geometry)
     crop = central_region(body, geometry, content.page.crop_mm)
     strips = [
-        _strip(content, folder, index, SOFT, whole),
-        _difference_strip(content, folder, index, whole),
-        _strip(content, folder, index, SOFT, crop, crop_mm=content.page.crop_mm),
+        _strip(content, folder, shown, SOFT, whole),
+        _difference_strip(content, folder, shown, whole),
+        _strip(content, folder, shown, SOFT, crop, crop_mm=content.page.crop_mm),
     ]
-    if content.labels is not None:
-        strips.insert(1, _strip(content, folder, index, SOFT, whole, with_masks=True))
-    inside = content.reference.hu[index][body]
+    if shown.labels:
+        strips.insert(1, _strip(content, folder, shown, SOFT, whole, with_masks=True))
+    inside = shown.reference[body]
     if inside.size and np.mean(inside < -500) >= LUNG_FRACTION:
-        strips.insert(2, _strip(content, folder, index, LUNG, whole))
-    return _View(f"{title} (slice {index + 1} of {geometry.slices})", tuple(strips))
+        strips.insert(2, _strip(content, folder, shown, LUNG, whole))
+    title = f"{shown.title} (slice {shown.index + 1} of {geometry.slices})"
+    return _View(title, tuple(strips))
 
 
-def _images(content: PageContent, index: int) -> list[tuple[str, HuArray]]:
-    tests = [(test.name, test.volume.hu[index]) for test in content.tests]
-    return [("Reference", content.reference.hu[index]), *tests]
+def _images(content: PageContent, shown: ShownSlice) -> list[tuple[str, HuArray]]:
+    names = [test.name for test in content.tests]
+    return [("Reference", shown.reference), *zip(names, shown.tests, strict=True)]
 
 
 def _strip(
     content: PageContent,
     folder: Path,
-    index: int,
+    shown: ShownSlice,
     display: Display,
     region: Region,
     crop_mm: float | None = None,
@@ -264,49 +264,36 @@ def _strip(
         title = f"Centre enlarged, {crop_mm:g} mm wide, {display.text}"
     elif with_masks:
         title = f"Masks, {display.text}"
-    labels = _labels(content, index) if with_masks else None
     aspect = region.aspect(content.reference.geometry.pixel_spacing_mm)
     pictures = []
-    for number, (name, image) in enumerate(_images(content, index)):
-        path = folder / f"slice{index + 1}_{display.name}{part}_{number}.png"
+    for number, (name, image) in enumerate(_images(content, shown)):
+        path = folder / f"slice{shown.index + 1}_{display.name}{part}_{number}.png"
         picture = in_display(image[region.index], display)
-        if labels is not None:
-            picture = outlined(picture, labels[number][region.index])
+        if with_masks:
+            picture = outlined(picture, shown.labels[number][region.index])
         uri = write_picture(path, picture)
         pictures.append(_Picture(uri, aspect, f"{name}: {title}", name))
     return _Strip(title, "image" if crop_mm is None else "crop", tuple(pictures))
 
 
-def _labels(content: PageContent, index: int) -> list[LabelArray]:
-    """Class of each pixel of a slice: of the reference, then of each test; 0 where unknown."""
-    maps = (content.labels, *(test.labels for test in content.tests))
-    nothing = np.zeros(content.reference.shape[1:], dtype=np.uint8)
-    return [nothing if one is None else one[index] for one in maps]
-
-
-def _difference_strip(content: PageContent, folder: Path, index: int, region: Region) -> _Strip:
+def _difference_strip(
+    content: PageContent, folder: Path, shown: ShownSlice, region: Region
+) -> _Strip:
     limit = content.page.difference_hu
-    (_, reference), *tests = _images(content, index)
+    (_, reference), *tests = _images(content, shown)
     aspect = region.aspect(content.reference.geometry.pixel_spacing_mm)
-    padding = _padding(content, index)
     pictures = [_Picture("", aspect, "")]
     for number, (name, image) in enumerate(tests, start=1):
         grey = difference_in_grey(reference, image, limit)
-        if padding is not None:
-            grey[padding] = 128
-        path = folder / f"slice{index + 1}_difference_{number}.png"
+        if shown.padding is not None:
+            grey[shown.padding] = 128
+        path = folder / f"slice{shown.index + 1}_difference_{number}.png"
         uri = write_picture(path, grey[region.index])
-        rmse = content.tests[number - 1].evaluation.slices.columns["rmse"][index]
+        rmse = content.tests[number - 1].evaluation.slices.columns["rmse"][shown.index]
         label = f"{name} \N{MINUS SIGN} reference"
         alt = f"Difference of {name} and the reference"
         pictures.append(_Picture(uri, aspect, alt, label, f"RMSE {number_text(rmse, 'HU')} HU"))
     return _Strip("Difference", "difference", tuple(pictures))
-
-
-def _padding(content: PageContent, index: int) -> BoolArray | None:
-    volumes = [content.reference, *(test.volume for test in content.tests)]
-    masks = [v.padding[index] for v in volumes if v.padding is not None]
-    return np.logical_or.reduce(masks) if masks else None
 
 
 def _slice_tables(tests: Sequence[Compared]) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -327,4 +314,12 @@ def _text(value: JsonValue, unit: str) -> str:
     return number_text(value if isinstance(value, int | float) else None, unit)
 
 
-__all__ = ["PAGE_FILE", "PICTURES_FOLDER", "Chart", "Compared", "PageContent", "write_page"]
+__all__ = [
+    "PAGE_FILE",
+    "PICTURES_FOLDER",
+    "Chart",
+    "Compared",
+    "PageContent",
+    "ShownSlice",
+    "write_page",
+]

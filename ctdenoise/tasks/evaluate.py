@@ -7,25 +7,22 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ctdenoise.config.evaluation import EvaluateSettings
 from ctdenoise.config.load import write_settings
-from ctdenoise.core.body import body_mask
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, canonical_json
-from ctdenoise.core.volume import CTVolume
+from ctdenoise.core.scan import Scan
 from ctdenoise.errors import UsageError
-from ctdenoise.io.read import read_volume
 from ctdenoise.io.runfile import Run, installed_versions, timestamp, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
-from ctdenoise.metrics.evaluation import evaluate
-from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.metrics.table import Evaluation
 from ctdenoise.report.page import PAGE_FILE, Compared, PageContent, write_page
 from ctdenoise.report.requirements import require_report_extra
 from ctdenoise.tasks.evaluate_masks import MaskAnswer, MaskQuestion
+from ctdenoise.tasks.evaluate_stream import OpenImages, Source
 
 JSON_FILE = "evaluation.json"
 CSV_FILE = "evaluation.csv"
@@ -62,6 +59,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     test_series: Sequence[str | None] | None = None,
     names: Sequence[str] | None = None,
     masks: MaskQuestion | None = None,
+    input_test: int | None = None,
     progress: Progress = SILENT,
 ) -> EvaluateReport:
     """Compare tests with a reference and write the numbers and the page.
@@ -77,6 +75,7 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         names: What to call the tests. The default is "test 1", ...: names of folders may be those
             of patients and are never shown.
         masks: Which masks to compare, too; None for none.
+        input_test: Which test, from 0, the others were made from; None if none is.
         progress: Told how far it is.
 
     Raises:
@@ -92,26 +91,23 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
     require_free_folder(out)
     if settings.page is not None:
         require_report_extra("Or ask for numbers alone with: --set page=null")
-    full = read_volume(reference, series=reference_series)
-    if masks is not None:
-        masks.check(full.geometry, tests=len(tests))
-    body = body_mask(full.hu, full.padding)
-    compared = []
-    for name, path, wanted in zip(called, tests, series, strict=True):
-        volume = read_volume(path, series=wanted)
-        require_same_grid(full.geometry, volume.geometry, name=name)
-        result = evaluate(full, volume, settings, body=body, progress=progress)
-        compared.append(Compared(name, volume, result))
-    answer = None
-    if masks is not None:
-        answer = masks.answered(
-            full,
-            [test.volume for test in compared],
-            [test.evaluation for test in compared],
-            progress=progress,
+    sources = [Source(*one) for one in zip(called, tests, series, strict=True)]
+    with OpenImages(Source("the reference", reference, reference_series), sources) as images:
+        full = images.reference
+        organs = None
+        if masks is not None:
+            masks.check(full.geometry, tests=len(tests))
+            organs = masks.organs(full, progress=progress)
+        evaluations = images.compared(
+            settings, organs=organs, input_test=input_test, progress=progress
         )
-        found = zip(compared, answer.evaluations, answer.labels[1:], strict=True)
-        compared = [replace(test, evaluation=e, labels=labels) for test, e, labels in found]
+        answer = None
+        if masks is not None and organs is not None:
+            answer = masks.answered(organs, full, images.tests, evaluations, progress=progress)
+            evaluations = answer.evaluations
+        labels = () if answer is None else answer.labels
+        shown = () if settings.page is None else images.shown(evaluations, called, labels)
+    compared = tuple(Compared(*one) for one in zip(called, evaluations, strict=True))
     read_and_compared = time.perf_counter() - start
     with staged_folder(out) as folder:
         record = _record(full, compared, answer)
@@ -121,14 +117,13 @@ def run(  # noqa: PLR0913 - one argument for each word of the command line
         if settings.page is not None:
             content = PageContent(
                 full,
-                body,
-                tuple(compared),
+                shown,
+                compared,
                 settings,
                 settings.page,
-                _command(called, masks),
+                _command(called, masks, input_test),
                 installed_versions(_VERSIONS),
                 timestamp(),
-                None if answer is None else answer.labels[0],
             )
             write_page(folder, content)
         seconds = time.perf_counter() - start
@@ -184,7 +179,7 @@ def _checked_series(
 
 
 def _record(
-    reference: CTVolume, compared: Sequence[Compared], masks: MaskAnswer | None
+    reference: Scan, compared: Sequence[Compared], masks: MaskAnswer | None
 ) -> dict[str, JsonValue]:
     geometry = reference.geometry
     return {
@@ -219,11 +214,13 @@ def _summary(evaluation: Evaluation) -> dict[str, JsonValue]:
     return {str(row["key"]): row["value"] for row in evaluation.rows()}
 
 
-def _command(names: Sequence[str], masks: MaskQuestion | None) -> str:
+def _command(names: Sequence[str], masks: MaskQuestion | None, input_test: int | None) -> str:
     """The command that makes the page again; places stand for folders, which may name patients."""
     tests = " ".join(f"TEST_{number}" for number in range(1, len(names) + 1))
     called = " ".join(shlex.quote(name) for name in names)
-    asked = "" if masks is None else f" {masks.words(names)}"
+    asked = "" if masks is None else f" {masks.words()}"
+    if input_test is not None:
+        asked += f" --input {shlex.quote(names[input_test])}"
     return (
         f"ctdenoise evaluate REFERENCE {tests} --names {called}{asked} --config settings.yaml "
         "--out OUT"

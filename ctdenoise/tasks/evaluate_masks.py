@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,10 @@ from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.progress import Progress
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import SettingsError, UsageError
 from ctdenoise.io.image_labels import LabelReader, read_labels
+from ctdenoise.io.read import SeriesReader
+from ctdenoise.metrics.evaluation import Organs
 from ctdenoise.metrics.masks import (
     INPUT,
     REFERENCE,
@@ -63,12 +63,17 @@ class MaskSource(Protocol):
         """Refuse what could not be compared, before anything is computed."""
         ...
 
-    def of(self, number: int, volume: CTVolume, *, progress: Progress) -> LabelArray:
+    @property
+    def labels_tests(self) -> bool:
+        """Whether tests have masks, too; without them there are figures of organs alone."""
+        ...
+
+    def of(self, number: int, image: SeriesReader, *, progress: Progress) -> LabelArray:
         """Class of each voxel of an image, uint8 [z, y, x].
 
         Args:
             number: 0 is the reference, 1 the first test.
-            volume: The image.
+            image: The image.
             progress: Told about every slice.
         """
         ...
@@ -80,7 +85,7 @@ class FileMasks:
 
     Args:
         reference: The mask on the reference.
-        tests: The mask on each test, in their order.
+        tests: The mask on each test, in their order; empty for figures of organs alone.
         settings: What the numbers mean.
     """
 
@@ -106,12 +111,14 @@ class FileMasks:
     @property
     def words(self) -> str:
         """As on the command line."""
+        if not self.tests:
+            return "--reference-mask MASK"
         tests = " ".join(f"MASK_{number}" for number in range(1, len(self.tests) + 1))
         return f"--reference-mask MASK --test-masks {tests}"
 
     def check(self, geometry: Geometry, *, tests: int) -> None:
         """Refuse files that cannot be read, on another grid, or of another number than tests."""
-        if len(self.tests) != tests:
+        if self.tests and len(self.tests) != tests:
             raise UsageError(
                 f"{tests} tests need {tests} masks, and {len(self.tests)} were given.",
                 where="--test-masks",
@@ -121,11 +128,16 @@ class FileMasks:
             with LabelReader(path, geometry):
                 pass
 
-    def of(self, number: int, volume: CTVolume, *, progress: Progress) -> LabelArray:
+    @property
+    def labels_tests(self) -> bool:
+        """Whether masks of the tests were given."""
+        return bool(self.tests)
+
+    def of(self, number: int, image: SeriesReader, *, progress: Progress) -> LabelArray:
         """The label map of an image; see `MaskSource`."""
         del progress
         path = (self.reference, *self.tests)[number]
-        return in_classes(read_labels(path, volume.geometry), self.settings.labels)
+        return in_classes(read_labels(path, image.geometry), self.settings.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +146,8 @@ class MaskAnswer:
 
     Args:
         evaluations: Of each test, with the figures of its masks.
-        labels: Class of each voxel of the reference, then of each test.
+        labels: Class of each voxel of the reference, then of each test; empty without masks of the
+            tests.
         record: Where the masks come from and which classes there are, plain JSON.
     """
 
@@ -175,14 +188,31 @@ class MaskQuestion:
         """
         self.source.check(geometry, tests=tests)
         if self.truth is not None:
+            if not self.source.labels_tests:
+                raise UsageError(
+                    "the tests have no masks to compare with the true one.",
+                    where="--truth-mask",
+                    fix="Add --test-masks, or give the true mask as --reference-mask.",
+                )
             self._labels_of_truth()
             with LabelReader(self.truth, geometry):
                 pass
 
+    def organs(self, reference: SeriesReader, *, progress: Progress) -> Organs:
+        """Which voxels of the reference belong to which organ.
+
+        Args:
+            reference: The reference.
+            progress: Told about every slice.
+        """
+        labels = self.source.of(0, reference, progress=progress)
+        return Organs(labels, self._names([labels]))
+
     def answered(
         self,
-        reference: CTVolume,
-        tests: Sequence[CTVolume],
+        organs: Organs,
+        reference: SeriesReader,
+        tests: Sequence[SeriesReader],
         evaluations: Sequence[Evaluation],
         *,
         progress: Progress,
@@ -190,13 +220,18 @@ class MaskQuestion:
         """The evaluations with the figures of the masks, and the masks.
 
         Args:
+            organs: As of `organs`.
             reference: The reference.
             tests: The tests.
             evaluations: Their other figures.
             progress: Told about every slice.
         """
-        volumes = (reference, *tests)
-        masks = [self.source.of(n, one, progress=progress) for n, one in enumerate(volumes)]
+        record: dict[str, JsonValue]
+        if not self.source.labels_tests:
+            record = {**self.source.record, "classes": list(organs.names)}
+            return MaskAnswer(tuple(evaluations), (), record)
+        images = enumerate(tests, start=1)
+        masks = [organs.labels, *(self.source.of(n, one, progress=progress) for n, one in images)]
         truth = None
         if self.truth is not None:
             labels = read_labels(self.truth, reference.geometry)
@@ -208,7 +243,7 @@ class MaskQuestion:
                 metrics = self._metrics(number, masks, truth, names, reference.geometry)
                 done.append(replace(evaluation, metrics=(*evaluation.metrics, *metrics)))
                 advance()
-        record: dict[str, JsonValue] = {**self.source.record, "classes": list(names)}
+        record = {**self.source.record, "classes": list(names)}
         return MaskAnswer(tuple(done), tuple(masks), record)
 
     def _labels_of_truth(self) -> Mapping[int, int] | None:
@@ -232,18 +267,10 @@ class MaskQuestion:
             yield from mask_metrics(truth, mask, names, geometry, against=TRUTH)
             yield from mask_metrics(truth, reference, names, geometry, against=REFERENCE_AND_TRUTH)
 
-    def words(self, names: Sequence[str]) -> str:
-        """What the command line says about masks; places stand for files.
-
-        Args:
-            names: What the tests are called.
-        """
-        words = [self.source.words]
-        if self.truth is not None:
-            words.append("--truth-mask TRUTH")
-        if self.input_test is not None:
-            words.append(f"--input {shlex.quote(names[self.input_test])}")
-        return " ".join(words)
+    def words(self) -> str:
+        """What the command line says about masks; places stand for files."""
+        truth = "" if self.truth is None else " --truth-mask TRUTH"
+        return f"{self.source.words}{truth}"
 
     def _names(self, maps: Sequence[LabelArray]) -> tuple[str, ...]:
         known = self.source.names

@@ -10,9 +10,9 @@ from ctdenoise.core.arrays import LabelArray
 from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.progress import Progress
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.inference.load import load_denoiser
+from ctdenoise.io.read import SeriesReader
 from ctdenoise.networks.checkpoint import load_checkpoint
 
 
@@ -76,8 +76,14 @@ class NetworkMasks:
     def check(self, geometry: Geometry, *, tests: int) -> None:
         """Nothing can be wrong: the network labels any image."""
 
-    def of(self, number: int, volume: CTVolume, *, progress: Progress) -> LabelArray:
+    @property
+    def labels_tests(self) -> bool:
+        """Always: the network labels any image."""
+        return True
+
+    def of(self, number: int, image: SeriesReader, *, progress: Progress) -> LabelArray:
         """The network's labels of an image; see `MaskSource`."""
         del number
+        volume = image.read(slice(None))
         _, estimates = self._denoiser.with_estimates(volume, labels=True, progress=progress)
         return cast("LabelArray", estimates.labels)  # asked for, so it is there

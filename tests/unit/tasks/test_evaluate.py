@@ -19,6 +19,8 @@ from ctdenoise.errors import (
     SettingsError,
     UsageError,
 )
+from ctdenoise.io.read import read_volume
+from ctdenoise.metrics.evaluation import evaluate
 from ctdenoise.tasks import evaluate as task
 
 SHAPE = (64, 64, 3)  # NIfTI order: x, y, z
@@ -147,3 +149,23 @@ def test_an_unknown_window_is_refused_with_the_names_there_are():
 def test_an_empty_window_is_refused():
     with pytest.raises(SettingsError, match="is empty"):
         load_settings(EvaluateSettings, None, ["windows=[{low_hu: 5, high_hu: 2}]"])
+
+
+def test_long_studies_go_by_in_blocks_with_the_numbers_of_whole_volumes(tmp_path):
+    """21 slices are three blocks; one slice differs most, and one of the two shown is that one."""
+    shape = (64, 64, 21)
+    reference = write(tmp_path / "full.nii.gz", noise=3, shape=shape)
+    hu = nib.load(reference).get_fdata()
+    noise = np.random.default_rng(2).normal(0, 20, shape)
+    noise[..., 17] *= 2
+    low = tmp_path / "low.nii.gz"
+    nib.save(nib.Nifti1Image((hu + noise).astype(np.float32), np.diag([1.0, 1.0, 2.0, 1.0])), low)
+    found = task.run(reference, [low], EvaluateSettings(), out=tmp_path / "out", names=["low"])
+    expected = evaluate(read_volume(reference), read_volume(low), EvaluateSettings(threads=1))
+    assert found.evaluations["low"].metrics == expected.metrics
+    assert found.evaluations["low"].slices == expected.slices
+    pictures = {path.name for path in (tmp_path / "out" / "pictures").iterdir()}
+    assert {"slice11_soft_0.png", "slice18_soft_1.png"} <= pictures
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Middle slice (slice 11 of 21)" in page
+    assert "Slice with the highest RMSE of low (slice 18 of 21)" in page

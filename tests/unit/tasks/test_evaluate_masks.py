@@ -120,6 +120,31 @@ def test_masks_from_files_are_compared_with_those_of_reference_input_and_truth(
             assert "Doe_" not in path.read_text(encoding="utf-8")
 
 
+def test_a_mask_of_the_reference_alone_gives_figures_of_its_organs(tmp_path, images, masks):
+    out = tmp_path / "out"
+    done = ctdenoise(
+        *("evaluate", *images, "--names", "low", "denoised", "--out", out, "--input", "low"),
+        *("--reference-mask", masks[0], "--set", "masks.labels={3: 1, 7: 2}"),
+        *("--set", "masks.names={1: liver}"),
+    )
+    assert done.code == 0, done.stderr
+    full, low, _ = (nib.load(path).get_fdata() for path in images)
+    inside = block() == 3
+    expected = np.sqrt(np.mean((low - full)[inside] ** 2))
+    assert value(out, "low", "organ_rmse[liver]") == pytest.approx(expected, rel=1e-5)
+    assert value(out, "low", "organ_bias[class 2]") == pytest.approx(
+        np.mean((low - full)[block() == 7]), abs=1e-4
+    )
+    assert not any("mask_" in key for _, key in rows(out))
+    assert ("low", "structure_correlation") not in rows(out), "it was not made from itself"
+    assert ("denoised", "structure_correlation") in rows(out)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "By organ" in page
+    assert "--reference-mask MASK --input low" in page
+    record = json.loads((out / "evaluation.json").read_text())
+    assert record["masks"] == {"from": "files", "classes": ["background", "liver", "class 2"]}
+
+
 def test_a_network_labels_every_image_and_its_training_says_what_the_truth_means(
     tmp_path, images, masks, model
 ):
@@ -142,7 +167,8 @@ def test_a_network_labels_every_image_and_its_training_says_what_the_truth_means
     ("words", "why"),
     [
         (("--truth-mask", "MASK"), "no masks to compare"),
-        (("--input", "low"), "no masks to compare"),
+        (("--input", "other"), "no test is called other"),
+        (("--reference-mask", "MASK", "--truth-mask", "MASK"), "no masks to compare with the true"),
         (("--test-masks", "MASK"), "need one of the reference"),
         (("--reference-mask", "MASK", "--test-masks", "MASK"), "2 tests need 2 masks"),
         (("--segment-with", "MODEL", "--reference-mask", "MASK"), "not from both"),
@@ -150,7 +176,7 @@ def test_a_network_labels_every_image_and_its_training_says_what_the_truth_means
         (("--segment-with", "identity.safetensors"), "no such model"),
         (("--segment-with", "MODEL", "--truth-mask", "OTHER"), "on another grid"),
     ],
-    ids=["truth", "input", "reference", "count", "both", "name", "model", "grid"],
+    ids=["truth", "input", "alone", "reference", "count", "both", "name", "model", "grid"],
 )
 def test_questions_that_cannot_be_answered_are_refused(tmp_path, images, masks, model, words, why):
     other = write(tmp_path / "other.nii", np.zeros((32, 32, 5)), np.uint8)
