@@ -148,8 +148,8 @@ class Uniformity:
     Args:
         deviation_hu: The largest |edge - centre|, HU.
         worst: Name of the disc at the edge that is farthest off.
-        index_percent: The edge with the largest uniformity index 100 (edge - centre) /
-            (centre + 1000), with its sign, %; positive is capping, negative cupping the other way.
+        index_percent: Uniformity index 100 (edge - centre) / (centre + 1000) of that edge, %:
+            above zero for cupping, below for capping.
         integral: Integral non-uniformity (max - min) / (max + min + 2000) of the means of all
             discs, edges and centre.
     """

@@ -126,12 +126,12 @@ def found_inserts(
         most_degrees: How far it may be turned; 0 takes the turn of `place`.
     """
     steps = int((most_degrees + _SHOULDER_DEGREES) / _ROLL_STEP_DEGREES) if most_degrees else 0
-    turns = place.roll_degrees + np.arange(-steps, steps + 1) * _ROLL_STEP_DEGREES
+    turns = np.asarray(place.roll_degrees + np.arange(-steps, steps + 1) * _ROLL_STEP_DEGREES)
     around = np.arange(0.0, 360.0, 1.0)
     background = float(np.median(_seen(image, place, ring_mm, around, 0.0, pixel_spacing_mm)))
     total = np.zeros(len(turns))
     for one in inserts:
-        angles = turns + one.angle_degrees
+        angles = np.asarray(turns + one.angle_degrees)
         seen = _seen(image, place, ring_mm, angles, one.diameter_mm / 2, pixel_spacing_mm)
         weight = np.clip(one.hu - background, -_BOUND_HU, _BOUND_HU)
         total += weight * np.clip(seen - background, -_BOUND_HU, _BOUND_HU)
