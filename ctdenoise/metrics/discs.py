@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,95 +128,3 @@ def _require_inside(
                 f"The disc {disc.name} lies partly outside the image.",
                 fix="Reconstruct a larger field of view, or state where the phantom is.",
             )
-
-
-def contrast_to_noise(a: DiscFigures, b: DiscFigures) -> float | None:
-    """|mean of A - mean of B| / noise of B, as the ACR defines it; None without noise.
-
-    Args:
-        a: In the object.
-        b: Beside it.
-    """
-    return abs(a.mean_hu - b.mean_hu) / b.noise_hu if b.noise_hu > 0 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Uniformity:
-    """How even the CT number of a uniform object is.
-
-    Args:
-        deviation_hu: The largest |edge - centre|, HU.
-        worst: Name of the disc at the edge that is farthest off.
-        index_percent: Uniformity index 100 (edge - centre) / (centre + 1000) of that edge, %:
-            above zero for cupping, below for capping.
-        integral: Integral non-uniformity (max - min) / (max + min + 2000) of the means of all
-            discs, edges and centre.
-    """
-
-    deviation_hu: float
-    worst: str
-    index_percent: float
-    integral: float
-
-
-def uniformity(centre: DiscFigures, edges: Sequence[DiscFigures]) -> Uniformity:
-    """How even the CT number is between the centre and the edge.
-
-    Args:
-        centre: The disc in the middle.
-        edges: Discs near the edge; at least one.
-    """
-    worst = max(edges, key=lambda one: abs(one.mean_hu - centre.mean_hu))
-    means = [centre.mean_hu, *(one.mean_hu for one in edges)]
-    return Uniformity(
-        abs(worst.mean_hu - centre.mean_hu),
-        worst.disc.name,
-        100 * (worst.mean_hu - centre.mean_hu) / (centre.mean_hu + 1000),
-        (max(means) - min(means)) / (max(means) + min(means) + 2000),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Linearity:
-    """A straight line through measured over true CT numbers, measured = intercept + slope true.
-
-    Args:
-        slope: 1 is right.
-        intercept_hu: 0 is right, HU.
-        r_squared: Share of the variance that the line explains.
-        residual_hu: The largest distance of a measured number from the line, HU.
-        worst: Which number that is.
-    """
-
-    slope: float
-    intercept_hu: float
-    r_squared: float
-    residual_hu: float
-    worst: int
-
-
-def linearity(true_hu: DoubleArray, measured_hu: DoubleArray) -> Linearity:
-    """The straight line of least squares through CT numbers.
-
-    Args:
-        true_hu: What they should be, HU.
-        measured_hu: What they are, HU.
-
-    Raises:
-        InputError: If there are fewer than three numbers, or all true ones are the same.
-    """
-    if len(true_hu) < 3 or float(np.ptp(true_hu)) == 0:
-        raise InputError("Linearity needs at least three inserts of different CT numbers.")
-    x = true_hu - true_hu.mean()
-    y = measured_hu - measured_hu.mean()
-    slope = float(x @ y / (x @ x))
-    left = y - slope * x
-    total = float(y @ y)
-    worst = int(np.argmax(np.abs(left)))
-    return Linearity(
-        slope,
-        float(measured_hu.mean() - slope * true_hu.mean()),
-        1 - float(left @ left) / total if total > 0 else 0.0,
-        float(abs(left[worst])),
-        worst,
-    )

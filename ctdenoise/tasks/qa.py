@@ -108,9 +108,7 @@ def run(
         advance()
     figures = {metric.key: metric.value for metric in found.measured.metrics}
     protocol, digest = _protocol(volume, day, settings), _digest(volume)
-    baseline = baseline_of(
-        earlier, series=protocol, scan=digest, settings=settings.constancy
-    )
+    baseline = baseline_of(earlier, series=protocol, scan=digest, settings=settings.constancy)
     measured = found.measured
     if baseline is not None:
         measured = measured + Measured(changes(figures, baseline))

@@ -12,30 +12,12 @@ from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
-from ctdenoise.metrics.discs import DiscFigures, PhantomPlace
+from ctdenoise.metrics.discs import PhantomPlace
 from ctdenoise.metrics.measured import Axis, Curve, Measured
 from ctdenoise.metrics.nps import PowerSums
 from ctdenoise.metrics.phantom_place import found_phantom
 from ctdenoise.metrics.table import Better, Metric
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShownSlice:
-    """A slice in which something was measured, for the picture.
-
-    Args:
-        title: What it shows.
-        image: Mean of the slices that were measured, HU [y, x].
-        discs: Where it was measured, and what.
-        level_hu: Centre of the display window.
-        width_hu: Its width.
-    """
-
-    title: str
-    image: DoubleArray
-    discs: tuple[DiscFigures, ...]
-    level_hu: float
-    width_hu: float
+from ctdenoise.report.qa_picture import ShownSlice
 
 
 @dataclass(frozen=True, slots=True, eq=False)

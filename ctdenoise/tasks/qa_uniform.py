@@ -10,20 +10,14 @@ from scipy import ndimage
 from ctdenoise.config.qa import QaSettings
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.metrics.discs import (
-    Disc,
-    DiscFigures,
-    PhantomPlace,
-    Uniformity,
-    measured_disc,
-    uniformity,
-)
+from ctdenoise.metrics.discs import Disc, DiscFigures, PhantomPlace, measured_disc
+from ctdenoise.metrics.hu_scale import uniformity
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.metrics.nps import patches_at, power_of
 from ctdenoise.metrics.table import Metric
+from ctdenoise.report.qa_picture import ShownSlice
 from ctdenoise.tasks.qa_found import (
     QaFound,
-    ShownSlice,
     images,
     noise_figures,
     placed,
@@ -98,11 +92,10 @@ def inspected_uniform(
         for name, angle in CLOCK
     ]
     found = [measured_disc(stack, disc, pixel_spacing_mm=spacing) for disc in discs]
-    even = uniformity(found[0], found[1:])
     spot, where = _worst_spot(stack, place, ring_mm + disc_mm, disc_mm, spacing)
     count = len(stack)
     metrics = [
-        *_disc_metrics(found, even, count, disc_mm),
+        *_disc_metrics(found, count, disc_mm),
         qa_metric(
             "worst_spot",
             "Largest deviation of a small area",
@@ -116,19 +109,20 @@ def inspected_uniform(
         ),
     ]
     measured = Measured(tuple(metrics)) + _noise(stack, place, ring_mm + disc_mm, patch, spacing)
-    shown = ShownSlice(title, stack.mean(axis=0), tuple(found), found[0].mean_hu, _WINDOW_HU)
+    shown = ShownSlice(
+        title, stack.mean(axis=0), tuple(found), found[0].mean_hu, _WINDOW_HU, spacing
+    )
     remarks: tuple[str, ...] = ()
     if spot > FOREIGN_HU:
-        remarks = (
-            f"Something that does not belong to a uniform object is in the slice ({where}): was "
-            "the phantom in its place, and is this the right slice?",
-        )
+        said = f"Something that does not belong to a uniform object is in the slice ({where}): was "
+        remarks = (f"{said}the phantom in its place, and is this the right slice?",)
     return QaFound(measured, (shown,), remarks)
 
 
-def _disc_metrics(
-    found: Sequence[DiscFigures], even: Uniformity, count: int, disc_mm: float
-) -> list[Metric]:
+def _disc_metrics(found: Sequence[DiscFigures], count: int, disc_mm: float) -> list[Metric]:
+    centre, edges = found[0].mean_hu, found[1:]
+    even = uniformity(centre, [one.mean_hu for one in edges])
+    worst = max(edges, key=lambda one: abs(one.mean_hu - centre)).disc.name
     discs = f"discs of {disc_mm:g} mm radius at the centre and at 12, 3, 6 and 9 o'clock"
     mean = f"mean of the pixels of {count} slices"
     metrics = [
@@ -158,13 +152,13 @@ def _disc_metrics(
         qa_metric(
             "nonuniformity",
             "Largest difference of an edge from the centre",
-            even.deviation_hu,
+            even.largest_difference_hu,
             "HU",
             mask=discs,
             reduction=mean,
             better="lower",
             description="Largest |edge - centre| of the mean CT numbers.",
-            note=f"at {even.worst}",
+            note=f"at {worst}",
         ),
         qa_metric(
             "uniformity_index",
