@@ -19,6 +19,8 @@ _DPI = 110
 _PAPER = "#12202e"
 _INK = "#eef3f7"
 _MARK = "#56b4e9"
+_LABEL_SHARE = 0.1
+"""Discs nearer than this share of the picture would have their labels on each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,17 +85,21 @@ def _draw(axis: Any, shown: ShownSlice) -> None:
     )
     axis.set_title(f"{shown.title} (W {shown.width_hu:g} / L {shown.level_hu:.0f})", fontsize=9)
     axis.set_axis_off()
+    labelled: list[tuple[float, float]] = []
     for one in shown.discs:
         row, column = one.disc.centre
         size = (2 * one.disc.radius_mm / column_mm, 2 * one.disc.radius_mm / row_mm)
         axis.add_patch(Ellipse((column, row), *size, fill=False, edgecolor=_MARK, linewidth=1.2))
+        near = _LABEL_SHARE * len(shown.image)
+        above = any(abs(row - y) < near and abs(column - x) < 2 * near for y, x in labelled)
+        labelled.append((row, column))
         text = f"{one.disc.name}\n{one.mean_hu:.1f} \N{PLUS-MINUS SIGN} {one.noise_hu:.1f} HU"
         axis.text(
             column,
-            row + size[1] / 2 + 3,
+            row - size[1] / 2 - 3 if above else row + size[1] / 2 + 3,
             text.replace("-", "\N{MINUS SIGN}"),
             ha="center",
-            va="top",
+            va="bottom" if above else "top",
             color=_INK,
             bbox={"facecolor": _PAPER, "alpha": 0.65, "edgecolor": "none", "pad": 1.2},
         )

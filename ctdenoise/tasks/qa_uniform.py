@@ -31,6 +31,9 @@ CLOCK = (("12 o'clock", -90.0), ("3 o'clock", 0.0), ("6 o'clock", 90.0), ("9 o'c
 FOREIGN_HU = 30.0
 """A small area that is farther off is no artefact of a uniform object but something else (ours)."""
 
+_FOREIGN_SIGMAS = 6.0
+"""Patches with a pixel farther off than this many standard deviations hold more than noise."""
+
 _WINDOW_HU = 120.0
 
 
@@ -213,8 +216,11 @@ def _noise(
     side: int,
     spacing: tuple[float, float],
 ) -> Measured:
-    """The noise power spectrum of patches that overlap by half."""
+    """The noise power spectrum of patches that overlap by half; none of a bead or bubble."""
     inside = Disc("", place.centre, reach_mm).mask((stack.shape[1], stack.shape[2]), spacing)
+    middle = float(np.median(stack[:, inside]))
+    sigma = 1.4826 * float(np.median(np.abs(stack[:, inside] - middle)))
+    inside &= (np.abs(stack - middle) <= _FOREIGN_SIGMAS * sigma).all(axis=0)
     step = side // 2
     rows, columns = stack.shape[1] - side, stack.shape[2] - side
     corners = [
