@@ -9,12 +9,14 @@ from cyclopts import Parameter
 
 from ctdenoise.cli.judge import JudgeOptions, run_judgement
 from ctdenoise.cli.options import Config, Out, Overrides
+from ctdenoise.cli.qa import QaOptions, run_qa
 
 if TYPE_CHECKING:
     from ctdenoise.config.evaluation import MaskSettings
     from ctdenoise.tasks.evaluate_masks import MaskQuestion, MaskSource
 
 _NO_MODEL = JudgeOptions()
+_NO_PHANTOM = QaOptions()
 
 
 def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
@@ -23,6 +25,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     *tests: Path,
     out: Out,
     judge: Annotated[JudgeOptions, Parameter(name="*")] = _NO_MODEL,
+    qa: Annotated[QaOptions, Parameter(name="*")] = _NO_PHANTOM,
     names: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
     ] = (),
@@ -48,6 +51,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
         tests: One or more studies on the same grid, such as the low-dose one and the denoised one.
         out: Folder for the page, the numbers (JSON, CSV) and the pictures; new or empty.
         judge: Options that judge a denoiser.
+        qa: Options for scans of phantoms (--study qa).
         names: What to call the tests or models on the page, in their order.
         config: Ready settings such as `default` (with --model `judge` or `judge_quick`), or a YAML
             file.
@@ -62,6 +66,19 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
         input_test: Name of the test that the others were made from: whether structure was removed
             from it, and its masks.
     """
+    if "qa" in judge.study:
+        _require_only_qa(judge, tests)
+        run_qa(
+            reference,
+            qa,
+            out=out,
+            series=judge.series,
+            config=config,
+            overrides=overrides,
+            fail_on_limits=judge.fail_on_limits,
+        )
+        return
+    _require_no_phantom(qa)
     if judge.model:
         _require_no_masks(tests, reference_mask, test_masks, truth_mask)
         run_judgement(
@@ -112,6 +129,28 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     if report.page is not None:
         console.print_line(f"Page: {report.page}")
     console.print_line(f"Numbers: {report.out}/evaluation.json and .csv")
+
+
+def _require_only_qa(judge: JudgeOptions, tests: tuple[Path, ...]) -> None:
+    """Refuse what the study of a phantom cannot be asked together with."""
+    from ctdenoise.errors import UsageError
+
+    if judge.model or tests or judge.study != ("qa",):
+        raise UsageError(
+            "the study qa judges one scan of a phantom, alone.",
+            fix="Leave out --model, other studies and further scans; judge a denoiser on scanned "
+            "phantoms with --study bench.",
+        )
+
+
+def _require_no_phantom(qa: QaOptions) -> None:
+    """Refuse options of the study of a phantom where it was not asked for."""
+    from ctdenoise.errors import UsageError
+
+    if qa.given:
+        raise UsageError(
+            f"{' and '.join(qa.given)} belong to scans of phantoms.", fix="Add --study qa."
+        )
 
 
 def _require_no_masks(

@@ -25,7 +25,7 @@ class JudgeOptions:
         study: What to judge by: `scan` (noise, texture, HU, worst places of your scan), `response`
             (lesions inserted into it), `bench` (resolution and HU on scanned phantoms), `lcd`
             (low-contrast detectability against dose), or `all`. By default scan and response with
-            a scan, bench and lcd without.
+            a scan, bench and lcd without. `qa` needs no denoiser: it judges the scan of a phantom.
         truth: The same slices without noise, or with less, for RMSE, PSNR and SSIM.
         labels: A label map of organs on the grid of the scan.
         series: Which series of the scan, where its folder holds several.
@@ -39,7 +39,7 @@ class JudgeOptions:
         tuple[str, ...], Parameter(name=["--model", "-m"], negative=(), show_default=False)
     ] = ()
     study: Annotated[
-        tuple[Literal["scan", "response", "bench", "lcd", "all"], ...],
+        tuple[Literal["scan", "response", "bench", "lcd", "qa", "all"], ...],
         Parameter(consume_multiple=True, negative=(), show_default=False),
     ] = ()
     truth: Path | None = None
@@ -128,7 +128,8 @@ def run_judgement(
 def _studies(
     options: JudgeOptions,
 ) -> tuple[Literal["scan", "response", "bench", "lcd"], ...]:
-    return tuple(study for study in options.study if study != "all")
+    of_models = (study for study in options.study if study != "qa")
+    return tuple(study for study in of_models if study != "all")
 
 
 def _show(report: JudgeReport) -> None:

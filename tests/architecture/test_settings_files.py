@@ -17,6 +17,7 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.qa import QaSettings
 from ctdenoise.config.sampling import SampleSettings
 from ctdenoise.config.training import TrainSettings
 
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Settings]] = {
     "infer": InferSettings,
     "evaluate": EvaluateSettings,
     "evaluate/judge": JudgeSettings,
+    "evaluate/qa": QaSettings,
     "compare": CompareSettings,
     "fuse": FuseSettings,
     "demo": DemoSettings,
@@ -77,7 +79,7 @@ def test_every_settings_field_has_a_sentence(kind):
 
 
 def kind_of(path: Path) -> type[Settings]:
-    """What a file holds: files called judge... are those of `evaluate --model`."""
+    """What a file holds: judge... is for `evaluate --model`, qa... for `evaluate --study qa`."""
     judges = f"{path.parent.name}/{path.stem.partition('_')[0]}"
     return KINDS.get(judges, KINDS[path.parent.name])
 
