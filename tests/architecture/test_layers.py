@@ -45,6 +45,7 @@ LATE_IMPORTS = {
     "ctdenoise/report/contact_sheet.py": {"matplotlib", "PIL"},  # an optional extra
     "ctdenoise/report/pictures.py": {"PIL"},  # an optional extra: it comes with matplotlib
     "ctdenoise/report/preview.py": {"matplotlib"},
+    "ctdenoise/report/qa_picture.py": {"matplotlib"},  # an optional extra
     "ctdenoise/report/rendering.py": {"jinja2"},  # an optional extra
 }
 """Imports inside functions outside `cli`, each with its reason."""
