@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.bench import BenchSettings
 from ctdenoise.config.evaluation import (
     MaskSettings,
     WindowName,
@@ -56,6 +57,8 @@ class JudgeSettings(Settings):
 
     scan: ScanStudySettings = ScanStudySettings()
     """`--study scan`: noise, texture, drift and the worst places of the user's scan."""
+    bench: BenchSettings = BenchSettings()
+    """`--study bench`: resolution, noise and Hounsfield units on scanned phantoms."""
     lcd: LcdSettings = LcdSettings()
     """`--study lcd`: detectability of low contrast against dose, on scanned phantoms."""
     limits: tuple[AcceptanceSettings, ...] = DENOISER_LIMITS

@@ -46,8 +46,32 @@ def measure_bench(
         suffix = f", {kernel.name}" if len(settings.kernels) > 1 else ""
         rng = stream(seed, "bench intervals", kernel.name)
         found += _measured(denoiser, bench, suffix=suffix, rng=rng, progress=progress)
-    conditions: dict[str, JsonValue] = {"seed": seed, "settings": settings.as_json()}
+    conditions: dict[str, JsonValue] = {
+        "kernels": [kernel.name for kernel in settings.kernels],
+        "doses": list(settings.dose_fractions),
+        "main_dose": settings.main_dose_fraction,
+        "water_mm": settings.diameter_mm,
+        "slices": settings.slices,
+        "slice_mm": settings.scan.slice_thickness_mm,
+        "pixel_mm": round(settings.scan.field_of_view_mm / settings.scan.size, 4),
+        "texture_hu": settings.texture.deviation_hu,
+        "seed": seed,
+    }
     return found + Measured(conditions=(("bench", conditions),))
+
+
+def bench_slices(settings: BenchSettings) -> int:
+    """How many slices of `settings.scan.size` pixels squared are denoised.
+
+    Args:
+        settings: The phantoms, kernels and doses.
+    """
+    with_rods_and_without = 2 * len(settings.dose_fractions)
+    slabs = len(settings.slice_edge.contrasts_hu)
+    texture = settings.texture
+    textured = texture.slices * texture.repeats if texture.deviation_hu else 0
+    each = (with_rods_and_without + slabs) * settings.slices + textured
+    return each * len(settings.kernels)
 
 
 def _measured(

@@ -23,6 +23,7 @@ from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.metrics.limits import Verdict, judged
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.report.judgement_view import ScanView
+from ctdenoise.tasks.bench import measure_bench
 from ctdenoise.tasks.evaluate_masks import in_classes
 from ctdenoise.tasks.infer_blocks import read_sample
 from ctdenoise.tasks.judge_facts import model_facts, scan_facts
@@ -114,6 +115,8 @@ def judge(
         on_scan = _on_scan(denoiser, studies, question, settings, seed=seed, progress=progress)
         measured, view, flags = on_scan.measured, on_scan.view, on_scan.flags
         facts.append(("Scan", on_scan.facts))
+    if "bench" in studies:
+        measured += measure_bench(denoiser, settings.bench, seed=seed, progress=progress)
     if "lcd" in studies:
         measured += run_lcd(denoiser, settings.lcd, seed=seed, progress=progress)
     known = bool(training) and not any(flag.code == "range-unknown" for flag in flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from ctdenoise.errors import UsageError
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.read import open_series
+from ctdenoise.tasks.bench import bench_slices
 from ctdenoise.tasks.judge_one import ScanQuestion
 
 STUDIES: tuple[Study, ...] = ("scan", "response", "bench", "lcd")
@@ -124,10 +126,12 @@ def slices_of(study: Study, settings: JudgeSettings, shape: tuple[int, int, int]
         settings: How to measure.
         shape: Of the scan.
     """
+    pixels = shape[1] * shape[2]
+    if study == "bench":
+        return math.ceil(bench_slices(settings.bench) * settings.bench.scan.size**2 / pixels)
     if study == "lcd":
         lcd = settings.lcd
-        relative = lcd.scan.size**2 / (shape[1] * shape[2])
-        return round(len(lcd.doses) * lcd.repeats * relative)
+        return math.ceil(len(lcd.doses) * lcd.repeats * lcd.scan.size**2 / pixels)
     return min(shape[0], settings.scan.slices)
 
 

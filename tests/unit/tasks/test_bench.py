@@ -24,7 +24,7 @@ from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.inference.method import Block, Estimates, Taken
 from ctdenoise.metrics.limits import judged
-from ctdenoise.tasks.bench import measure_bench
+from ctdenoise.tasks.bench import bench_slices, measure_bench
 
 _SCANNER = BenchSettings().scan.scanner.replaced(views_per_turn=288, channels=368)
 SMALL = BenchSettings(
@@ -197,6 +197,18 @@ def test_a_sharp_kernel_is_sharper_and_has_keys_of_its_own():
     ]
     assert not [metric for metric in found.metrics if "texture" in metric.key]
     assert not values(found, "z_ttf50")
+
+
+def test_the_slices_to_be_denoised_are_counted_before():
+    seen = []
+
+    class Counting(Blur):
+        def take(self, block, **asked):
+            seen.append(block.inner.stop - block.inner.start)
+            return super().take(block, **asked)
+
+    judge(MethodDenoiser(Counting((0.0, 0.0, 0.0)), InferSettings()))
+    assert sum(seen) == bench_slices(SMALL)
 
 
 def test_the_noise_of_the_phantoms_follows_the_dose(untouched):
