@@ -18,7 +18,7 @@ VARIANCE = 2000.0**2 / 12
 """Of Hounsfield units uniform between -1000 and 1000."""
 
 SIZE, PIXEL_MM = 200, 0.5
-SEEDS = 24
+SEEDS = 40
 
 BALLS = DeadLeavesSettings(
     diameter_mm=200,
@@ -49,6 +49,10 @@ def correlation(distance_mm: float) -> float:
     return shared / (2 * alone - shared)
 
 
+RADII_MM = np.linspace(0, 2 * HIGH_MM, 400)
+TABLE = np.array([correlation(radius) for radius in RADII_MM])
+
+
 @pytest.fixture(scope="module")
 def slices() -> np.ndarray:
     """Slices through many independent phantoms, [seed, y, x], far inside the body."""
@@ -68,13 +72,32 @@ def slices() -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("distance_mm", [1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+def pixel_covariance(distance_mm: float) -> float:
+    """Covariance of two voxels, each the mean over its area: C over pairs of points of both."""
+    step = (np.arange(41) - 20) / 20.5
+    weight = (1 - np.abs(step))[:, None] * (1 - np.abs(step))
+    apart = np.hypot(distance_mm + step[:, None] * PIXEL_MM, step * PIXEL_MM)
+    return VARIANCE * float(np.average(np.interp(apart, RADII_MM, TABLE), weights=weight))
+
+
+@pytest.mark.parametrize("distance_mm", [1.0, 2.0, 4.0, 8.0, 16.0])
 def test_the_correlation_is_that_of_theory(slices, distance_mm):
     lag = round(distance_mm / PIXEL_MM)
-    found = (slices[:, :, lag:] * slices[:, :, :-lag]).mean(axis=(1, 2)) / VARIANCE
-    error = found.std(ddof=1) / np.sqrt(SEEDS)
-    assert error < 0.05
-    assert found.mean() == pytest.approx(correlation(distance_mm), abs=4 * error)
+    products = (slices[:, :, lag:] * slices[:, :, :-lag]).mean(axis=(1, 2))
+    squares = (slices**2).mean(axis=(1, 2))
+    found = products.mean() / squares.mean()
+    # The standard error of a ratio of means: what varies in both does not count.
+    error = (products - found * squares).std(ddof=1) / squares.mean() / np.sqrt(SEEDS)
+    assert error < 0.025
+    expected = pixel_covariance(distance_mm) / pixel_covariance(0.0)
+    assert found == pytest.approx(expected, abs=4 * error)
+
+
+def test_the_variance_is_that_of_theory(slices):
+    squares = (slices**2).mean(axis=(1, 2))
+    error = squares.std(ddof=1) / np.sqrt(SEEDS)
+    assert error < 0.04 * VARIANCE
+    assert squares.mean() == pytest.approx(pixel_covariance(0.0), abs=4 * error)
 
 
 def test_the_spectrum_falls_with_the_square_of_the_frequency_as_theory_predicts(slices):
@@ -84,9 +107,7 @@ def test_the_spectrum_falls_with_the_square_of_the_frequency_as_theory_predicts(
     length = 2 * SIZE
     overlap = np.fft.ifft2(np.abs(np.fft.fft2(window, (length, length))) ** 2).real
     lag = np.minimum(np.arange(length), length - np.arange(length)) * PIXEL_MM
-    radii = np.linspace(0, 2 * HIGH_MM, 400)
-    table = VARIANCE * np.array([correlation(radius) for radius in radii])
-    covariance = np.interp(np.hypot(lag[:, None], lag), radii, table, right=0.0)
+    covariance = VARIANCE * np.interp(np.hypot(lag[:, None], lag), RADII_MM, TABLE, right=0.0)
     expected = np.fft.fft2(covariance * overlap).real
     frequency = np.fft.fftfreq(length, PIXEL_MM)
     pixel = np.sinc(frequency * PIXEL_MM) ** 2  # a voxel is the mean over its area
