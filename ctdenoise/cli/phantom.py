@@ -35,7 +35,9 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
     /,
     *,
     out: Out,
-    file_format: Annotated[Literal["dicom", "nifti"], Parameter(name="--format")] = "dicom",
+    file_format: Annotated[
+        Literal["dicom", "nifti", "sinogram"], Parameter(name="--format")
+    ] = "dicom",
     config: Config = None,
     overrides: Overrides = (),
     seed: Annotated[int | None, Parameter(name="--seed")] = None,
@@ -53,7 +55,7 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
             other), `blobs` (small and of low contrast), `vessels`, or `sample`: many phantoms to
             train on, drawn at random.
         out: Folder for the series and its truth; new or empty.
-        file_format: `dicom` or `nifti`.
+        file_format: `dicom`, `nifti`, or `sinogram`: exact line integrals in `sinogram.npz`.
         config: A YAML file instead of the ready settings of this kind.
         overrides: Settings to change, as key=value; may be given several times.
         seed: Another seed, another patient, other leaves, other samples.

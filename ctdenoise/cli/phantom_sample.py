@@ -26,7 +26,7 @@ class SampleRequest:
     """
 
     out: Path
-    file_format: Literal["dicom", "nifti"]
+    file_format: Literal["dicom", "nifti", "sinogram"]
     config: Path | None
     overrides: tuple[str, ...]
     seed: int | None
@@ -48,8 +48,14 @@ def show_samples(
     from ctdenoise.cli import console
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.config.sampling import SampleSettings
+    from ctdenoise.errors import UsageError
     from ctdenoise.tasks import phantom_sample as task
 
+    if request.file_format == "sinogram":
+        raise UsageError(
+            "samples are made to train on, which needs images.",
+            fix="Give --format dicom or nifti; a single phantom can be written as a sinogram.",
+        )
     changes = [
         *request.overrides,
         *transfer_syntax_changes(request.transfer_syntax, request.file_format),

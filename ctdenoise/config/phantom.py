@@ -10,6 +10,7 @@ from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.phantom_random import BlobsSettings, DeadLeavesSettings, VesselsSettings
 from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
+from ctdenoise.config.sinogram import SinogramSettings
 
 
 class GridSettings(Settings):
@@ -167,7 +168,9 @@ class PhantomSettings(Settings):
     """Exposure that the header states, mAs; the simulator may take the full dose from it."""
     dicom: DicomSettings = DicomSettings()
     """How the series is written, where DICOM is asked for."""
+    sinogram: SinogramSettings = SinogramSettings()
+    """The rays, where a sinogram is asked for."""
 
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide the phantom, as plain JSON: all but how files are written."""
-        return self.model_dump(mode="json", exclude={"dicom"})
+        """The settings that decide the phantom, as plain JSON: all but how it is written."""
+        return self.model_dump(mode="json", exclude={"dicom", "sinogram"})

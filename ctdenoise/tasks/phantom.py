@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.config.load import write_settings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.core.progress import SILENT, Progress
@@ -19,6 +18,7 @@ from ctdenoise.io.runfile import Run, write_run
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.io.write import write_series
 from ctdenoise.phantoms.build import Phantom, build_phantom
+from ctdenoise.tasks.phantom_sinogram import project, write_sinogram
 
 DICOM_FOLDER = "dicom"
 """Folder of the series inside the output folder."""
@@ -31,6 +31,9 @@ LABELS_FILE = "labels.nii"
 
 TRUTH_FILE = "truth.json"
 """Every shape with its Hounsfield units and place."""
+
+
+PhantomFormat = Literal["dicom", "nifti", "sinogram"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,15 @@ def run(
     settings: PhantomSettings,
     *,
     out: Path,
-    file_format: Literal["dicom", "nifti"] = "dicom",
+    file_format: PhantomFormat = "dicom",
     with_shapes: bool = True,
     progress: Progress = SILENT,
 ) -> PhantomReport:
     """Draw a phantom and write it as a study with its truth.
 
     The output folder holds one CT series (`dicom/`, or `volume.nii`), `labels.nii`, `truth.json`
-    with every shape, `settings.yaml` and `run.json`. It can be given to `simulate` as it is.
+    with every shape, `settings.yaml` and `run.json`. It can be given to `simulate` as it is. A
+    sinogram (`sinogram.npz`) is written instead of series and labels.
 
     Args:
         settings: Which phantom, on which grid.
@@ -85,6 +89,7 @@ def run(
     Raises:
         OutputExistsError: If `out` holds something.
         OutputError: If it cannot be written.
+        UsageError: If a sinogram of a phantom with texture is asked for.
     """
     require_free_folder(out)
     started = time.perf_counter()
@@ -92,9 +97,7 @@ def run(
     drawn = time.perf_counter()
     truth = phantom.truth if with_shapes else phantom.summary
     with staged_folder(out) as folder:
-        files = _write_volume(phantom, folder, file_format, settings.dicom)
-        affine, _ = affine_and_notes(phantom.volume.geometry)
-        write_image(folder / LABELS_FILE, phantom.labels, affine)
+        files = _write_phantom(phantom, folder, file_format, settings, progress)
         (folder / TRUTH_FILE).write_text(json.dumps(truth) + "\n", encoding="utf-8")
         write_settings(folder, settings)
         counts = _label_counts(phantom)
@@ -127,16 +130,23 @@ def run(
     )
 
 
-def _write_volume(
+def _write_phantom(
     phantom: Phantom,
     folder: Path,
-    file_format: Literal["dicom", "nifti"],
-    dicom: DicomSettings,
+    file_format: PhantomFormat,
+    settings: PhantomSettings,
+    progress: Progress,
 ) -> int:
+    """Write the volume with its labels, or the sinogram; how many files of images."""
+    if file_format == "sinogram":
+        write_sinogram(project(phantom, settings.sinogram, progress=progress), folder)
+        return 1
+    affine, _ = affine_and_notes(phantom.volume.geometry)
+    write_image(folder / LABELS_FILE, phantom.labels, affine)
     if file_format == "nifti":
         write_nifti(phantom.volume, folder / VOLUME_FILE)
         return 1
-    return len(write_series(phantom.volume, folder / DICOM_FOLDER, settings=dicom))
+    return len(write_series(phantom.volume, folder / DICOM_FOLDER, settings=settings.dicom))
 
 
 def _label_counts(phantom: Phantom) -> dict[str, int]:
