@@ -13,12 +13,13 @@ import numpy as np
 
 from ctdenoise.config.response import ResponseSettings
 from ctdenoise.core.arrays import LabelArray
+from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import GeometryError, InputError
 from ctdenoise.inference.denoiser import Denoiser
-from ctdenoise.inference.method import Sample
+from ctdenoise.io.read import SeriesReader
 from ctdenoise.metrics.hallucination import Background, signal_absent
 from ctdenoise.metrics.lesions import (
     TYPICAL_F50_PER_MM,
@@ -30,6 +31,7 @@ from ctdenoise.metrics.scan_character import scan_character
 from ctdenoise.tasks.response_detectability import SIZES_MM, detectability_figures
 from ctdenoise.tasks.response_figures import Inserted, absent_figures, insertion_figures
 from ctdenoise.tasks.response_places import SOFT, Layout, groups_of, layouts_of
+from ctdenoise.tasks.response_slices import Slices
 from ctdenoise.tasks.response_study import Study
 
 _F50_LIMITS = (0.15, 1.2)
@@ -42,7 +44,7 @@ these limits."""
 
 def measure_response(
     denoiser: Denoiser,
-    volume: CTVolume,
+    scan: CTVolume | SeriesReader,
     settings: ResponseSettings,
     *,
     labels: LabelArray | None = None,
@@ -53,7 +55,7 @@ def measure_response(
 
     Args:
         denoiser: Any.
-        volume: The scan.
+        scan: In memory, or a series that is open for reading.
         settings: Which lesions, how many, where.
         labels: Organ of every voxel, [z, y, x]; None for lesions by tissue alone.
         names: Name of each organ, background first.
@@ -63,26 +65,28 @@ def measure_response(
         InputError: If no slice has room for a lesion.
         GeometryError: If the labels do not fit the scan.
     """
-    if labels is not None and labels.shape != volume.shape:
+    slices = Slices(scan)
+    if labels is not None and labels.shape != scan.shape:
         raise GeometryError(
-            f"Labels of {labels.shape} voxels do not fit a scan of {volume.shape} [z, y, x]."
+            f"Labels of {labels.shape} voxels do not fit a scan of {scan.shape} [z, y, x]."
         )
-    blur, known_by = system_blur(volume, settings)
+    sample = slices.sample(denoiser.context)
+    blur, known_by = system_blur(sample.volume, scan.geometry, settings)
     groups = groups_of(settings, names if labels is not None else ())
     around_mm = min(max(settings.apart_mm / 2, _AROUND_MM[0]), _AROUND_MM[1])
-    layouts = layouts_of(volume, settings, groups, labels, rim_mm=around_mm)
+    layouts = layouts_of(slices, settings, groups, labels, rim_mm=around_mm)
     if not layouts:
         raise InputError(
             "no slice has flat soft tissue or lung for a lesion.",
             fix="Give a scan of a body or of a phantom, or labels of its organs.",
         )
-    settled = denoiser.settle(Sample.of(volume, denoiser.context), volume)
-    study = Study(volume, settled, denoiser.context, groups, blur, around_mm)
+    settled = denoiser.settle(sample, scan)
+    study = Study(slices, settled, denoiser.context, groups, blur, around_mm)
     inserted, backgrounds, crowding = _run(study, layouts, progress)
     absent = signal_absent(
         backgrounds,
         blur,
-        volume.geometry.pixel_spacing_mm,
+        scan.geometry.pixel_spacing_mm,
         diameters_mm=settings.absent.diameters_mm,
         least_deviations=settings.absent.least_deviations,
     )
@@ -134,17 +138,20 @@ def _run(
     return inserted, backgrounds, crowding
 
 
-def system_blur(volume: CTVolume, settings: ResponseSettings) -> tuple[SystemBlur, str]:
+def system_blur(
+    volume: CTVolume, geometry: Geometry, settings: ResponseSettings
+) -> tuple[SystemBlur, str]:
     """What the scanner makes of a point, and how it is known.
 
     Args:
-        volume: The scan.
+        volume: Slices of the scan.
+        geometry: Of the whole scan.
         settings: What is stated of it.
     """
     thickness_mm = (
         settings.slice_thickness_mm
         or volume.acquisition.slice_thickness_mm
-        or volume.geometry.slice_spacing_mm
+        or geometry.slice_spacing_mm
         or 1.0
     )
     if settings.f50_per_mm is not None:

@@ -9,13 +9,12 @@ import numpy as np
 from scipy import ndimage
 
 from ctdenoise.config.response import InsertedSettings, ResponseSettings
-from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
+from ctdenoise.core.arrays import BoolArray, LabelArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.randomness import stream
-from ctdenoise.core.units import AIR_HU
-from ctdenoise.core.volume import CTVolume
 from ctdenoise.metrics.hu_accuracy import tissue_masks
 from ctdenoise.metrics.insertion_places import Ground, Site, calm_part, flat_part, sites_of
+from ctdenoise.tasks.response_slices import Slices, shown_slice
 
 SOFT = "soft tissue"
 LUNG = "lung"
@@ -87,7 +86,7 @@ def groups_of(settings: ResponseSettings, names: Sequence[str]) -> tuple[Group, 
 
 
 def layouts_of(
-    volume: CTVolume,
+    scan: Slices,
     settings: ResponseSettings,
     groups: Sequence[Group],
     labels: LabelArray | None,
@@ -99,13 +98,13 @@ def layouts_of(
     Of every two slices that are looked at, the one with more room is taken.
 
     Args:
-        volume: The scan.
+        scan: Its slices.
         settings: How many slices and lesions.
         groups: Which lesions.
         labels: Class of every voxel; None without.
         rim_mm: Distance from the border of a lesion to that of the image, at least.
     """
-    slices = volume.shape[0]
+    slices = scan.count
     count = min(slices, _CANDIDATES * settings.slices)
     numbers = [int(n) for n in np.linspace(0, slices - 1, count).round()]
     apart = max(1, count // settings.slices)
@@ -113,13 +112,13 @@ def layouts_of(
     found = []
     for start in range(0, count, apart):
         looked = [
-            _Looked.of(volume, place, groups, labels, rim_mm)
+            _Looked.of(scan, place, groups, labels, rim_mm)
             for place in numbers[start : start + apart]
         ]
         best = max(looked, key=lambda one: one.room)
         sites = sites_of(
             best.grounds,
-            volume.geometry.pixel_spacing_mm,
+            scan.geometry.pixel_spacing_mm,
             apart_mm=settings.apart_mm,
             most=settings.per_slice,
             taken=taken,
@@ -143,15 +142,14 @@ class _Looked:
     @classmethod
     def of(
         cls,
-        volume: CTVolume,
+        scan: Slices,
         place: int,
         groups: Sequence[Group],
         labels: LabelArray | None,
         rim_mm: float,
     ) -> _Looked:
-        spacing = volume.geometry.pixel_spacing_mm
-        image = shown_slice(volume, place)
-        padding = None if volume.padding is None else volume.padding[place]
+        spacing = scan.geometry.pixel_spacing_mm
+        image, padding = shown_slice(scan.stretch(place, place + 1), 0)
         tissues = tissue_masks(image, body_mask(image, padding), pixel_spacing_mm=spacing)
         whole = {name: _without_specks(tissues[key], spacing) for name, key in _TISSUE_KEYS}
         grounds = []
@@ -177,20 +175,6 @@ class _Looked:
 
 
 _TISSUE_KEYS = ((SOFT, "soft"), (LUNG, "lung"))
-
-
-def shown_slice(volume: CTVolume, place: int) -> HuArray:
-    """A slice with air at padding, HU, [y, x].
-
-    Args:
-        volume: The scan.
-        place: Which slice.
-    """
-    image: HuArray = volume.hu[place]
-    if volume.padding is None:
-        return image
-    shown: HuArray = np.where(volume.padding[place], np.float32(AIR_HU), image)
-    return shown
 
 
 def _without_specks(mask: BoolArray, pixel_spacing_mm: tuple[float, float]) -> BoolArray:

@@ -11,7 +11,6 @@ from scipy import ndimage
 
 from ctdenoise.core.arrays import DoubleArray, HuArray
 from ctdenoise.core.provenance import Step
-from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.denoiser import Denoising
 from ctdenoise.inference.method import Block
 from ctdenoise.metrics.channels import WIDTH_BY_RADIUS, Channels, laguerre_gauss
@@ -20,7 +19,8 @@ from ctdenoise.metrics.insertion import core_of, response
 from ctdenoise.metrics.insertion_places import Site
 from ctdenoise.metrics.lesions import Lesion, SystemBlur, lesion_image
 from ctdenoise.tasks.response_figures import Inserted
-from ctdenoise.tasks.response_places import Group, Layout, shown_slice
+from ctdenoise.tasks.response_places import Group, Layout
+from ctdenoise.tasks.response_slices import Slices, shown_slice
 
 _PLACES_APART_MM = 8.0
 """Distance between places whose noise is taken to be independent, at least."""
@@ -61,7 +61,7 @@ class Put:
 class Study:
     """A denoiser that is settled on a scan, and lesions for it."""
 
-    volume: CTVolume
+    scan: Slices
     denoising: Denoising
     context: int
     groups: tuple[Group, ...]
@@ -70,16 +70,16 @@ class Study:
 
     @property
     def _spacing(self) -> tuple[float, float]:
-        return self.volume.geometry.pixel_spacing_mm
+        return self.scan.geometry.pixel_spacing_mm
 
     def denoised(self, place: int, put: Sequence[Put]) -> HuArray:
         """A slice denoised with some lesions in it, HU, [y, x]."""
         first = max(0, place - self.context)
-        stop = min(self.volume.shape[0], place + self.context + 1)
-        part = self.volume.select(slice(first, stop))
+        stop = min(self.scan.count, place + self.context + 1)
+        part = self.scan.stretch(first, stop)
         if put:
-            away_mm = self.volume.geometry.along_normal_mm()[first:stop]
-            away_mm = away_mm - self.volume.geometry.along_normal_mm()[place]
+            along_mm = self.scan.geometry.along_normal_mm()
+            away_mm = along_mm[first:stop] - along_mm[place]
             hu = part.hu.copy()
             for one in put:
                 for image, offset_mm in zip(hu, away_mm, strict=True):
@@ -178,10 +178,10 @@ class Study:
 
     def background(self, layout: Layout, plain: HuArray) -> Background:
         """The slice before and after, for the search for what should not be there."""
-        before = shown_slice(self.volume, layout.place).astype(np.float64)
-        after = plain.astype(np.float64)
-        if self.volume.padding is not None:
-            after[self.volume.padding[layout.place]] = before[self.volume.padding[layout.place]]
+        image, padding = shown_slice(self.scan.stretch(layout.place, layout.place + 1), 0)
+        before, after = image.astype(np.float64), plain.astype(np.float64)
+        if padding is not None:
+            after[padding] = before[padding]
         depth = ndimage.distance_transform_edt(layout.calm, sampling=self._spacing)
         return Background(layout.place, before, after, np.asarray(depth))
 

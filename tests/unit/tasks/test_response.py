@@ -14,11 +14,14 @@ from ctdenoise.config.response import ORGAN, InsertedSettings, ResponseSettings
 from ctdenoise.errors import GeometryError, InputError
 from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.load import load_denoiser
+from ctdenoise.io.nifti import write_nifti
+from ctdenoise.io.read import open_series, read_volume
 from ctdenoise.metrics.lesions import Lesion, SystemBlur, lesion_image
 from ctdenoise.metrics.limits import judged
 from ctdenoise.tasks.response import measure_response, system_blur
 from ctdenoise.tasks.response_words import words_about_response
 from tests.builders import water_disc
+from tests.unit.inference.linear import LinearMethod
 from tests.unit.inference.scans import body, changed, noisy
 from tests.unit.tasks.judged import FunctionMethod, denoiser, erasing, inventing
 
@@ -158,6 +161,18 @@ def test_the_same_seed_gives_the_same_figures_and_json_is_plain(scan):
     assert one == other
 
 
+def test_a_series_in_files_gives_the_same_figures_as_one_in_memory(scan, tmp_path):
+    settings = SETTINGS.replaced(slices=2)
+    path = write_nifti(scan, tmp_path / "scan.nii", dtype=np.float32)
+    blurring = LinearMethod(context=1)  # looks at neighbours, so that they are read, too
+    with open_series(path) as reader:
+        of_files = measure_response(MethodDenoiser(blurring, InferSettings()), reader, settings)
+    in_memory = measure_response(
+        MethodDenoiser(blurring, InferSettings()), read_volume(path), settings
+    )
+    assert of_files.as_json() == in_memory.as_json()
+
+
 def test_organs_of_a_label_map_get_lesions_of_their_own(scan):
     labels = np.zeros(scan.shape, dtype=np.uint8)
     labels[:, 110:150, 100:160] = 2
@@ -184,7 +199,7 @@ def test_a_scan_of_air_has_no_room_for_lesions():
 
 
 def test_a_scan_without_noise_gets_a_typical_blur_and_says_so(truth):
-    blur, known_by = system_blur(truth, ResponseSettings())
+    blur, known_by = system_blur(truth, truth.geometry, ResponseSettings())
     assert blur.f50_per_mm == 0.4
     assert blur.slice_thickness_mm == 3.0
     assert "typical" in known_by
