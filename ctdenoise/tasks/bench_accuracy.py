@@ -25,7 +25,9 @@ _REGION = 0.1
 
 
 def accuracy_figures(bench: BenchScans, scans: Sequence[DoseScans], *, suffix: str) -> Measured:
-    """Drift of Hounsfield units by rod and dose, linearity and uniformity at the main dose.
+    """Drift of Hounsfield units by rod, linearity and uniformity at the main dose.
+
+    The table has the drift at every dose.
 
     Args:
         bench: The phantoms.
@@ -41,8 +43,9 @@ def accuracy_figures(bench: BenchScans, scans: Sequence[DoseScans], *, suffix: s
         pairs = [one.water, *(one.rods for _ in rods)]
         for row, (name, mask, pair) in enumerate(zip(names, masks, pairs, strict=True)):
             metric = _drift(name, mask, pair, one, suffix)
-            metrics.append(metric)
             table[row, column] = metric.value
+            if one.dose_fraction == bench.settings.main_dose_fraction:
+                metrics.append(metric)
     main = next(one for one in scans if one.dose_fraction == bench.settings.main_dose_fraction)
     inside = f"[{suffix.removeprefix(', ')}]" if suffix else ""
     heat_map = HeatMap(
@@ -73,7 +76,7 @@ def _drift(name: str, mask: BoolArray, pair: Pair, scans: DoseScans, suffix: str
     contrast = 0.0 if name == "water" else float(name.removesuffix(" HU"))
     return Metric(
         f"drift[{what}, {scans.name}{suffix}]",
-        f"Drift of {'water' if name == 'water' else f'an insert of {name}'}",
+        f"Drift of {'water' if name == 'water' else f'an insert, {name}'} at {scans.name} dose",
         float(each.mean()),
         "HU",
         window="none",
@@ -82,7 +85,7 @@ def _drift(name: str, mask: BoolArray, pair: Pair, scans: DoseScans, suffix: str
         better="near zero",
         description="Mean Hounsfield units after denoising minus before.",
         interval=_student(each),
-        at=(("contrast_hu", contrast), ("dose_fraction", scans.dose_fraction)),
+        at=(("contrast_hu", contrast), ("dose_percent", 100 * scans.dose_fraction)),
     )
 
 

@@ -224,7 +224,7 @@ class _Figure:
 def _metric(figure: _Figure, pair: NoisePair) -> Metric:
     return Metric(
         f"{figure.key}[{pair.where}]",
-        f"{figure.title} in {pair.background}",
+        f"{figure.title} in {pair.background}, {100 * pair.dose_fraction:g} % dose",
         figure.value,
         figure.unit,
         window="none",
@@ -234,7 +234,7 @@ def _metric(figure: _Figure, pair: NoisePair) -> Metric:
         description=figure.description,
         note=figure.note,
         interval=figure.interval,
-        at=(("dose_fraction", pair.dose_fraction),),
+        at=(("dose_percent", 100 * pair.dose_fraction),),
     )
 
 

@@ -100,7 +100,7 @@ def _ratio_metric(one: RodTransfer, bench: BenchScans, suffix: str) -> Metric:
     slices = bench.settings.slices
     return Metric(
         f"ttf50_ratio[{one.rod.name}, {one.scans.name}{suffix}]",
-        f"Resolution kept at {one.rod.name}",
+        f"Resolution kept at {one.rod.name}, {one.scans.name} dose",
         value,
         "",
         window="none",
@@ -113,7 +113,7 @@ def _ratio_metric(one: RodTransfer, bench: BenchScans, suffix: str) -> Metric:
         "over before; below 1 is blur.",
         note=one.after.note or ("" if value is not None else "f50 lies beyond Nyquist"),
         interval=_interval(ends, f"bootstrap over {slices} slices", bench),
-        at=(("contrast_hu", one.rod.hu), ("dose_fraction", one.scans.dose_fraction)),
+        at=(("contrast_hu", one.rod.hu), ("dose_percent", 100 * one.scans.dose_fraction)),
     )
 
 
@@ -237,7 +237,10 @@ def _slab_metric(
         "denoising over before; below 1, slices are blurred into each other.",
         note="" if value is not None else "f50 lies beyond one over the slice spacing",
         interval=_interval(ends, f"bootstrap over {_SLAB_BLOCKS} groups of rows", bench),
-        at=(("contrast_hu", contrast), ("dose_fraction", bench.settings.main_dose_fraction)),
+        at=(
+            ("contrast_hu", contrast),
+            ("dose_percent", 100 * bench.settings.main_dose_fraction),
+        ),
     )
 
 
