@@ -42,6 +42,7 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
     overrides: Overrides = (),
     seed: Annotated[int | None, Parameter(name="--seed")] = None,
     transfer_syntax: TransferSyntax = None,
+    scanner: Literal["ge", "siemens", "philips", "canon"] | None = None,
     count: int | None = None,
     first: int | None = None,
     pairs: Annotated[bool, Parameter(negative=())] = False,
@@ -61,12 +62,15 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
         seed: Another seed, another patient, other leaves, other samples.
         transfer_syntax: How DICOM is stored: uncompressed (`explicit`, which every reader knows, or
             `implicit`), `deflated`, or compressed without loss (`rle`, `jpeg-ls`, `jpeg2000`).
+        scanner: Whose headers are imitated, to try rules about makers, kernels and doses on; the
+            series says that it is an imitation.
         count: With `sample`: how many phantoms; 1 by default.
         first: With `sample`: number of the first, to go on with a set made before.
         pairs: With `sample`: simulate a low-dose twin of each, too, to train on.
         workers: With `sample`: phantoms worked on at a time; half the cores by default.
     """
     if kind == "sample":
+        require_none("phantom sample", "--scanner is for a single phantom.", ("--scanner", scanner))
         show_samples(
             SampleRequest(out, file_format, config, overrides, seed, transfer_syntax),
             count=1 if count is None else count,
@@ -91,6 +95,8 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
     changes = [f"phantom.name={kind}", *overrides]
     if seed is not None:
         changes.append(f"seed={seed}")
+    if scanner is not None:
+        changes.append(f"scanner={scanner}")
     changes += transfer_syntax_changes(transfer_syntax, file_format)
     settings_file = find_settings_file("phantom", config or kind)
     settings = load_settings(PhantomSettings, settings_file, changes)

@@ -166,6 +166,12 @@ class PhantomSettings(Settings):
     """Tube voltage that the header states, kV; decides nothing here."""
     exposure_mas: float = Field(default=200.0, gt=0, le=5000)
     """Exposure that the header states, mAs; the simulator may take the full dose from it."""
+    scanner: Literal["none", "ge", "siemens", "philips", "canon"] = "none"
+    """Whose headers are imitated: kernel, distances, filter and dose index as that maker writes
+    them, to try rules on. Manufacturer says that it is an imitation."""
+    kernel: str | None = Field(default=None, min_length=1, max_length=16)
+    """Kernel that an imitated header states; null for a usual one of the maker. Decides nothing
+    here; the simulator may take the texture of the noise from it."""
     dicom: DicomSettings = DicomSettings()
     """How the series is written, where DICOM is asked for."""
     sinogram: SinogramSettings = SinogramSettings()
@@ -173,4 +179,11 @@ class PhantomSettings(Settings):
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the phantom, as plain JSON: all but how it is written."""
-        return self.model_dump(mode="json", exclude={"dicom", "sinogram"})
+        plain = {"scanner", "kernel"} if self.scanner == "none" else set()
+        return self.model_dump(mode="json", exclude={"dicom", "sinogram"} | plain)
+
+    @model_validator(mode="after")
+    def _kernel_is_that_of_a_scanner(self) -> Self:
+        if self.kernel is not None and self.scanner == "none":
+            raise ValueError("kernel: say which `scanner` it is the kernel of")
+        return self

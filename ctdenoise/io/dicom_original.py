@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -144,6 +145,12 @@ def _is_phantom(scan: Scan) -> bool:
     return bool(scan.history) and scan.history[0].name == "phantom"
 
 
+def _imitates_a_scanner(scan: Scan) -> bool:
+    """Whether a phantom was asked to state a maker's facts (and to say that it imitates them)."""
+    settings = scan.history[0].params.get("settings")
+    return isinstance(settings, Mapping) and "scanner" in settings
+
+
 def _study_key(scan: Scan) -> str:
     """Equal for a volume and everything computed from it."""
     geometry = scan.geometry
@@ -197,6 +204,9 @@ def _add_series(
     set_derivation(out, derivation)
     set_moment(out, moment)
     set_own_equipment(out, derivation.software)
+    if is_first and _imitates_a_scanner(scan):
+        out.Manufacturer = ascii_text(scan.acquisition.manufacturer or "")[:LONG_STRING]
+        out.ManufacturerModelName = ascii_text(scan.acquisition.manufacturer_model_name or "")
     if derivation.is_synthetic:
         out.SyntheticData = "YES"
         item = synthesizing_equipment(derivation, moment)
@@ -225,6 +235,8 @@ def _add_scan(out: Dataset, scan: Scan, derivation: Derivation) -> None:
     if facts.convolution_kernel:
         names = ascii_text(facts.convolution_kernel).split("/")
         out.ConvolutionKernel = [name[:_SHORT_STRING] for name in names]
+    if facts.filter_type:
+        out.FilterType = ascii_text(facts.filter_type)[:_SHORT_STRING].strip()
     part = facts.body_part_examined
     if part and _CODE_STRING.fullmatch(part):
         out.BodyPartExamined = part

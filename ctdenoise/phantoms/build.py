@@ -32,6 +32,7 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.phantoms import acr464, anatomy, catphan504, rods, torso, water
 from ctdenoise.phantoms.at_random import paint_at_random, random_labels
 from ctdenoise.phantoms.drawing import Drawing
+from ctdenoise.phantoms.imitation import imitated
 from ctdenoise.phantoms.painted import Painted
 from ctdenoise.phantoms.raster import Sampling, rasterise
 from ctdenoise.phantoms.shapes import Shape
@@ -95,20 +96,21 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
     thickness_mm = grid.slice_thickness_mm or grid.slice_spacing_mm
     label_numbers = {name: number for number, name in enumerate(drawing.labels, start=1)}
     painted = _painted(settings, drawing, geometry, thickness_mm, progress)
+    acquisition = Acquisition(
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=settings.phantom.name,
+        kvp=settings.kvp,
+        exposure_mas=(settings.exposure_mas,) * geometry.slices,
+        slice_thickness_mm=thickness_mm,
+        reconstruction_diameter_mm=geometry.columns * geometry.pixel_spacing_mm[1],
+        reconstruction_centre_offset_mm=(0.0, 0.0),
+        body_part_examined=drawing.body_part,
+        patient_position="HFS",
+    )
     volume = CTVolume(
         painted.hu,
         geometry,
-        Acquisition(
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=settings.phantom.name,
-            kvp=settings.kvp,
-            exposure_mas=(settings.exposure_mas,) * geometry.slices,
-            slice_thickness_mm=thickness_mm,
-            reconstruction_diameter_mm=geometry.columns * geometry.pixel_spacing_mm[1],
-            reconstruction_centre_offset_mm=(0.0, 0.0),
-            body_part_examined=drawing.body_part,
-            patient_position="HFS",
-        ),
+        imitated(acquisition, settings),
         history=(
             Step("phantom", {"name": settings.phantom.name, "settings": settings.deciding()}),
         ),
