@@ -19,19 +19,40 @@ from ctdenoise.cli.phantom_sample import SampleRequest, show_samples
 if TYPE_CHECKING:
     from ctdenoise.tasks.phantom import PhantomReport
 
+Kind = Literal[
+    "water",
+    "rods",
+    "torso",
+    "shepp_logan",
+    "forbild_head_2d",
+    "forbild_head",
+    "forbild_thorax",
+    "forbild_abdomen",
+    "acr464",
+    "catphan504",
+    "ctp404",
+    "ctp486",
+    "ctp515",
+    "ctp528",
+    "cct189",
+    "size_series",
+    "wire",
+    "bead",
+    "disc",
+    "z_edge",
+    "dead_leaves",
+    "blobs",
+    "vessels",
+    "sample",
+]
+"""Phantoms with ready settings."""
+
+_PART_OF = dict.fromkeys(("ctp404", "ctp486", "ctp515", "ctp528"), "catphan504")
+"""Ready settings that are a part of another phantom."""
+
 
 def phantom(  # noqa: PLR0913 - each argument is an option of the command
-    kind: Literal[
-        "water",
-        "rods",
-        "torso",
-        "acr464",
-        "catphan504",
-        "dead_leaves",
-        "blobs",
-        "vessels",
-        "sample",
-    ],
+    kind: Kind,
     /,
     *,
     out: Out,
@@ -51,10 +72,13 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
     """Make a study whose truth is known.
 
     Args:
-        kind: `water` (a cylinder), `rods` (inserts of known contrast and size), `torso`, a test
-            phantom (`acr464`, `catphan504`), `dead_leaves` (solids of every size that lie on each
-            other), `blobs` (small and of low contrast), `vessels`, or `sample`: many phantoms to
-            train on, drawn at random.
+        kind: `water` (a cylinder), `rods` (inserts of known contrast and size) or `torso`; of
+            published tables `shepp_logan`, `forbild_head_2d`, `forbild_head`, `forbild_thorax`,
+            `forbild_abdomen`; test phantoms `acr464`, `catphan504` or one of its modules
+            (`ctp404`, `ctp486`, `ctp515`, `ctp528`), `cct189`, `size_series`; for resolution
+            `wire`, `bead`, `disc`, `z_edge`; at random `dead_leaves` (solids of every size that
+            lie on each other), `blobs` (small and of low contrast), `vessels`, or `sample`: many
+            phantoms to train on.
         out: Folder for the series and its truth; new or empty.
         file_format: `dicom`, `nifti`, or `sinogram`: exact line integrals in `sinogram.npz`.
         config: A YAML file instead of the ready settings of this kind.
@@ -92,7 +116,7 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
     from ctdenoise.config.phantom import PhantomSettings
     from ctdenoise.tasks import phantom as task
 
-    changes = [f"phantom.name={kind}", *overrides]
+    changes = [f"phantom.name={_PART_OF.get(kind, kind)}", *overrides]
     if seed is not None:
         changes.append(f"seed={seed}")
     if scanner is not None:

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.config.named_phantoms import NamedPhantom
 from ctdenoise.config.phantom_random import BlobsSettings, DeadLeavesSettings, VesselsSettings
-from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
 from ctdenoise.config.sinogram import SinogramSettings
 
 
@@ -26,6 +26,8 @@ class GridSettings(Settings):
     """Distance between slices, mm."""
     slice_thickness_mm: float | None = Field(default=None, gt=0, le=50)
     """What a slice averages over, mm; null for the slice spacing."""
+    middle_mm: float | None = Field(default=None, ge=-2000, le=2000)
+    """Height of the middle of the stack, mm; null for the middle of the phantom."""
 
 
 class InsertSettings(Settings):
@@ -142,8 +144,7 @@ AnyPhantom = Annotated[
         WaterSettings,
         RodsSettings,
         TorsoSettings,
-        Acr464Settings,
-        Catphan504Settings,
+        NamedPhantom,
         DeadLeavesSettings,
         BlobsSettings,
         VesselsSettings,

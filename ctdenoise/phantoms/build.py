@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from ctdenoise.config.phantom_random import (
     DeadLeavesSettings,
     VesselsSettings,
 )
-from ctdenoise.config.qa_phantoms import Acr464Settings, Catphan504Settings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.arrays import FloatArray, LabelArray
 from ctdenoise.core.geometry import Geometry
@@ -29,10 +27,11 @@ from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.randomness import stream
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.phantoms import acr464, anatomy, catphan504, rods, torso, water
+from ctdenoise.phantoms import anatomy, rods, torso, water
 from ctdenoise.phantoms.at_random import paint_at_random, random_labels
 from ctdenoise.phantoms.drawing import Drawing
 from ctdenoise.phantoms.imitation import imitated
+from ctdenoise.phantoms.named import named_drawing
 from ctdenoise.phantoms.painted import Painted
 from ctdenoise.phantoms.raster import Sampling, rasterise
 from ctdenoise.phantoms.shapes import Shape
@@ -145,15 +144,11 @@ def _drawing(settings: PhantomSettings) -> Drawing:
                 anatomy=patient.as_json(),
                 sampling=Sampling.EVEN,
             )
-        case Acr464Settings():
-            return acr464.acr464_drawing(phantom)
-        case Catphan504Settings():
-            return catphan504.catphan504_drawing(phantom)
         case DeadLeavesSettings() | BlobsSettings() | VesselsSettings():
             size_mm = max(phantom.diameter_mm, phantom.depth_mm or 0.0)
             return Drawing((), random_labels(phantom), 1.1 * size_mm)
         case _:
-            assert_never(phantom)
+            return named_drawing(phantom)
 
 
 def _painted(
@@ -183,7 +178,8 @@ def _painted(
 def _geometry(grid: GridSettings, drawing: Drawing) -> Geometry:
     spacing_mm = (grid.field_of_view_mm or drawing.field_of_view_mm) / grid.size
     corner_mm = -(grid.size - 1) / 2 * spacing_mm
-    first_mm = drawing.middle_mm - (grid.slices - 1) / 2 * grid.slice_spacing_mm
+    middle_mm = drawing.middle_mm if grid.middle_mm is None else grid.middle_mm
+    first_mm = middle_mm - (grid.slices - 1) / 2 * grid.slice_spacing_mm
     return Geometry.axial(
         (grid.slices, grid.size, grid.size),
         pixel_spacing_mm=spacing_mm,

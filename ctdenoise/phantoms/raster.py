@@ -187,6 +187,9 @@ def _fine_scan(shape: Shape, grid: _Grid, in_z: slice) -> _Scan:
         reach = float(np.max(end - start))
         # Half the thickness between planes: a slanted wire is met without gaps.
         distance = min(_PLANE_DISTANCE_MM, (high[2] - low[2]) / _LINES_ACROSS, thinnest / 2)
+        distance = min(distance, grid.thickness / _LINES_ACROSS)
+        if shape.has_slanted_end():
+            distance = grid.thickness / _MOST_FINE_PLANES
         planes = int(np.clip(np.ceil(reach / distance), 1, _MOST_FINE_PLANES))
     heights = (start + end)[:, None] / 2 + (end - start)[:, None] * _midpoints(planes)
     part = (end - start) / grid.thickness

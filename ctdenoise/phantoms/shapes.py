@@ -266,6 +266,12 @@ class Shape:
             for part in self.parts
         )
 
+    def has_slanted_end(self) -> bool:
+        """Whether a plane that is nearer to axial than to upright, but not axial, cuts it."""
+        return any(
+            isinstance(part, HalfSpace) and 0.5 < abs(part.normal[2]) < 1.0 for part in self.parts
+        )
+
     def thinnest_mm(self) -> float:
         """About its smallest width: of its quadrics, and between parallel planes."""
         planes = [part for part in self.parts if isinstance(part, HalfSpace)]

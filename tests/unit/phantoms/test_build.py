@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from ctdenoise.cli.phantom import Kind
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import (
     DEFAULT_INSERTS,
@@ -191,10 +193,10 @@ def test_the_volume_says_that_it_is_a_phantom(patient):
     assert last == pytest.approx([30.0, 30.0])
 
 
-@pytest.mark.parametrize("name", ["water", "rods", "torso", "acr464", "catphan504"])
-def test_the_ready_settings_load(name):
-    settings = load_settings(PhantomSettings, find_settings_file("phantom", name))
-    assert settings.phantom.name == name
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_has_ready_settings(kind):
+    settings = load_settings(PhantomSettings, find_settings_file("phantom", kind))
+    assert settings.phantom.name == ("catphan504" if kind.startswith("ctp") else kind)
 
 
 @pytest.mark.parametrize(
