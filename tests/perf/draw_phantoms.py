@@ -16,7 +16,7 @@ from ctdenoise.phantoms.build import build_phantom
 
 mpl.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402 - the backend comes first
+from matplotlib import pyplot as plt
 
 PICTURES = (
     # Title, settings of the phantom, height, window in HU, field of view.
