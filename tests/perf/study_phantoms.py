@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.mathematical_phantoms import (
@@ -115,11 +116,13 @@ def phantominator() -> None:
 
 
 def report(what: str, ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Pixels whose value is the same; theirs have no partial volume, so edges differ."""
-    difference = np.abs(ours - theirs)
+    """Voxels away from edges: theirs have no partial volume and lie wholly inside or outside."""
+    size = 3
+    even = ndimage.maximum_filter(theirs, size) - ndimage.minimum_filter(theirs, size) < 1e-9
+    difference = np.abs(ours - theirs)[even]
     print(
-        f"{what}: {np.mean(difference < 1e-5):.2%} of the voxels agree within 1e-5; sum "
-        f"{ours.sum() / theirs.sum() - 1:+.3%}"
+        f"{what}: {even.mean():.1%} of the voxels have no edge beside them; of these "
+        f"{np.mean(difference < 1e-5):.4%} agree within 1e-5, the worst to {difference.max():.1e}"
     )
 
 
