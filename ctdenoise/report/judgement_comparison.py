@@ -15,7 +15,13 @@ from ctdenoise.report.charts import Chart
 from ctdenoise.report.judgement import JudgementPage
 from ctdenoise.report.judgement_charts import curve_chart, heat_map_chart
 from ctdenoise.report.judgement_pictures import ShownPicture, enlarged
-from ctdenoise.report.judgement_words import Headline, groups_of_limits, headline
+from ctdenoise.report.judgement_words import (
+    Headline,
+    groups_of_limits,
+    headline,
+    interval_short,
+    metric_short,
+)
 from ctdenoise.report.page import PAGE_FILE, PICTURES_FOLDER
 from ctdenoise.report.rendering import rendered
 from ctdenoise.report.requirements import require_report_extra
@@ -198,7 +204,8 @@ def _limit_rows(pages: Sequence[JudgementPage], shown: Collection[str]) -> Itera
 
 
 def _worst(verdict: Verdict, outcome: Outcome, where: str) -> ComparedCell:
-    return replace(_cell(verdict.metric), outcome=outcome, where=where)
+    metric = verdict.metric
+    return ComparedCell(metric_short(metric), interval_short(metric), outcome=outcome, where=where)
 
 
 def _curve_charts(folder: Path, pages: Sequence[JudgementPage]) -> list[Chart]:

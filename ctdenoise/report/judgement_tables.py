@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ctdenoise.metrics.limits import Outcome, Verdict
 from ctdenoise.metrics.table import Metric, number_text
+from ctdenoise.report.judgement_words import interval_short
 
 _BEFORE_AND_AFTER = ("noise", "fav", "fpeak", "rmse", "bias", "psnr", "ssim")
 """Families of the table of the scan before and after, in its order."""
@@ -179,7 +180,7 @@ def _pair(before: Metric, after: Metric, change: Metric | None) -> PairRow:
         before.text,
         after.text,
         "" if change is None else f"{signed(change)} {change.unit}".rstrip(),
-        "" if change is None else change.interval_text,
+        "" if change is None else interval_short(change),
     )
 
 

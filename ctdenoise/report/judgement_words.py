@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -103,8 +104,8 @@ def limit_rows(verdicts: Sequence[Verdict]) -> list[LimitRow]:
                 _together(group),
                 _family_title(group),
                 f"worst: {_place(metric)}" if several else "",
-                f"{metric.text} {metric.unit}".rstrip(),
-                metric.interval_text,
+                metric_short(metric),
+                interval_short(metric),
                 worst.limit_text,
                 _figures(group),
                 worst.limit.source,
@@ -201,7 +202,9 @@ def _reason(metric: Metric) -> str:
     family = metric.key.partition("[")[0]
     words = _REASONS.get(family)
     return (
-        words(metric) if words else f"{metric.title[:1].lower()}{metric.title[1:]} is {_of(metric)}"
+        words(metric)
+        if words
+        else f"{metric.title[:1].lower()}{metric.title[1:]} is {metric_short(metric)}"
     )
 
 
@@ -251,13 +254,20 @@ def metric_short(metric: Metric) -> str:
     """A figure in few digits, with its unit: "0.41", "12.3 HU"."""
     if metric.value is None:
         return number_text(None, "")
-    digits = 2 if abs(metric.value) < 10 else 1
-    text = f"{metric.value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-    return f"{text} {metric.unit}".rstrip()
+    return f"{_few_digits(metric.value)} {metric.unit}".rstrip()
 
 
-def _of(metric: Metric) -> str:
-    return f"{metric.text} {metric.unit}".rstrip()
+def interval_short(metric: Metric) -> str:
+    """The interval of a figure in few digits, without its unit; empty where there is none."""
+    if metric.interval is None:
+        return ""
+    return f"{_few_digits(metric.interval.low)} to {_few_digits(metric.interval.high)}"
+
+
+def _few_digits(value: float) -> str:
+    if math.isinf(value) or math.isnan(value):
+        return number_text(value, "")
+    return f"{value:.{2 if abs(value) < 10 else 1}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _signed(metric: Metric) -> str:

@@ -70,7 +70,7 @@ def test_an_interval_over_the_limit_is_told_as_such():
 def test_the_worst_figure_of_a_limit_speaks_for_it():
     far = recovery(0.3, at=(("contrast_hu", 20.0), ("diameter_mm", 10.0)))
     row = limit_rows(judged([recovery(0.8), far, recovery(0.99, 0.01)], DENOISER_LIMITS))[0]
-    assert row.value == "0.3000"
+    assert row.value == "0.30"
     assert row.where == "worst: 20 HU lesions of 10 mm"
     assert row.figures == "3 figures: 2 fail, 1 pass"
     assert row.limit == "at least 0.9"
