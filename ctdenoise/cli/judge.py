@@ -92,12 +92,13 @@ def run_judgement(
     from ctdenoise.config.load import find_settings_file, load_settings
     from ctdenoise.tasks import judge as task
     from ctdenoise.tasks import judge_plan as plan
+    from ctdenoise.tasks.judge_studies import STUDIES
 
     file = find_settings_file("evaluate", config or _USUAL_SETTINGS)
     settings = load_settings(JudgeSettings, file, overrides)
     request = plan.JudgeRequest(
         models=options.model,
-        studies=plan.STUDIES if "all" in options.study else _studies(options),
+        studies=STUDIES if "all" in options.study else _studies(options),
         scan=scan,
         series=options.series,
         truth=options.truth,

@@ -18,6 +18,7 @@ from ctdenoise.config.evaluation import (
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.lcd import LcdSettings
 from ctdenoise.config.limits import DENOISER_LIMITS, AcceptanceSettings
+from ctdenoise.config.response import ResponseSettings
 
 Study = Literal["scan", "response", "bench", "lcd"]
 """What a denoiser can be judged by: the user's scan before and after, lesions inserted into it,
@@ -57,6 +58,8 @@ class JudgeSettings(Settings):
 
     scan: ScanStudySettings = ScanStudySettings()
     """`--study scan`: noise, texture, drift and the worst places of the user's scan."""
+    response: ResponseSettings = ResponseSettings()
+    """`--study response`: lesions that are put into the user's scan."""
     bench: BenchSettings = BenchSettings()
     """`--study bench`: resolution, noise and Hounsfield units on scanned phantoms."""
     lcd: LcdSettings = LcdSettings()

@@ -59,6 +59,7 @@ def write_chart(
     draw: Callable[[Any, Theme], None],
     *,
     size: tuple[float, float] = USUAL_SIZE,
+    dots: int = 240,
 ) -> Chart:
     """Draw a chart for both themes and write the light one as a PNG file.
 
@@ -67,25 +68,28 @@ def write_chart(
         name: Its name without suffix.
         text: Title and caption.
         draw: Draws on matplotlib axes with the colours of a theme.
-        size: Width and height, inches at 240 dots.
+        size: Width and height, inches.
+        dots: In an inch.
     """
     title, caption = text
     uris = {}
     for theme in (LIGHT, DARK):
-        png = _rendered(draw, theme, size)
+        png = _rendered(draw, theme, size, dots)
         if theme is LIGHT:
             (folder / f"{name}.png").write_bytes(png)
         uris[theme.name] = data_uri(png)
     return Chart(title, caption, uris["light"], uris["dark"])
 
 
-def _rendered(draw: Callable[[Any, Theme], None], theme: Theme, size: tuple[float, float]) -> bytes:
+def _rendered(
+    draw: Callable[[Any, Theme], None], theme: Theme, size: tuple[float, float], dots: int
+) -> bytes:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_style(theme)):
-        figure = Figure(figsize=size, dpi=240, layout="constrained")
+        figure = Figure(figsize=size, dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         draw(axes, theme)

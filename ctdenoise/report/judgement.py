@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from ctdenoise.config.judgement import JudgeSettings
@@ -12,11 +13,12 @@ from ctdenoise.inference.check_finding import CheckFinding
 from ctdenoise.metrics.limits import Verdict
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.report.charts import Chart
-from ctdenoise.report.judgement_charts import curve_charts, family_of, heat_map_chart
+from ctdenoise.report.judgement_charts import drawn_chart
+from ctdenoise.report.judgement_layout import laid_out
 from ctdenoise.report.judgement_pictures import shown_scan
 from ctdenoise.report.judgement_tables import figure_rows, hu_rows, organ_rows, pair_rows
 from ctdenoise.report.judgement_view import ScanView
-from ctdenoise.report.judgement_words import headline, limit_rows
+from ctdenoise.report.judgement_words import dose_sentences, headline, limit_rows
 from ctdenoise.report.page import PAGE_FILE, PICTURES_FOLDER
 from ctdenoise.report.rendering import rendered
 from ctdenoise.report.requirements import require_report_extra
@@ -63,21 +65,17 @@ class JudgementPage:
         return f"{self.settings.page.crop_mm:g}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Charts:
-    """Charts by the row that they stand in; `further` is not printed."""
+    """Charts as they stand on the page."""
 
-    noise_scan: list[Chart] = field(default_factory=list)
-    resolution: list[Chart] = field(default_factory=list)
-    tables: list[Chart] = field(default_factory=list)
-    detection: list[Chart] = field(default_factory=list)
-    noise_bench: list[Chart] = field(default_factory=list)
-    hu: list[Chart] = field(default_factory=list)
-    further: list[Chart] = field(default_factory=list)
+    of_scan: list[Chart]
+    main: list[Chart]
+    further: list[Chart]
+    left_out: int
 
 
-_MOST_OF_A_KIND = 2
-"""More charts of one kind are folded away."""
+_DOTS_OF_FURTHER = 110
 
 
 def write_judgement(folder: Path, page: JudgementPage) -> Path:
@@ -108,6 +106,7 @@ def write_judgement(folder: Path, page: JudgementPage) -> Path:
         hu=hu_rows(metrics, page.verdicts),
         organs=organ_rows(metrics),
         figures=figure_rows(metrics, page.verdicts),
+        sentences=dose_sentences(metrics),
         conventions=metrics,
         methods=_interval_methods(page.measured),
         conditions=_conditions(page.measured),
@@ -119,43 +118,30 @@ def write_judgement(folder: Path, page: JudgementPage) -> Path:
 
 
 def _charts(folder: Path, measured: Measured) -> _Charts:
-    charts = _Charts()
-    for key, chart in curve_charts(folder, measured):
-        _put(charts, _row_of(charts, key), chart)
-    for table in measured.heat_maps:
-        _put(charts, charts.tables, heat_map_chart(folder, table))
-    return charts
-
-
-def _row_of(charts: _Charts, key: str) -> list[Chart]:
-    family = family_of(key)
-    if key == "nps[scan]":
-        return charts.noise_scan
-    if family.startswith(("nps", "ntf")):
-        return charts.noise_bench
-    if family.startswith(("ttf", "z_ttf", "mtf", "ssp")):
-        return charts.resolution
-    if family.startswith(("dprime", "auc")):
-        return charts.detection
-    if family.startswith(("linearity", "hu", "drift", "uniformity")):
-        return charts.hu
-    return charts.further
-
-
-def _put(charts: _Charts, row: list[Chart], chart: Chart) -> None:
-    target = row if len(row) < _MOST_OF_A_KIND else charts.further
-    target.append(chart)
+    layout = laid_out(measured)
+    return _Charts(
+        [drawn_chart(folder, chart) for chart in layout.of_scan],
+        [drawn_chart(folder, chart) for chart in layout.main],
+        [drawn_chart(folder, chart, dots=_DOTS_OF_FURTHER) for chart in layout.further],
+        layout.left_out,
+    )
 
 
 def _interval_methods(measured: Measured) -> list[str]:
-    """How intervals were found, each way once."""
+    """How intervals were found, each way once: those that differ in numbers alone are one."""
     methods = (metric.interval.method for metric in measured.metrics if metric.interval)
-    return list(dict.fromkeys(methods))
+    return list({re.sub(r"[\d.,]+", "", method): method for method in methods}.values())
 
 
 def _conditions(measured: Measured) -> list[tuple[str, str]]:
-    """How each study was made, as a line of words."""
-    return [(name, _words(value)) for name, value in measured.conditions]
+    """How each study was made, as a line of words; its settings stand in their file."""
+    lines = []
+    for name, value in measured.conditions:
+        given = value
+        if isinstance(value, dict):
+            given = {key: one for key, one in value.items() if key != "settings"}
+        lines.append((name, _words(given)))
+    return lines
 
 
 def _words(value: JsonValue) -> str:

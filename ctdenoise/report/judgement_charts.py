@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ctdenoise.metrics.measured import Curve, HeatMap, Measured
+from ctdenoise.metrics.measured import Curve, HeatMap
 from ctdenoise.report.charts import Chart, Theme, from_zero, legend, series_style, write_chart
+from ctdenoise.report.judgement_layout import Planned, family_of
 
 SIZE = (4.4, 3.0)
-"""Width and height of a chart, inches at 240 dots."""
+"""Width and height of a chart, inches."""
+
+DOTS = 170
+"""Dots in an inch of it."""
 
 _TITLES = (
     ("nps", "Noise power spectrum"),
@@ -24,7 +28,9 @@ _TITLES = (
     ("mtf", "Modulation transfer function"),
     ("ssp", "Slice sensitivity profile"),
     ("dprime", "Detectability against dose"),
+    ("auc", "Area under the ROC curve against dose"),
     ("linearity", "HU linearity"),
+    ("response_transfer", "Transfer of inserted lesions"),
 )
 """Titles of charts by the beginning of their key."""
 
@@ -41,37 +47,47 @@ _LEGEND_LINE = 8  # what the line before a name takes, in letters
 _MARKED = 14  # curves of so few points show them
 
 
-def curve_charts(folder: Path, measured: Measured) -> Iterator[tuple[str, Chart]]:
-    """A chart for each key of curves, with the key.
+def drawn_chart(folder: Path, planned: Planned, *, dots: int = DOTS) -> Chart:
+    """A chart of curves, or of a table.
 
     Args:
-        folder: Where the PNG files go.
-        measured: What was found.
+        folder: Where the PNG file goes.
+        planned: What to draw.
+        dots: In an inch.
     """
-    for key in dict.fromkeys(curve.key for curve in measured.curves):
-        yield key, curve_chart(folder, key, measured.chart(key))
+    if planned.table is not None:
+        return heat_map_chart(folder, planned.table, dots=dots)
+    return curve_chart(folder, planned.key, planned.curves, dots=dots)
 
 
-def curve_chart(folder: Path, key: str, curves: Sequence[Curve]) -> Chart:
+def curve_chart(folder: Path, key: str, curves: Sequence[Curve], *, dots: int = DOTS) -> Chart:
     """One chart.
 
     Args:
         folder: Where the PNG file goes.
         key: Of the curves.
         curves: Its lines.
+        dots: In an inch.
     """
     family = family_of(key)
     inside = key.partition("[")[2].removesuffix("]")
-    title = next((t for start, t in _TITLES if family.startswith(start)), family)
+    title = next((t for start, t in _TITLES if family.startswith(start)), _plain(family))
+    if family == "dprime" and not curves[0].x_axis.name.startswith("Dose"):
+        title = "Detectability of lesions in your scan"
+        inside = inside.removeprefix("inserted, ")
     where = "" if not inside or inside == "scan" else f": {inside}"
     notes = dict.fromkeys(curve.note for curve in curves if curve.note)
     about = _CAPTIONS.get(family, "")
     caption = " ".join([about, *(f"{_sentence(note)}" for note in notes)]).strip()
     draw = partial(_draw_curves, curves=curves, family=family)
-    return write_chart(folder, _file_name(key), (f"{title}{where}", caption), draw, size=SIZE)
+    return write_chart(
+        folder, _file_name(key), (f"{title}{where}", caption), draw, size=SIZE, dots=dots
+    )
 
 
-def heat_map_chart(folder: Path, table: HeatMap, *, reach: float | None = None) -> Chart:
+def heat_map_chart(
+    folder: Path, table: HeatMap, *, reach: float | None = None, dots: int = DOTS
+) -> Chart:
     """A table in colours.
 
     Args:
@@ -79,16 +95,24 @@ def heat_map_chart(folder: Path, table: HeatMap, *, reach: float | None = None) 
         table: The figures.
         reach: How far from the ideal the colours reach, for several tables on one scale; as far as
             its own figures if None.
+        dots: In an inch.
     """
     ideal = "" if table.ideal is None else f"{table.ideal:g} is ideal."
     caption = f"{ideal} {_sentence(table.note) if table.note else ''}".strip()
     draw = partial(_draw_table, table=table, reach=reach)
-    return write_chart(folder, _file_name(table.key), (table.title, caption), draw, size=SIZE)
+    return write_chart(
+        folder,
+        f"{_file_name(table.key)}_table",
+        (table.title, caption),
+        draw,
+        size=SIZE,
+        dots=dots,
+    )
 
 
-def family_of(key: str) -> str:
-    """What a key is about, without where: "nps[scan]" is "nps"."""
-    return key.partition("[")[0]
+def _plain(family: str) -> str:
+    words = family.replace("_", " ")
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _sentence(text: str) -> str:

@@ -14,6 +14,7 @@ from ctdenoise.metrics.table import Metric, number_text
 from ctdenoise.report.charts import Chart
 from ctdenoise.report.judgement import JudgementPage
 from ctdenoise.report.judgement_charts import curve_chart, heat_map_chart
+from ctdenoise.report.judgement_layout import laid_out
 from ctdenoise.report.judgement_pictures import ShownPicture, enlarged
 from ctdenoise.report.judgement_words import (
     Headline,
@@ -41,8 +42,6 @@ _SHOWN = (
     "false_structure",
 )
 """Figures of the table, by the beginning of their keys."""
-
-_MOST_CHARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +108,7 @@ def write_judgement_comparison(folder: Path, pages: Sequence[tuple[str, Judgemen
         ],
         rows=list(compared_rows(every)),
         pictures=_pictures(pictures, every),
-        charts=charts[:_MOST_CHARTS],
-        further=charts[_MOST_CHARTS:],
+        charts=charts,
         tables=_tables(pictures, every),
         page=every[0],
     )
@@ -209,8 +207,9 @@ def _worst(verdict: Verdict, outcome: Outcome, where: str) -> ComparedCell:
 
 
 def _curve_charts(folder: Path, pages: Sequence[JudgementPage]) -> list[Chart]:
-    """A chart for each key: the input once, and the output of every denoiser."""
-    keys = dict.fromkeys(curve.key for page in pages for curve in page.measured.curves)
+    """The most telling charts: the input once, and the output of every denoiser."""
+    layout = laid_out(sum((page.measured for page in pages), Measured()))
+    keys = [chart.key for chart in (*layout.of_scan, *layout.main) if chart.curves]
     charts = []
     for key in keys:
         curves = list(_curves(key, pages))
@@ -246,7 +245,8 @@ def _same_in_all(curve: Curve, key: str, pages: Sequence[JudgementPage]) -> bool
 def _tables(folder: Path, pages: Sequence[JudgementPage]) -> list[Chart]:
     """Tables in colours, side by side, those of one key on one scale."""
     charts = []
-    for key in dict.fromkeys(table.key for page in pages for table in page.measured.heat_maps):
+    layout = laid_out(sum((page.measured for page in pages), Measured()))
+    for key in dict.fromkeys(chart.key for chart in layout.main if chart.table is not None):
         tables = [(page.name, _table(page.measured, key)) for page in pages]
         known = [(name, table) for name, table in tables if table is not None]
         reach = max(_reach(table) for _, table in known)

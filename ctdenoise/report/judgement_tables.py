@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ctdenoise.metrics.limits import Outcome, Verdict
 from ctdenoise.metrics.table import Metric, number_text
@@ -113,7 +113,15 @@ def hu_rows(metrics: Iterable[Metric], verdicts: Sequence[Verdict]) -> list[Figu
         verdicts: Those with a limit.
     """
     some = [metric for metric in metrics if metric.key.startswith(_HU)]
-    return list(_figure_rows(some, verdicts))
+    several = [metric for metric in some if metric.key.startswith("drift[insert ")]
+    kept = [metric for metric in some if metric not in several]
+    rows = list(_figure_rows(kept, verdicts))
+    known = [metric for metric in several if metric.value is not None]
+    if known:
+        worst = max(known, key=lambda metric: abs(metric.value or 0.0))
+        title = f"{worst.title}: the largest of {len(known)}"
+        rows += _figure_rows([replace(worst, title=title)], verdicts)
+    return rows
 
 
 def figure_rows(metrics: Iterable[Metric], verdicts: Sequence[Verdict]) -> list[FigureRow]:

@@ -12,7 +12,7 @@ from ctdenoise.metrics.table import Metric, number_text
 
 _GRAVITY: dict[Outcome, int] = {"fail": 0, "unclear": 1, "not measured": 2, "pass": 3}
 _UNCHANGED_PERCENT = 1.0  # less is no change worth a word
-_MOST_REASONS = 4
+_MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def headline(measured: Measured, verdicts: Sequence[Verdict]) -> Headline:
     failed = [group for group, one in zip(groups, outcomes, strict=True) if one == "fail"]
     counts = _counts(outcomes)
     if failed:
-        worst = sorted((_worst(group) for group in failed), key=_order)
+        worst = sorted((_worst(group) for group in failed), key=_weight)
         reasons = _joined([_reason(one.metric) for one in worst[:_MOST_REASONS]])
         more = len(worst) - _MOST_REASONS
         rest = f", and {more} more {'limit is' if more == 1 else 'limits are'} failed"
@@ -128,6 +128,39 @@ def groups_of_limits(verdicts: Sequence[Verdict]) -> dict[str, tuple[Verdict, Ou
     return found
 
 
+def dose_sentences(metrics: Iterable[Metric]) -> list[str]:
+    """For each lesion of the dose study: the dose at which the input shows as much.
+
+    Args:
+        metrics: Every figure.
+    """
+    chosen: dict[str, Metric] = {}
+    for metric in metrics:
+        dose = dict(metric.at).get("dose_percent")
+        if not metric.key.startswith("dose_equivalent[") or metric.value is None or dose is None:
+            continue
+        lesion = at_words(metric).partition(" at ")[0]
+        known = chosen.get(lesion)
+        if known is None or _from_quarter(dose) < _from_quarter(dict(known.at)["dose_percent"]):
+            chosen[lesion] = metric
+    return [_dose_sentence(lesion, metric) for lesion, metric in chosen.items()]
+
+
+def _from_quarter(dose_percent: float) -> float:
+    """How far a dose is from a quarter, which is the usual low dose."""
+    return abs(math.log(dose_percent / 25))
+
+
+def _dose_sentence(lesion: str, metric: Metric) -> str:
+    dose = dict(metric.at)["dose_percent"]
+    within = f" ({interval_short(metric)} %)" if metric.interval is not None else ""
+    note = f"; {metric.note}" if metric.note else ""
+    return (
+        f"{lesion}: after the denoiser, {_number(dose)} % dose shows them as well as "
+        f"{metric_short(metric)} dose does without it{within}{note}."
+    )
+
+
 def at_words(metric: Metric) -> str:
     """What a figure was measured at: "15 HU lesions of 7 mm at 25 % dose"; empty where nowhere."""
     at = dict(metric.at)
@@ -165,6 +198,14 @@ def _worst(group: Sequence[Verdict]) -> Verdict:
 
 def _order(verdict: Verdict) -> tuple[int, float]:
     return _GRAVITY[verdict.outcome], -_severity(verdict)
+
+
+def _weight(verdict: Verdict) -> tuple[int, float]:
+    """What is told first: lost lesions, then resolution, then HU and texture; the worst first."""
+    family = verdict.metric.key.partition("[")[0]
+    kinds = list(_REASONS)
+    place = kinds.index(family) if family in kinds else len(kinds)
+    return place, -_severity(verdict)
 
 
 def _severity(verdict: Verdict) -> float:

@@ -23,7 +23,8 @@ from ctdenoise.report.judgement_words import Headline, headline
 from ctdenoise.report.page import PAGE_FILE
 from ctdenoise.report.requirements import require_report_extra
 from ctdenoise.tasks.judge_one import Judgement, judge
-from ctdenoise.tasks.judge_plan import OF_SCAN, STUDIES, JudgePlan, JudgeRequest, folder_name
+from ctdenoise.tasks.judge_plan import JudgePlan, JudgeRequest, folder_name
+from ctdenoise.tasks.judge_studies import OF_SCAN, STUDIES
 
 JSON_FILE = "judgement.json"
 CSV_FILE = "judgement.csv"
@@ -120,7 +121,7 @@ def run(
 def _write(
     folder: Path, judgement: Judgement, request: JudgeRequest, settings: JudgeSettings
 ) -> JudgementPage:
-    absent = tuple(_absent(request))
+    absent = (*judgement.absent, *_absent(request))
     page = JudgementPage(
         judgement.name,
         judgement.facts,

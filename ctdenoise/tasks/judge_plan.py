@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Sequence
@@ -18,14 +17,8 @@ from ctdenoise.errors import UsageError
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.read import open_series
-from ctdenoise.tasks.bench import bench_slices
 from ctdenoise.tasks.judge_one import ScanQuestion
-
-STUDIES: tuple[Study, ...] = ("scan", "response", "bench", "lcd")
-"""In the order in which they are done."""
-
-OF_SCAN: tuple[Study, ...] = ("scan", "response")
-"""Those that need a scan."""
+from ctdenoise.tasks.judge_studies import OF_SCAN, STUDIES, study_cost
 
 _USUAL_SIZE = 512
 
@@ -59,9 +52,13 @@ class JudgeRequest:
     @property
     def chosen(self) -> tuple[Study, ...]:
         """The studies that are done."""
-        if self.studies:
-            return tuple(study for study in STUDIES if study in self.studies)
-        return OF_SCAN if self.scan is not None else ("bench", "lcd")
+        wanted = self.studies or [one for one in STUDIES if (one in OF_SCAN) == self.has_scan]
+        return tuple(study for study in STUDIES if study in wanted)
+
+    @property
+    def has_scan(self) -> bool:
+        """Whether there is a scan."""
+        return self.scan is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +106,18 @@ def planned(request: JudgeRequest, settings: JudgeSettings) -> JudgePlan:
         for name, one in zip(names, seconds, strict=True)
     ]
     for study in request.chosen:
-        slices = slices_of(study, settings, shape)
-        total = slices * sum(seconds)
+        each = [study_cost(study, settings, shape, one.context) for one in denoisers]
+        total = sum(
+            cost.slices * one * cost.pixels / (shape[1] * shape[2])
+            for cost, one in zip(each, seconds, strict=True)
+        )
+        slices = " and ".join(dict.fromkeys(f"{cost.slices}" for cost in each))
+        scanned = " of phantoms that are scanned first" if each[0].scans else ""
         costs.append(
-            f"--study {study}: {slices} slices{' each' if len(denoisers) > 1 else ''}, "
+            f"--study {study}: {slices} slices{scanned}{' each' if len(each) > 1 else ''}, "
             f"about {clock(total)} of denoising"
         )
     return JudgePlan(request, denoisers, names, question, tuple(costs))
-
-
-def slices_of(study: Study, settings: JudgeSettings, shape: tuple[int, int, int]) -> int:
-    """How many slices of the size of the scan a study denoises.
-
-    Args:
-        study: Which.
-        settings: How to measure.
-        shape: Of the scan.
-    """
-    pixels = shape[1] * shape[2]
-    if study == "bench":
-        return math.ceil(bench_slices(settings.bench) * settings.bench.scan.size**2 / pixels)
-    if study == "lcd":
-        lcd = settings.lcd
-        return math.ceil(len(lcd.doses) * lcd.repeats * lcd.scan.size**2 / pixels)
-    return min(shape[0], settings.scan.slices)
 
 
 def seconds_a_slice(denoiser: Denoiser, shape: tuple[int, int]) -> float:

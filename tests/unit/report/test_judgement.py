@@ -59,7 +59,7 @@ def test_every_curve_and_table_is_drawn(made):
         "nps_scan.png",
         "ttf_25.png",
         "dprime_3_hu_10_mm.png",
-        "contrast_recovery.png",
+        "contrast_recovery_table.png",
         "noise_map_input.png",
         "nps_2d_output.png",
         "slice_difference.png",

@@ -74,7 +74,11 @@ def test_the_page_leads_to_each_denoiser_and_needs_nothing_from_elsewhere(tmp_pa
     assert "falls to 0.41: fails." in text
     assert len(re.findall(r'class="shown', html)) == 4, "input, two outputs, truth"
     names = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert {"nps_scan.png", "contrast_recovery_first.png", "contrast_recovery_second.png"} <= names
+    assert {
+        "nps_scan.png",
+        "contrast_recovery_first_table.png",
+        "contrast_recovery_second_table.png",
+    } <= names
 
 
 def test_curves_of_the_input_are_drawn_once(tmp_path):
