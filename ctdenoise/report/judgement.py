@@ -13,7 +13,7 @@ from ctdenoise.inference.check_finding import CheckFinding
 from ctdenoise.metrics.limits import Verdict
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.report.charts import Chart
-from ctdenoise.report.judgement_charts import drawn_chart
+from ctdenoise.report.judgement_charts import drawn_charts
 from ctdenoise.report.judgement_layout import laid_out
 from ctdenoise.report.judgement_pictures import shown_scan
 from ctdenoise.report.judgement_tables import figure_rows, hu_rows, organ_rows, pair_rows
@@ -120,9 +120,9 @@ def write_judgement(folder: Path, page: JudgementPage) -> Path:
 def _charts(folder: Path, measured: Measured) -> _Charts:
     layout = laid_out(measured)
     return _Charts(
-        [drawn_chart(folder, chart) for chart in layout.of_scan],
-        [drawn_chart(folder, chart) for chart in layout.main],
-        [drawn_chart(folder, chart, dots=_DOTS_OF_FURTHER) for chart in layout.further],
+        drawn_charts(folder, layout.of_scan),
+        drawn_charts(folder, layout.main),
+        drawn_charts(folder, layout.further, dots=_DOTS_OF_FURTHER),
         layout.left_out,
     )
 

@@ -47,20 +47,34 @@ _LEGEND_LINE = 8  # what the line before a name takes, in letters
 _MARKED = 14  # curves of so few points show them
 
 
-def drawn_chart(folder: Path, planned: Planned, *, dots: int = DOTS) -> Chart:
-    """A chart of curves, or of a table.
+def drawn_charts(folder: Path, planned: Sequence[Planned], *, dots: int = DOTS) -> list[Chart]:
+    """Charts of curves and of tables; what charts of a kind show is explained once.
 
     Args:
-        folder: Where the PNG file goes.
+        folder: Where the PNG files go.
         planned: What to draw.
         dots: In an inch.
     """
-    if planned.table is not None:
-        return heat_map_chart(folder, planned.table, dots=dots)
-    return curve_chart(folder, planned.key, planned.curves, dots=dots)
+    charts, explained = [], set()
+    for one in planned:
+        if one.table is not None:
+            charts.append(heat_map_chart(folder, one.table, dots=dots))
+            continue
+        family = family_of(one.key)
+        is_new = family not in explained
+        charts.append(curve_chart(folder, one.key, one.curves, dots=dots, is_explained=is_new))
+        explained.add(family)
+    return charts
 
 
-def curve_chart(folder: Path, key: str, curves: Sequence[Curve], *, dots: int = DOTS) -> Chart:
+def curve_chart(
+    folder: Path,
+    key: str,
+    curves: Sequence[Curve],
+    *,
+    dots: int = DOTS,
+    is_explained: bool = True,
+) -> Chart:
     """One chart.
 
     Args:
@@ -68,6 +82,7 @@ def curve_chart(folder: Path, key: str, curves: Sequence[Curve], *, dots: int = 
         key: Of the curves.
         curves: Its lines.
         dots: In an inch.
+        is_explained: Whether the caption says what such charts show.
     """
     family = family_of(key)
     inside = key.partition("[")[2].removesuffix("]")
@@ -77,7 +92,7 @@ def curve_chart(folder: Path, key: str, curves: Sequence[Curve], *, dots: int = 
         inside = inside.removeprefix("inserted, ")
     where = "" if not inside or inside == "scan" else f": {inside}"
     notes = dict.fromkeys(curve.note for curve in curves if curve.note)
-    about = _CAPTIONS.get(family, "")
+    about = _CAPTIONS.get(family, "") if is_explained else ""
     caption = " ".join([about, *(f"{_sentence(note)}" for note in notes)]).strip()
     draw = partial(_draw_curves, curves=curves, family=family)
     return write_chart(
