@@ -16,6 +16,7 @@ ACR = "ACR CT accreditation"
 ACR_SCORING = "ACR CT accreditation, scoring: 5 to 7 HU minor, above 7 HU major"
 DAILY = "daily check of water, usual practice"
 MAKER = "Catphan 504 manual, by pylinac: nominal +/- 40 HU"
+LENGTH = "pylinac's default: within 1 % of the true length"
 OURS = "ours"
 
 WATER_LIMITS = (
@@ -31,6 +32,7 @@ ACR_LIMITS = (
     AcceptanceSettings(metrics="insert_hu[acrylic]", low=110.0, high=135.0, source=ACR),
     AcceptanceSettings(metrics="insert_hu[bone]", low=850.0, high=970.0, source=ACR),
     AcceptanceSettings(metrics="insert_hu[air]", low=-1005.0, high=-970.0, source=ACR),
+    AcceptanceSettings(metrics="pylinac_length", low=99.0, high=101.0, source=LENGTH),
     AcceptanceSettings(metrics="cnr", low=1.0, source=f"{ACR}, adult head and abdomen"),
     AcceptanceSettings(metrics="mean_hu[centre]", low=-7.0, high=7.0, source=ACR),
     AcceptanceSettings(metrics="nonuniformity", high=5.0, source=ACR_SCORING),
@@ -46,6 +48,7 @@ CATPHAN_LIMITS = (
     AcceptanceSettings(metrics="insert_hu[acrylic]", low=75.0, high=155.0, source=MAKER),
     AcceptanceSettings(metrics="insert_hu[Delrin]", low=325.0, high=405.0, source=MAKER),
     AcceptanceSettings(metrics="insert_hu[Teflon]", low=960.0, high=1040.0, source=MAKER),
+    AcceptanceSettings(metrics="pylinac_length", low=49.5, high=50.5, source=LENGTH),
     AcceptanceSettings(metrics="nonuniformity", high=5.0, source=ACR_SCORING),
 )
 """Limits for the Catphan 504: nominal values and the tolerance that pylinac takes by default."""
@@ -98,6 +101,10 @@ class QaSettings(Settings):
     """What must be met; null: the published limits of the phantom."""
     constancy: ConstancySettings = ConstancySettings()
     """What may change from day to day, where a history is kept."""
+    pylinac: str | None = Field(default=None, min_length=1)
+    """The Python of an environment with pylinac, such as `/opt/pylinac/bin/python`: its figures of
+    the ACR phantom and the Catphan stand behind ours. An environment of its own, because pylinac
+    needs pydicom 2. Null: without."""
     picture: bool = True
     """Whether a picture with the measured places is drawn, which needs matplotlib."""
 

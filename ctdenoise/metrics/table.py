@@ -209,7 +209,7 @@ class Evaluation:
             yield metric.as_row()
 
 
-_DECIMALS = {"HU": 2, "dB": 2, "%": 1, "mm": 2, "ml": 2, "voxels": 0}
+_DECIMALS = {"HU": 2, "dB": 2, "%": 1, "mm": 2, "ml": 2, "voxels": 0, "discs": 0}
 
 
 def number_text(value: float | None, unit: str) -> str:
@@ -217,7 +217,7 @@ def number_text(value: float | None, unit: str) -> str:
 
     Args:
         value: The number.
-        unit: Two decimals for HU, dB, mm and ml, one for %, none for voxels, four where there is no
+        unit: Two decimals for HU, dB, mm and ml, one for %, none for counts, four where there is no
             unit.
     """
     if value is None or math.isnan(value):

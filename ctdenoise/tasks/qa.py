@@ -35,6 +35,7 @@ from ctdenoise.tasks.qa_constancy import (
 )
 from ctdenoise.tasks.qa_found import QaFound
 from ctdenoise.tasks.qa_inserts import inspected_acr464, inspected_catphan504
+from ctdenoise.tasks.qa_pylinac import with_pylinac
 from ctdenoise.tasks.qa_uniform import inspected_water
 
 JSON_FILE = "qa.json"
@@ -104,7 +105,7 @@ def run(
     volume = read_volume(scan, series=series)
     day = _day(volume, asked=history is not None)
     with progress.stage("Measuring the phantom", 1) as advance:
-        found = _inspected(volume, settings)
+        found = with_pylinac(_inspected(volume, settings), volume, settings)
         advance()
     figures = {metric.key: metric.value for metric in found.measured.metrics}
     protocol, digest = _protocol(volume, day, settings), _digest(volume)

@@ -74,7 +74,7 @@ def test_sharpness_is_that_of_the_blur_at_every_contrast(acr):
 
 def test_a_right_scan_passes_the_limits_of_the_acr(acr):
     verdicts = judged(acr.measured.metrics, ACR_LIMITS)
-    assert len(verdicts) == len(ACR_LIMITS)
+    assert len(verdicts) == len(ACR_LIMITS) - 1  # one is of a figure that only pylinac gives
     assert {one.outcome for one in verdicts} == {"pass"}
     assert acr.remarks == ()
     assert [one.title for one in acr.shown] == [
