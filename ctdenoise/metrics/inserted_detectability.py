@@ -1,20 +1,26 @@
 """Detectability of inserted lesions in a scan's own noise, before and after a denoiser.
 
 A lesion is in D(x + s) and not in D(x), with the same noise, so its mean effect on the channels of
-an observer is known nearly without error: delta, the mean of the responses to D(x + s) - D(x). The
-covariance S is taken from n places of the same tissue where nothing was inserted. With the
-difference of the means known and nu = n - 1,
+an observer is known nearly without error: delta, the mean of the responses to r = D(x + s) - D(x).
+The covariance of responses without lesions, S0, is taken from n places of the same tissue where
+nothing was inserted. With a linear denoiser it is that with lesions, too, and
 
-    d'^2 = (nu - p - 1) / nu * delta' S^-1 delta
+    d'^2 = (nu - p - 1) / nu * delta' S0^-1 delta,  nu = n - 1
 
-is unbiased for p channels, and nu delta' Sigma^-1 delta / (delta' S^-1 delta) is distributed as
+is unbiased for p channels; nu delta' Sigma^-1 delta / (delta' S0^-1 delta) is distributed as
 chi-square with nu - p + 1 degrees of freedom, which gives an exact interval for normal responses
 (Wunderlich and Noo, "Estimation of Channelized Hotelling Observer Performance with Known Class
 Means or Known Difference of Class Means", IEEE Trans. Med. Imag. 28, 2009, 1198; the distribution
 is that of Wishart matrices).
 
-Anatomy is part of the background as much as noise is. The responses after a denoiser need not be
-normal, and lesions may change the noise around them: intervals of ratios are bootstrapped.
+Other denoisers make of a lesion what the noise at its place makes them. What r has beyond its mean,
+e, is noise that a lesion brings with it. So the covariance with lesions is
+S1 = S0 + cov(e) + cov(e, v) + cov(v, e), with v the responses to D(x) at the places of the lesions,
+and the observer has to do with S = (S0 + S1) / 2. Lesions differ by parts of a pixel in their
+place; this part of r is left out of e, with the same share of it as of the mean.
+
+Anatomy is part of the background as much as noise is. Intervals after a denoiser, and of the ratio,
+are bootstrapped over slices.
 """
 
 from __future__ import annotations
@@ -41,12 +47,14 @@ class SliceResponses:
         after: At the same places.
         lesion_before: Of what lesions add, [lesion, channel].
         lesion_after: Of what they add after the denoiser.
+        under_after: To the denoised scan without lesions, at their places.
     """
 
     before: DoubleArray
     after: DoubleArray
     lesion_before: DoubleArray
     lesion_after: DoubleArray
+    under_after: DoubleArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,8 @@ class InsertedDetectability:
         after: d' in the denoised scan.
         ratio: After over before.
         before_interval: Of d' in the scan.
-        after_interval: Of d' in the denoised scan.
-        ratio_interval: Of the ratio; None with fewer than three slices.
+        after_interval: Of d' in the denoised scan; None with fewer than three slices.
+        ratio_interval: Of the ratio; None likewise.
         places: Places without lesions.
         lesions: Lesions.
     """
@@ -68,14 +76,14 @@ class InsertedDetectability:
     after: float
     ratio: float
     before_interval: Interval
-    after_interval: Interval
+    after_interval: Interval | None
     ratio_interval: Interval | None
     places: int
     lesions: int
 
 
 def known_difference_dprime(delta: DoubleArray, absent: DoubleArray) -> tuple[float, Interval]:
-    """D' and its exact interval where the difference of the means is known.
+    """Detectability d' and its exact interval where the difference of the means is known.
 
     Args:
         delta: Difference of the mean responses, [channel].
@@ -102,74 +110,157 @@ def inserted_detectability(
 
     Args:
         slices: Responses in each slice.
-        draws: How often slices are drawn again for the interval of the ratio.
+        draws: How often slices are drawn again for intervals.
         rng: Source of randomness.
 
     Returns:
-        None where there are too few places without lesions, no lesion, or no noise.
+        None where there are too few places without lesions, too few lesions, or no noise.
     """
-    before, after, added, left = (
-        np.concatenate([getattr(one, name) for one in slices])
-        for name in ("before", "after", "lesion_before", "lesion_after")
+    whole = _Sums.of(slices)
+    before, after = (
+        np.concatenate([getattr(one, n) for one in slices]) for n in ("before", "after")
     )
-    if not len(added) or len(before) < PLACES_PER_CHANNEL * before.shape[1]:
+    lesions, channels = int(whole.lesions.sum()), before.shape[1]
+    if lesions <= 2 * channels or len(before) < PLACES_PER_CHANNEL * channels:
         return None
     if not (np.ptp(before, axis=0) > 0).all() or not (np.ptp(after, axis=0) > 0).all():
         return None
-    of_before, before_interval = known_difference_dprime(added.mean(axis=0), before)
-    of_after, after_interval = known_difference_dprime(left.mean(axis=0), after)
-    if of_before <= 0:
+    added = np.concatenate([one.lesion_before for one in slices]).mean(axis=0)
+    of_before, before_interval = known_difference_dprime(added, before)
+    squares = whole.squares(np.ones((1, len(slices))))
+    if of_before <= 0 or not np.isfinite(squares).all() or squares[0][0] <= 0:
         return None
-    ratio = of_after / of_before
+    ratio = float(np.sqrt(squares[1][0] / squares[0][0]))
+    after_interval, ratio_interval = _intervals(whole, of_before, ratio, draws, rng)
     return InsertedDetectability(
         of_before,
-        of_after,
+        ratio * of_before,
         ratio,
         before_interval,
         after_interval,
-        _ratio_interval(slices, ratio, draws, rng),
+        ratio_interval,
         len(before),
-        len(added),
+        lesions,
     )
 
 
-def _ratio_interval(
-    slices: Sequence[SliceResponses], ratio: float, draws: int, rng: np.random.Generator
-) -> Interval | None:
-    """Percentiles of the ratio if whole slices are drawn again, as far out as for few slices."""
-    size = len(slices)
+def _intervals(
+    whole: _Sums, of_before: float, ratio: float, draws: int, rng: np.random.Generator
+) -> tuple[Interval | None, Interval | None]:
+    """Of d' after, and of the ratio, if whole slices are drawn again; as wide as few ask for."""
+    size = len(whole.lesions)
     if size < 3:
-        return None
+        return None, None
     times = rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(np.float64)
-    squares = [
-        _drawn(
-            times, [getattr(one, name) for one in slices], [getattr(one, lesion) for one in slices]
-        )
-        for name, lesion in (("before", "lesion_before"), ("after", "lesion_after"))
-    ]
-    known = np.isfinite(squares[0]) & np.isfinite(squares[1]) & (squares[0] > 0)
+    squares = whole.squares(times)
+    known = np.isfinite(squares).all(axis=0) & (squares[0] > 0)
     if np.count_nonzero(known) < draws / 2:
-        return None
-    ratios = np.sqrt(np.maximum(squares[1][known], 0) / squares[0][known])
+        return None, None
+    kept = squares[:, known]
     outer = stats.norm.cdf(np.sqrt(size / (size - 1)) * stats.t.ppf(0.025, size - 1))
-    low, high = np.quantile(ratios, [outer, 1 - outer])
     method = f"bootstrap over {size} slices, {draws} draws, expanded percentiles"
-    return Interval(min(float(low), ratio), max(float(high), ratio), method)
+    scale = of_before / np.sqrt(whole.squares(np.ones((1, size)))[0, 0])
+    found = []
+    for value, drawn in (
+        (ratio * of_before, scale * np.sqrt(kept[1])),
+        (ratio, np.sqrt(kept[1] / kept[0])),
+    ):
+        low, high = np.quantile(drawn, [outer, 1 - outer])
+        found.append(Interval(min(float(low), value), max(float(high), value), method))
+    return found[0], found[1]
 
 
-def _drawn(
-    times: DoubleArray, absent: Sequence[DoubleArray], lesions: Sequence[DoubleArray]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Sums over the places and the lesions of each slice, [slice, ...].
+
+    Args:
+        places: How many places.
+        lesions: How many lesions.
+        absent: Means and products of responses at places, before and after.
+        added: What lesions add, before and after.
+        noise: Products of e with e and of e with v, both ways.
+        parts: Sums of e and of v.
+    """
+
+    places: DoubleArray
+    lesions: DoubleArray
+    absent: tuple[tuple[DoubleArray, DoubleArray], ...]
+    added: tuple[DoubleArray, DoubleArray]
+    noise: DoubleArray
+    parts: tuple[DoubleArray, DoubleArray]
+
+    @classmethod
+    def of(cls, slices: Sequence[SliceResponses]) -> _Sums:
+        """The sums of some slices."""
+        own = np.concatenate([one.lesion_before for one in slices])
+        left = np.concatenate([one.lesion_after for one in slices])
+        mean_own, mean_left = (
+            each.mean(axis=0) if len(each) else np.zeros(each.shape[1]) for each in (own, left)
+        )
+        power = float(mean_own @ mean_own)
+        share = float(mean_left @ mean_own) / power if power > 0 else 0.0
+        noise, excesses, unders = [], [], []
+        for one in slices:
+            e = one.lesion_after - mean_left - share * (one.lesion_before - mean_own)
+            cross = e.T @ one.under_after
+            noise.append(e.T @ e + cross + cross.T)
+            excesses.append(e.sum(axis=0))
+            unders.append(one.under_after.sum(axis=0))
+        return cls(
+            np.array([float(len(one.before)) for one in slices]),
+            np.array([float(len(one.lesion_before)) for one in slices]),
+            tuple(
+                (
+                    np.stack([getattr(one, name).sum(axis=0) for one in slices]),
+                    np.stack([getattr(one, name).T @ getattr(one, name) for one in slices]),
+                )
+                for name in ("before", "after")
+            ),
+            (
+                np.stack([one.lesion_before.sum(axis=0) for one in slices]),
+                np.stack([one.lesion_after.sum(axis=0) for one in slices]),
+            ),
+            np.stack(noise),
+            (np.stack(excesses), np.stack(unders)),
+        )
+
+    def squares(self, times: DoubleArray) -> DoubleArray:
+        """The squares delta' S^-1 delta before and after, [2, draw], with slices counted so often.
+
+        NaN where a draw has too few places or lesions, or no covariance.
+
+        Args:
+            times: How often each slice counts in each draw, [draw, slice].
+        """
+        channels = self.noise.shape[-1]
+        counts, lesions = times @ self.places, times @ self.lesions
+        enough = (counts > 2 * channels) & (lesions > channels)
+        counts, lesions = (np.where(enough, one, 1.0) for one in (counts, lesions))
+        found = []
+        for number, (total, products) in enumerate(self.absent):
+            covariance = _covariance(times, total, products, counts)
+            if number:
+                covariance = covariance + self._brought(times, lesions) / 2
+            delta = times @ self.added[number] / lesions[:, None]
+            usable = enough & (np.linalg.eigvalsh(covariance)[:, 0] > 0)
+            covariance[~usable] = np.eye(channels)
+            solved = np.linalg.solve(covariance, delta[..., None])[..., 0]
+            found.append(np.where(usable, (delta * solved).sum(axis=1), np.nan))
+        return np.stack(found)
+
+    def _brought(self, times: DoubleArray, lesions: DoubleArray) -> DoubleArray:
+        """S1 - S0: the covariance that lesions bring with them."""
+        e, v = (times @ part / lesions[:, None] for part in self.parts)
+        mean = e[:, :, None] * e[:, None, :] + e[:, :, None] * v[:, None, :]
+        mean += v[:, :, None] * e[:, None, :]
+        raw = np.tensordot(times, self.noise, axes=1) / lesions[:, None, None]
+        return np.asarray(raw - mean, dtype=np.float64)
+
+
+def _covariance(
+    times: DoubleArray, total: DoubleArray, products: DoubleArray, counts: DoubleArray
 ) -> DoubleArray:
-    """Delta' S^-1 delta of each draw; NaN where it has no lesion or too few places."""
-    channels = absent[0].shape[1]
-    counts = times @ np.array([float(len(one)) for one in absent])
-    many = times @ np.array([float(len(one)) for one in lesions])
-    enough = (counts > 2 * channels) & (many > 0)
-    safe, some = np.where(enough, counts, 1.0)[:, None], np.where(enough, many, 1.0)[:, None]
-    mean = times @ np.stack([one.sum(axis=0) for one in absent]) / safe
-    second = times @ np.stack([(one.T @ one).ravel() for one in absent]) / safe
-    covariance = second.reshape(-1, channels, channels) - mean[:, :, None] * mean[:, None, :]
-    covariance[~enough] = np.eye(channels)
-    delta = times @ np.stack([one.sum(axis=0) for one in lesions]) / some
-    solved = np.linalg.solve(covariance, delta[..., None])[..., 0]
-    return np.asarray(np.where(enough, (delta * solved).sum(axis=1), np.nan), dtype=np.float64)
+    mean = times @ total / counts[:, None]
+    raw = np.tensordot(times, products, axes=1) / counts[:, None, None]
+    return np.asarray(raw - mean[:, :, None] * mean[:, None, :], dtype=np.float64)

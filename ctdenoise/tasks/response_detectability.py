@@ -14,7 +14,7 @@ from ctdenoise.metrics.inserted_detectability import (
     inserted_detectability,
 )
 from ctdenoise.metrics.measured import Axis, Curve, Measured
-from ctdenoise.metrics.table import Metric
+from ctdenoise.metrics.table import Interval, Metric
 from ctdenoise.tasks.response_figures import Inserted
 
 FAINT_HU = 40.0
@@ -72,6 +72,7 @@ def _by_slice(lesions: Sequence[Inserted], places: Absent) -> Iterator[SliceResp
             after,
             np.stack([one.channels_before for one in here]) if here else nothing,
             np.stack([one.channels_after for one in here]) if here else nothing,
+            np.stack([one.channels_under for one in here]) if here else nothing,
         )
 
 
@@ -97,7 +98,11 @@ def _ratio(figure: InsertedDetectability, contrast: float, diameter: float) -> M
 
 def _curves(found: Mapping[float, InsertedDetectability], diameter: float) -> Iterator[Curve]:
     for name in ("before", "after"):
-        intervals = [getattr(one, f"{name}_interval") for one in found.values()]
+        intervals: list[Interval | None] = [
+            getattr(one, f"{name}_interval") for one in found.values()
+        ]
+        ends = [(np.nan, np.nan) if one is None else (one.low, one.high) for one in intervals]
+        method = "" if intervals[0] is None else f"; {intervals[0].method}"
         yield Curve(
             key=f"dprime[inserted, {diameter:g} mm]",
             name="input" if name == "before" else "output",
@@ -105,7 +110,7 @@ def _curves(found: Mapping[float, InsertedDetectability], diameter: float) -> It
             y=np.array([getattr(one, name) for one in found.values()]),
             x_axis=Axis("Contrast of the lesion", "HU"),
             y_axis=Axis("Detectability d'"),
-            low=np.array([one.low for one in intervals]),
-            high=np.array([one.high for one in intervals]),
-            note=f"5 Laguerre-Gauss channels, mean of each region removed; {intervals[0].method}",
+            low=np.array([low for low, _ in ends]),
+            high=np.array([high for _, high in ends]),
+            note=f"5 Laguerre-Gauss channels, mean of each region removed{method}",
         )

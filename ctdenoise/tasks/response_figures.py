@@ -40,6 +40,7 @@ class Inserted:
         response: What the denoiser shows of it.
         channels_before: What it adds to the responses of an observer's channels in the scan.
         channels_after: What it adds to them in the denoised scan.
+        channels_under: The responses to the denoised scan without it.
     """
 
     group: str
@@ -49,6 +50,7 @@ class Inserted:
     response: Response
     channels_before: DoubleArray
     channels_after: DoubleArray
+    channels_under: DoubleArray
 
 
 @dataclass(frozen=True, slots=True)

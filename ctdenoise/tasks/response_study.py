@@ -107,7 +107,8 @@ class Study:
 
     def _inserted(self, one: Put, place: int, image: HuArray, plain: HuArray) -> Inserted:
         window = self._window(one)
-        change = image[window].astype(np.float64) - plain[window]
+        under = plain[window].astype(np.float64)
+        change = image[window] - under
         shown = self._image(one, 0.0)
         core = core_of(one.lesion, self._side(one), self._spacing, one.away)
         return Inserted(
@@ -116,7 +117,7 @@ class Study:
             one.site.diameter_mm,
             place,
             response(change, shown, core, self._spacing),
-            *self._channels(one).responses(np.stack([shown, change])),
+            *self._channels(one).responses(np.stack([shown, change, under])),
         )
 
     def _image(self, one: Put, offset_mm: float) -> DoubleArray:

@@ -7,7 +7,7 @@ SCAN is a series (a folder, or a file), and so is the truth without noise, if it
 is the name of a filter or a checkpoint, with settings of `infer` after commas, such as
 `bilateral,filters.bilateral.tolerance=5`. For each the root mean square error in the body is
 printed if the truth is known, the noise that is left in soft tissue, the contrast recovery of some
-lesions, d' of a channelised Hotelling observer for lesions of 15 HU and 7 mm over that in the scan,
+lesions, d' of a channelised Hotelling observer for faint lesions over that in the scan,
 and the false structure. Nothing is asserted.
 """
 
@@ -37,7 +37,8 @@ from ctdenoise.tasks.response_words import words_about_response
 LESIONS = ("10 HU, 10 mm", "15 HU, 7 mm", "-20 HU, 7 mm", "40 HU, 5 mm", "200 HU, 5 mm")
 """Whose contrast recovery is printed."""
 
-DETECTED = "15 HU, 7 mm"
+DETECTED = ("15 HU, 7 mm", "40 HU, 5 mm")
+"""Whose detectability is."""
 
 
 def model(text: str) -> Denoiser:
@@ -67,8 +68,9 @@ def row(name: str, found: Measured, error: float | None, noise: float | None) ->
     for lesion in LESIONS:
         one = known.get(f"contrast_recovery[{lesion}]")
         cells.append("" if one is None else f"{one.value:.2f} [{one.interval_text}]")
-    ratio = known.get(f"dprime_ratio[inserted, {DETECTED}]")
-    cells.append("" if ratio is None else f"{ratio.value:.2f} [{ratio.interval_text}]")
+    for lesion in DETECTED:
+        ratio = known.get(f"dprime_ratio[inserted, {lesion}]")
+        cells.append("" if ratio is None else f"{ratio.value:.2f} [{ratio.interval_text}]")
     false = known["false_structure"]
     cells.append(f"{false.reduction.split()[0]} in {false.mask.split()[0]} cm2")
     return "| " + " | ".join(cells) + " |"
@@ -115,7 +117,7 @@ def main() -> None:
     scan = read_volume(given.scan)
     truth = None if given.truth is None else read_volume(given.truth)
     settings = ResponseSettings(slices=given.slices, f50_per_mm=given.f50)
-    head = ["", "RMSE", "noise", *LESIONS, f"d' ratio, {DETECTED}", "false structure"]
+    head = ["", "RMSE", "noise", *LESIONS, *(f"d' ratio, {one}" for one in DETECTED), "false"]
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     tables = {}

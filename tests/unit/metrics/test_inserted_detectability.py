@@ -38,7 +38,8 @@ def slices(rng, *, gain, count=10, places=30, lesions=6):
     for _ in range(count):
         before = absent(rng, places)
         added = np.tile(DELTA, (lesions, 1))
-        yield SliceResponses(before, 0.5 * before, added, 0.5 * gain * added)
+        under = 0.5 * absent(rng, lesions)
+        yield SliceResponses(before, 0.5 * before, added, 0.5 * gain * added, under)
 
 
 def test_less_noise_with_as_much_less_signal_is_no_gain():
@@ -64,11 +65,36 @@ def test_a_signal_that_is_lost_is_a_loss_of_detectability():
     assert (found.places, found.lesions) == (300, 60)
 
 
+def test_what_lesions_bring_with_them_is_noise_to_the_observer():
+    """A denoiser that keeps faint lesions by chance: r varies as much as the noise does."""
+    rng = np.random.default_rng(4)
+    count, places, lesions = 40, 60, 60
+    some = []
+    for _ in range(count):
+        before = absent(rng, places)
+        added = np.tile(DELTA, (lesions, 1))
+        brought = added + absent(rng, lesions) - 7.0
+        some.append(SliceResponses(before, before, added, brought, absent(rng, lesions)))
+    found = inserted_detectability(some, draws=300, rng=rng)
+    # S = (S0 + 2 S0) / 2
+    assert found.ratio == pytest.approx(1 / np.sqrt(1.5), rel=0.04)
+
+
+def test_lesions_that_lie_differently_between_pixels_bring_no_noise():
+    rng = np.random.default_rng(4)
+    some = []
+    for _ in range(10):
+        before = absent(rng, 40)
+        added = DELTA * rng.uniform(0.8, 1.2, (10, 1))
+        some.append(SliceResponses(before, 0.6 * before, added, 0.6 * added, absent(rng, 10)))
+    assert inserted_detectability(some, draws=100, rng=rng).ratio == pytest.approx(1.0)
+
+
 def test_too_few_places_or_no_noise_give_no_figure():
     rng = np.random.default_rng(0)
     few = list(slices(rng, gain=1.0, count=3, places=10))
     silent = [
-        SliceResponses(np.zeros((50, CHANNELS)), np.zeros((50, CHANNELS)), one, one)
+        SliceResponses(np.zeros((50, CHANNELS)), np.zeros((50, CHANNELS)), one, one, one)
         for one in [np.tile(DELTA, (3, 1))] * 3
     ]
     for some in (few, silent):
