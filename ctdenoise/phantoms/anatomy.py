@@ -9,7 +9,8 @@ import numpy as np
 
 from ctdenoise.config.phantom import TorsoSettings
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.phantoms.shapes import Part, Quadric, Shape, Vector
+from ctdenoise.phantoms.axes import Vector
+from ctdenoise.phantoms.shapes import Part, Quadric, Shape
 from ctdenoise.phantoms.solids import elliptic_cylinder
 
 LABELS = (

@@ -20,8 +20,9 @@ import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.units import HU_PER_RELATIVE_ATTENUATION
+from ctdenoise.phantoms.axes import Vector
 from ctdenoise.phantoms.cones import Cone
-from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape, Vector
+from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape
 from ctdenoise.phantoms.solids import (
     Numbers,
     axes_along,

@@ -9,8 +9,9 @@ import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray, IndexArray
 from ctdenoise.errors import UsageError
+from ctdenoise.phantoms.axes import Vector
 from ctdenoise.phantoms.cones import Cone
-from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape, Vector
+from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Shape
 from ctdenoise.phantoms.superquadric import Superquadric
 
 QUADRIC, HALF_SPACE, SUPERQUADRIC = 0, 1, 2

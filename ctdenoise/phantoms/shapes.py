@@ -20,17 +20,13 @@ import numpy as np
 from ctdenoise.core.arrays import BoolArray, DoubleArray, IndexArray
 from ctdenoise.core.units import AIR_HU, HU_PER_RELATIVE_ATTENUATION
 from ctdenoise.errors import UsageError
+from ctdenoise.phantoms.axes import ENDLESS_MM, Vector, cross, missing_rows
 from ctdenoise.phantoms.cones import Cone
 from ctdenoise.phantoms.superquadric import Superquadric
-from ctdenoise.phantoms.sweep import Chords, painted_lengths
-
-Vector = tuple[float, float, float]
+from ctdenoise.phantoms.sweep import Chords, line_distances, painted_lengths
 
 _PARALLEL = 1e-14
 """Below this a ray counts as parallel to a plane or to the axis of a cylinder."""
-
-_ENDLESS_MM = 1e6
-"""A solid that reaches farther than this is endless."""
 
 _CHORDS_AT_ONCE = 2_000_000
 """Pairs of shape and ray that are looked at together, some 40 bytes each."""
@@ -89,11 +85,11 @@ class Quadric:
         # The support along an axis is the length of the matching row of M^-1, whose columns are
         # cross products of the rows of M over its determinant. Directions in which the solid is
         # endless are given a reach that is too long to be a solid's.
-        first, second, third = (*self.rows, *_missing_rows(self.rows))
-        columns = (_cross(second, third), _cross(third, first), _cross(first, second))
+        first, second, third = (*self.rows, *missing_rows(self.rows))
+        columns = (cross(second, third), cross(third, first), cross(first, second))
         volume = sum(a * b for a, b in zip(first, columns[0], strict=True))
         reach = [math.hypot(*row) / abs(volume) for row in zip(*columns, strict=True)]
-        extent = np.array([math.inf if value > _ENDLESS_MM else value for value in reach])
+        extent = np.array([math.inf if value > ENDLESS_MM else value for value in reach])
         return np.array(self.centre_mm) - extent, np.array(self.centre_mm) + extent
 
     def is_even_between(self, low_mm: float, high_mm: float) -> bool:
@@ -105,6 +101,13 @@ class Quadric:
         """Whether points [..., 3] (mm) lie inside or on the surface."""
         reduced = (points - np.array(self.centre_mm)) @ np.array(self.rows).T
         return np.asarray(np.sum(reduced * reduced, axis=-1) <= 1.0)
+
+    def ball_mm(self) -> tuple[DoubleArray, float]:
+        """Centre and radius of a ball that holds it; the radius of an endless one is infinite."""
+        if len(self.rows) < 3:
+            return np.zeros(3), math.inf
+        smallest = float(np.linalg.norm(np.array(self.rows), -2))
+        return np.array(self.centre_mm), 1.0 / smallest
 
     def thinnest_mm(self) -> float:
         """Its smallest diameter."""
@@ -166,26 +169,6 @@ class HalfSpace:
     def contains(self, points: DoubleArray) -> BoolArray:
         """Whether points [..., 3] (mm) lie inside or on the surface."""
         return np.asarray(points @ np.array(self.normal) <= self.offset_mm)
-
-
-def _missing_rows(rows: tuple[Vector, ...]) -> list[Vector]:
-    """Rows that make a matrix square, for directions in which the solid is endless."""
-    if len(rows) == 3:
-        return []
-    tiny = 1e-3 / _ENDLESS_MM
-    if len(rows) == 2:
-        across = _cross(rows[0], rows[1])
-        scale = tiny / math.hypot(*across)
-        return [(across[0] * scale, across[1] * scale, across[2] * scale)]
-    axis = min(range(3), key=lambda index: abs(rows[0][index]))
-    other = _cross(rows[0], (float(axis == 0), float(axis == 1), float(axis == 2)))
-    scale = tiny / math.hypot(*other)
-    second = (other[0] * scale, other[1] * scale, other[2] * scale)
-    return [second, *_missing_rows((rows[0], second))]
-
-
-def _cross(a: Vector, b: Vector) -> Vector:
-    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
 Part = Union[Quadric, Superquadric, Cone, HalfSpace]
@@ -328,7 +311,7 @@ def line_integrals(
     step = max(1, _CHORDS_AT_ONCE // max(1, len(near)))
     for first in range(0, len(result), step):
         rays = slice(first, first + step)
-        beside = _distances(centres, flat_origins[rays], flat_directions[rays])
+        beside = line_distances(centres, flat_origins[rays], flat_directions[rays])
         tried = ~(beside > radii[:, None] + _BESIDE_MM)
         result[rays] = painted_lengths(
             _chords(near, tried, flat_origins[rays], flat_directions[rays]), len(result[rays])
@@ -357,22 +340,14 @@ def _balls(
         low[2], high[2] = max(low[2], lowest), min(high[2], highest)
         if (low > high).any():
             continue
-        ends = bool(np.isfinite([low, high]).all())
+        balls = [part.ball_mm() for part in shape.parts if isinstance(part, Quadric)]
+        if np.isfinite([low, high]).all():
+            balls.append(((low + high) / 2, float(np.linalg.norm(high - low)) / 2))
+        centre, radius = min(balls, key=lambda ball: ball[1], default=(np.zeros(3), np.inf))
         near.append(shape)
-        centres.append((low + high) / 2 if ends else np.zeros(3))
-        radii.append(float(np.linalg.norm(high - low)) / 2 if ends else np.inf)
+        centres.append(centre)
+        radii.append(radius)
     return near, np.array(centres).reshape(-1, 3), np.array(radii)
-
-
-def _distances(points: DoubleArray, origins: DoubleArray, directions: DoubleArray) -> DoubleArray:
-    """Distance of each point [point, 3] from each line [ray, 3], mm, [point, ray]."""
-    along = points @ directions.T - np.sum(origins * directions, axis=-1)
-    square = (
-        np.sum(points * points, axis=-1)[:, None]
-        - 2.0 * (points @ origins.T)
-        + np.sum(origins * origins, axis=-1)
-    )
-    return np.asarray(np.sqrt(np.maximum(square - along * along, 0.0)))
 
 
 def _chords(
@@ -382,10 +357,16 @@ def _chords(
     found: list[tuple[IndexArray, DoubleArray, DoubleArray, Shape]] = []
     for shape, rays in zip(shapes, tried, strict=True):
         index = np.flatnonzero(rays)
-        start, end = shape.chord(origins[index], directions[index])
-        hit = end > start
-        if hit.any():
-            found.append((index[hit], start[hit], end[hit], shape))
+        start, end = np.full(len(index), -np.inf), np.full(len(index), np.inf)
+        for part in shape.parts:
+            # Rays that one part is missed by are no matter to the next.
+            first, last = part.chord(origins[index], directions[index])
+            start, end = np.maximum(start, first), np.minimum(end, last)
+            hit = end > start
+            if not hit.all():
+                index, start, end = index[hit], start[hit], end[hit]
+        if len(index) > 0:
+            found.append((index, start, end, shape))
     counts = [len(index) for index, *_ in found]
     return Chords(
         ray=np.concatenate([index for index, *_ in found] or [np.zeros(0, dtype=np.intp)]),

@@ -9,7 +9,8 @@ import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.phantoms.anatomy import BOTTOM_MM, TOP_MM, Anatomy
-from ctdenoise.phantoms.shapes import Shape, Vector
+from ctdenoise.phantoms.axes import Vector
+from ctdenoise.phantoms.shapes import Shape
 from ctdenoise.phantoms.solids import (
     between_planes,
     ellipsoid,

@@ -10,7 +10,8 @@ import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.errors import UsageError
-from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric, Vector
+from ctdenoise.phantoms.axes import Vector
+from ctdenoise.phantoms.shapes import HalfSpace, Part, Quadric
 
 Numbers = Union[Sequence[float], DoubleArray]
 """Coordinates or half-axes, mm."""

@@ -77,3 +77,16 @@ def _swept(
         covered = (middles > start) & (middles < end)
         np.copyto(painted, value + keep * painted, where=covered)
     return np.asarray(np.sum(painted * np.diff(edges, axis=0), axis=0), dtype=np.float64)
+
+
+def line_distances(
+    points: DoubleArray, origins: DoubleArray, directions: DoubleArray
+) -> DoubleArray:
+    """Distance of each point [point, 3] from each line [ray, 3], mm, [point, ray]."""
+    along = points @ directions.T - np.sum(origins * directions, axis=-1)
+    square = (
+        np.sum(points * points, axis=-1)[:, None]
+        - 2.0 * (points @ origins.T)
+        + np.sum(origins * origins, axis=-1)
+    )
+    return np.asarray(np.sqrt(np.maximum(square - along * along, 0.0)))
