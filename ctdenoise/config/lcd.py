@@ -55,7 +55,7 @@ class LcdSettings(Settings):
     doses: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     """Doses, rising, as fractions of `scan.photons`. The curve of filtered back-projection needs
     at least three."""
-    repeats: int = Field(default=48, ge=4, le=10_000)
+    repeats: int = Field(default=96, ge=4, le=10_000)
     """Scans of each dose. Every one is a slice with noise of its own."""
     observer: Observer = "laguerre-gauss-5"
     """Channels of the observer; the width of Laguerre-Gauss channels follows the rod."""

@@ -78,7 +78,7 @@ def _denoiser(name: str) -> Denoiser:
     if name != "strong-bilateral":
         return load_denoiser(name, InferSettings())
     settings = InferSettings.model_validate(
-        {"filters": {"bilateral": {"tolerance": 6.0, "width_mm": 3.0}}}
+        {"filters": {"bilateral": {"tolerance": 8.0, "width_mm": 1.2}}}
     )
     return load_denoiser("bilateral", settings)
 
