@@ -139,3 +139,22 @@ def test_images_that_differ_in_one_corner_only_are_judged_as_a_whole(name):
             scaled = [(image - window.low_hu) / window.width_hu for image in pair]
             expected = structural_similarity(*scaled, data_range=1.0)
         assert ssim(*pair, window=window) == pytest.approx(expected, abs=1e-9), place
+
+
+def test_vif_of_a_contrast_that_is_halved_is_that_of_its_formula():
+    """The test is half the reference, with v = 0; of white noise all windows are alike."""
+    deviation = 40.0
+    image = np.random.default_rng(0).normal(0, deviation, (256, 256))
+    found = visual_information_fidelity(image, image / 2)
+    kept = lost = 0.0
+    variance, pixels = deviation**2, 256
+    for scale, taps in enumerate((17, 9, 5, 3)):
+        weights = np.exp(-((np.arange(taps) - taps // 2) ** 2) / (2 * (taps / 5) ** 2))
+        power = float(np.square(weights / weights.sum()).sum()) ** 2
+        if scale:
+            variance, pixels = variance * power, (pixels - taps + 1) // 2
+        seen = variance * (1 - power)  # what a window leaves of it, as if later scales were white
+        lost += (pixels - taps + 1) ** 2 * math.log(1 + seen / 2)
+        kept += (pixels - taps + 1) ** 2 * math.log(1 + seen / 8)
+    assert found.of_test == pytest.approx(kept / lost, rel=0.02)
+    assert visual_information_fidelity(image, image).of_test == pytest.approx(1, abs=1e-9)
