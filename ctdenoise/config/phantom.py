@@ -131,12 +131,33 @@ class TorsoSettings(Settings):
     """Whether contrast medium brightens vessels and organs."""
     texture: float = Field(default=1.0, ge=0, le=5)
     """Strength of the texture inside organs; 1 is 5 to 12 HU in soft tissue, 0 is none."""
+    seamless: bool = False
+    """Whether texture goes on where its field ends. Otherwise that of an organ breaks off between
+    two slices of a thin stack, and between two rows of some grids, as it always did."""
     lesions: int = Field(default=4, ge=0, le=50)
     """Low-contrast lesions in the liver."""
+    lesion_contrast_hu: tuple[float, float] | None = None
+    """Least and largest difference of a lesion from the liver, HU, negative for darker ones; null
+    for 15 to 60 HU, three of four darker."""
+    lesion_diameter_mm: tuple[float, float] | None = None
+    """Least and largest diameter of a lesion, mm, which is then a sphere; null for 6 to 18 mm and
+    not quite round."""
+    liver_vessels: int = Field(default=0, ge=0, le=1000)
+    """Ends of the fine branches of the veins of the liver, as many of the portal vein; 0 for the main
+    branches alone."""
     nodules: int = Field(default=5, ge=0, le=50)
     """Nodules in the lungs."""
     table: bool = True
     """Whether the patient lies on a table."""
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        contrast, diameter = self.lesion_contrast_hu, self.lesion_diameter_mm
+        if contrast is not None and not -1000 <= contrast[0] <= contrast[1] <= 3000:
+            raise ValueError("lesion_contrast_hu: give a smaller and a larger value")
+        if diameter is not None and not 0.5 <= diameter[0] <= diameter[1] <= 100:
+            raise ValueError("lesion_diameter_mm: give a smaller and a larger value, 0.5 to 100 mm")
+        return self
 
 
 AnyPhantom = Annotated[

@@ -17,7 +17,7 @@ _LOOPS = 110
 """Loops of bowel; later ones lie on earlier ones."""
 
 
-def _liver_parts(anatomy: Anatomy) -> tuple[tuple[Part, ...], ...]:
+def liver_parts(anatomy: Anatomy) -> tuple[tuple[Part, ...], ...]:
     """Convex solids whose union is the liver."""
     scale = anatomy.liver_scale
     limit = anatomy.cavity(less_mm=4)
@@ -38,7 +38,7 @@ def _liver_parts(anatomy: Anatomy) -> tuple[tuple[Part, ...], ...]:
 
 def liver_shapes(anatomy: Anatomy) -> Iterator[Shape]:
     """The liver, its veins, portal branches and the gall bladder."""
-    for parts in _liver_parts(anatomy):
+    for parts in liver_parts(anatomy):
         yield anatomy.shape("liver", "liver", *parts)
     meeting = anatomy.at(-24, 18, -14)
     for end, radius in (
@@ -58,37 +58,6 @@ def liver_shapes(anatomy: Anatomy) -> Iterator[Shape]:
         yield anatomy.shape("portal vein", "liver vessel", *tube(fork, anatomy.at(*end), radius))
     bladder = ellipsoid(anatomy.at(-46, -42, -112), (13, 16, 26), rotation(about_x=20))
     yield anatomy.shape("gall bladder", "bile", bladder)
-
-
-def lesion_shapes(anatomy: Anatomy, count: int, rng: np.random.Generator) -> Iterator[Shape]:
-    """Round lesions in the liver, 3 to 9 mm in radius, 15 to 60 HU darker or brighter than it.
-
-    Args:
-        anatomy: The patient.
-        count: How many.
-        rng: Decides where they are and what they are like.
-    """
-    liver = [Shape("liver", 0.0, parts) for parts in _liver_parts(anatomy)]
-    for index in range(count):
-        places = np.stack(
-            [
-                rng.uniform(-anatomy.cavity_mm[0], 30, 600),
-                rng.uniform(-anatomy.cavity_mm[1], anatomy.cavity_mm[1] * 0.7, 600),
-                rng.uniform(-140, -10, 600) + anatomy.diaphragm_mm,
-            ],
-            axis=-1,
-        )
-        inside = np.any([solid.contains(places) for solid in liver], axis=0)
-        place = places[np.flatnonzero(inside)[0]]
-        contrast = float(rng.uniform(15, 60) * rng.choice((-1, -1, -1, 1)))
-        part = ellipsoid(place, float(rng.uniform(3, 9)) * rng.uniform(0.85, 1.15, 3))
-        # What sticks out of the liver is cut off, so a lesion is never in fat or lung.
-        home = next(s for s in liver if s.contains(place[None])[0])
-        hu = anatomy.hu("liver") + contrast
-        lesion = anatomy.shape(
-            f"liver lesion {index + 1}", "liver", part, *home.parts, hu=hu, label="lesion"
-        )
-        yield lesion
 
 
 def kidney_shapes(anatomy: Anatomy) -> Iterator[Shape]:

@@ -35,7 +35,7 @@ from ctdenoise.phantoms.named import named_drawing
 from ctdenoise.phantoms.painted import Painted
 from ctdenoise.phantoms.raster import Sampling, rasterise
 from ctdenoise.phantoms.shapes import Shape
-from ctdenoise.phantoms.texture import power_law_field
+from ctdenoise.phantoms.texture import power_law_field, whole_field_shape
 from ctdenoise.phantoms.truth import truth_json
 
 MANUFACTURER = "ctdenoise phantom"
@@ -190,8 +190,11 @@ def _geometry(grid: GridSettings, drawing: Drawing) -> Geometry:
 
 def _texture(settings: PhantomSettings, geometry: Geometry) -> FloatArray:
     row_mm, column_mm = geometry.pixel_spacing_mm
+    is_seamless = isinstance(settings.phantom, TorsoSettings) and settings.phantom.seamless
     return power_law_field(
-        geometry.shape,
+        whole_field_shape(geometry.shape, settings.grid.slice_spacing_mm)
+        if is_seamless
+        else geometry.shape,
         (settings.grid.slice_spacing_mm, row_mm, column_mm),
         stream(settings.seed, "texture"),
     )

@@ -177,7 +177,9 @@ def _phantom(kind: str, draw: _Draw, width: float, texture_hu: float) -> Any:
             enhancement=draw.choice("enhancement", ("none", "portal_venous")),
             # Strength 1 is 7 HU in the liver.
             texture=min(texture_hu / 7.0, 5.0),
+            seamless=True,
             lesions=int(draw.even("lesions", 0, 12)),
+            liver_vessels=int(draw.even("liver vessels", 0, 250)),
             nodules=int(draw.even("nodules", 0, 10)),
             table=draw.uniform("table") < 0.8,
         )

@@ -43,10 +43,22 @@ def power_law_field(
         deeper than `shape` for thin stacks).
     """
     slices, rows, columns = shape
-    deep = max(slices, int(np.ceil(_LEAST_DEPTH_MM / spacing_mm[0])))
-    low, middle, high = (fft.next_fast_len(size, real=True) for size in (deep, rows, columns))
-    field = periodic_field((low, middle, high), spacing_mm, rng, exponent=exponent)
+    field = periodic_field(
+        whole_field_shape(shape, spacing_mm[0]), spacing_mm, rng, exponent=exponent
+    )
     return np.ascontiguousarray(field[:slices, :rows, :columns])
+
+
+def whole_field_shape(shape: tuple[int, int, int], slice_spacing_mm: float) -> tuple[int, int, int]:
+    """Voxels along [z, y, x] of the periodic field that `power_law_field` cuts its own from.
+
+    Args:
+        shape: What is cut from it.
+        slice_spacing_mm: Distance of slices.
+    """
+    deep = max(shape[0], int(np.ceil(_LEAST_DEPTH_MM / slice_spacing_mm)))
+    low, middle, high = (fft.next_fast_len(size, real=True) for size in (deep, *shape[1:]))
+    return (low, middle, high)
 
 
 def periodic_field(

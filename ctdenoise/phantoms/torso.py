@@ -6,7 +6,7 @@ import numpy as np
 
 from ctdenoise.config.phantom import TorsoSettings
 from ctdenoise.core.randomness import stream
-from ctdenoise.phantoms import belly, chest, lung_vessels, skeleton, trunk
+from ctdenoise.phantoms import belly, chest, liver, lung_vessels, skeleton, trunk
 from ctdenoise.phantoms.anatomy import Anatomy, draw_anatomy
 from ctdenoise.phantoms.shapes import Shape
 
@@ -48,7 +48,8 @@ def torso_shapes(settings: TorsoSettings, seed: int) -> tuple[Shape, ...]:
         *chest.great_vessel_shapes(anatomy),
         *trunk.diaphragm_shapes(anatomy),
         *belly.liver_shapes(anatomy),
-        *belly.lesion_shapes(anatomy, settings.lesions, of("lesions")),
+        *liver.fine_vessel_shapes(anatomy, settings.liver_vessels, of("liver vessels")),
+        *liver.lesion_shapes(anatomy, settings, of("lesions")),
         *belly.spleen_shapes(anatomy),
         *belly.stomach_shapes(anatomy, of("stomach")),
         *belly.kidney_shapes(anatomy),
