@@ -38,7 +38,19 @@ _TORSO_WIDTH_MM = (260.0, 460.0)
 """Widths that a torso can have."""
 
 _FIELD = 1.05
-"""A field of view is at least this many times the width of the body."""
+"""A field of view is at least this many times the width of the body ..."""
+
+_MOST_FIELD = 2.2
+"""... and at most this many times: the rest would be air."""
+
+_BODIES = (
+    # Hounsfield units of a body and the contrast of vessels in it.
+    (-850.0, (200.0, 950.0)),
+    (-100.0, (40.0, 300.0)),
+    (30.0, (15.0, 250.0)),
+    (60.0, (15.0, 250.0)),
+    (110.0, (15.0, 150.0)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,8 @@ def draw_sample(settings: SampleSettings, seed: int) -> Sample:
     texture_hu = draw.even("texture", sd[0], sd[1]) if is_textured else 0.0
     phantom = _phantom(kind, draw, width, texture_hu)
     least = max(settings.field_of_view_mm[0], _FIELD * width)
-    field = draw.between("field of view", (least, max(least, settings.field_of_view_mm[1])))
+    most = min(settings.field_of_view_mm[1], _MOST_FIELD * width)
+    field = draw.between("field of view", (least, max(least, most)))
     thickness = draw.between("slice thickness", settings.slice_thickness_mm)
     drawn_settings = PhantomSettings(
         phantom=phantom,
@@ -200,10 +213,12 @@ def _phantom(kind: str, draw: _Draw, width: float, texture_hu: float) -> Any:
         )
     texture = RandomTextureSettings(sd_hu=texture_hu, slope=draw.even("slope", 0.7, 2.0))
     if kind == "vessels":
+        hu, contrast = draw.choice("body", _BODIES)
         return VesselsSettings(
             diameter_mm=width,
             depth_mm=depth,
-            hu=draw.choice("body", (-850.0, -100.0, 30.0, 60.0, 110.0)),
+            hu=hu,
+            contrast_hu=contrast,
             trees=int(draw.even("trees", 2, 9)),
             branches=int(draw.between("branches", (80, 500))),
             twig_radius_mm=draw.between("twig", (0.4, 1.2)),
