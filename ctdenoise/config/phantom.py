@@ -143,8 +143,8 @@ class TorsoSettings(Settings):
     """Least and largest diameter of a lesion, mm, which is then a sphere; null for 6 to 18 mm and
     not quite round."""
     liver_vessels: int = Field(default=0, ge=0, le=1000)
-    """Ends of fine branches of the veins of the liver, and as many of the portal vein; 0 for the main
-    branches alone."""
+    """Ends of fine branches of the veins of the liver, and as many of the portal vein; 0 for the
+    main branches alone."""
     nodules: int = Field(default=5, ge=0, le=50)
     """Nodules in the lungs."""
     table: bool = True
