@@ -2,8 +2,8 @@
 
     python -m tests.perf.study_phantoms [samples]
 
-Prints a table in Markdown. Times are of the drawing alone, on one thread, 512 x 512 x 8 voxels, after
-the compiled code was loaded.
+Prints a table in Markdown. Times are of the drawing alone, on one thread, 512 x 512 x 8 voxels,
+after the compiled code was loaded.
 """
 
 from __future__ import annotations
