@@ -22,6 +22,7 @@ from ctdenoise.report.judgement_words import dose_sentences, headline, limit_row
 from ctdenoise.report.page import PAGE_FILE, PICTURES_FOLDER
 from ctdenoise.report.rendering import rendered
 from ctdenoise.report.requirements import require_report_extra
+from ctdenoise.report.response_words import words_about_response
 
 Facts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """Headings, each with names and values."""
@@ -106,7 +107,7 @@ def write_judgement(folder: Path, page: JudgementPage) -> Path:
         hu=hu_rows(metrics, page.verdicts),
         organs=organ_rows(metrics),
         figures=figure_rows(metrics, page.verdicts),
-        sentences=dose_sentences(metrics),
+        sentences=[*words_about_response(page.verdicts), *dose_sentences(metrics)],
         conventions=metrics,
         methods=_interval_methods(page.measured),
         conditions=_conditions(page.measured),

@@ -254,6 +254,10 @@ def _recovery(metric: Metric) -> str:
     return f"contrast of {at_words(metric) or 'lesions'} {verb} to {metric_short(metric)}"
 
 
+def _false_structure(metric: Metric) -> str:
+    return f"{_few_digits(metric.value or 0)} false spots appear in 100 cm2 of tissue"
+
+
 def _detectability(metric: Metric) -> str:
     return f"detectability of {at_words(metric) or 'lesions'} falls to {metric_short(metric)}"
 
@@ -283,6 +287,7 @@ def _texture(metric: Metric) -> str:
 
 _REASONS: dict[str, Callable[[Metric], str]] = {
     "contrast_recovery": _recovery,
+    "false_structure": _false_structure,
     "dprime_ratio": _detectability,
     "ttf50_ratio": _resolution,
     "z_ttf50_ratio": _along_the_patient,

@@ -31,8 +31,8 @@ from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.read import read_volume
 from ctdenoise.metrics.limits import judged
 from ctdenoise.metrics.measured import Measured
+from ctdenoise.report.response_words import words_about_response
 from ctdenoise.tasks.response import measure_response
-from ctdenoise.tasks.response_words import words_about_response
 
 LESIONS = ("10 HU, 10 mm", "15 HU, 7 mm", "-20 HU, 7 mm", "40 HU, 5 mm", "200 HU, 5 mm")
 """Whose contrast recovery is printed."""

@@ -18,8 +18,8 @@ from ctdenoise.io.nifti import write_nifti
 from ctdenoise.io.read import open_series, read_volume
 from ctdenoise.metrics.lesions import Lesion, SystemBlur, lesion_image
 from ctdenoise.metrics.limits import judged
+from ctdenoise.report.response_words import words_about_response
 from ctdenoise.tasks.response import measure_response, system_blur
-from ctdenoise.tasks.response_words import words_about_response
 from tests.builders import water_disc
 from tests.unit.inference.linear import LinearMethod
 from tests.unit.inference.scans import body, changed, noisy
