@@ -275,23 +275,7 @@ def _dose_table(
         "Dose at which images without the denoiser show as much",
         (100 * values, 100 * low, 100 * high),
         unit="%",
-        note="; ".join(_sentence(task, row) for task, row in zip(tasks, equivalents, strict=True)),
     )
-
-
-USUAL_DOSE = 0.25
-"""Words are about the measured dose next to this."""
-
-
-def _sentence(task: TaskFigures, equivalents: Sequence[EquivalentDose]) -> str:
-    at = int(np.argmin(np.abs(task.dose_array - USUAL_DOSE)))
-    equal, dose = equivalents[at], 100 * task.doses[at]
-    start = f"{task.insert.name}: {dose:g} % with the denoiser shows as much as "
-    if equal.value is None:
-        return f"{start}a dose {equal.words} without"
-    ends = f"{100 * equal.low:.3g} to {100 * equal.high:.3g} %"
-    words = f"; {equal.words}" if equal.words else ""
-    return f"{start}{100 * equal.value:.3g} % without ({ends}{words})"
 
 
 def _table(
@@ -302,7 +286,6 @@ def _table(
     *,
     unit: str = "",
     ideal: float | None = None,
-    note: str = "",
 ) -> HeatMap:
     values, low, high = cells
     return HeatMap(
@@ -318,5 +301,4 @@ def _table(
         ideal=ideal,
         low=low,
         high=high,
-        note=note,
     )

@@ -164,7 +164,6 @@ def test_curves_and_tables_hold_every_dose_and_rod():
     ]
     assert found.chart(f"auc[{SMALL}]")[0].x.tolist() == [25, 50, 100]
     ratios, doses = found.heat_maps
-    assert f"{BIG}: 25 % with the denoiser shows as much as 25 % without (25 to 25 %)" in doses.note
     assert ratios.values == pytest.approx(np.ones((2, 3)))
     assert doses.column_names == ("25 %", "50 %", "100 %")
     assert found.as_json()["conditions"]["lcd"]["seed"] == 1  # type: ignore[index,call-overload]
