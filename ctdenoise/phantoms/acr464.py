@@ -1,6 +1,7 @@
 """The phantom of the ACR's CT accreditation (Gammex 464), after its own description.
 
-Sources: "acr" is the phantom's description in the ACR's CT accreditation phantom instructions;
+Sources: "acr" is the phantom's description in the ACR's CT accreditation phantom instructions
+(of which only the size and order of the modules could be read again; the rest is from memory);
 "pylinac" the places where pylinac 3.49 (`acr.py`) looks for things. What neither states is marked
 "ours". Left out: the wire ramps of module 1, whose wires neither of them places.
 

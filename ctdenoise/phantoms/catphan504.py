@@ -1,7 +1,8 @@
 """The modules of the Catphan 504.
 
-Sources: "manual" is the maker's manual (The Phantom Laboratory); "pylinac" the places and values
-that pylinac 3.49 (`ct.py`) looks for. What neither states is marked "ours". Left out: the acrylic
+Sources: "manual" is the maker's manual (The Phantom Laboratory; only what it says of ramps and pins
+could be read again, the rest is from memory); "pylinac" the places and values that pylinac 3.49
+(`ct.py`) looks for. What neither states is marked "ours". Left out: the acrylic
 spheres of the CTP404, the sub-slice targets of the CTP515 and the point sources, whose places
 pylinac does not use.
 
