@@ -37,7 +37,11 @@ _COMMANDS = (
     ("check", _STEPS, "Judge a derived series against its source."),
     ("evaluate", _STEPS, "Compare series with a reference: numbers, pictures, one page."),
     ("compare", _STEPS, "Compare trained networks on the same pairs: numbers, pictures, one page."),
-    ("summarise", _STEPS, "Put several comparisons on one page, repeats of a training together."),
+    (
+        "summarise",
+        _STEPS,
+        "Put comparisons on one page, or evaluations of patients into a cohort.",
+    ),
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
