@@ -53,7 +53,7 @@ class Uniformity:
     """How even a phantom of one material looks.
 
     Args:
-        largest_difference_hu: Largest |edge - centre|, HU (ACR: at most 5).
+        largest_difference_hu: Largest abs(edge - centre), HU (ACR: at most 5).
         index_percent: Of the edge that differs most, 100 (edge - centre) / (centre + 1000), %.
         integral: (highest - lowest) / (highest + lowest + 2000) over all regions, CatPhan's
             integral nonuniformity.
@@ -87,7 +87,7 @@ def uniformity(centre_hu: float, edges_hu: Sequence[float]) -> Uniformity:
 
 
 def contrast_to_noise(insert_hu: float, background_hu: float, noise_hu: float) -> float:
-    """CNR = |insert - background| / noise (ACR).
+    """CNR = abs(insert - background) / noise (ACR).
 
     Args:
         insert_hu: Mean inside the insert.

@@ -2,7 +2,7 @@
 
 Every pixel counts at its own distance from the centre, which is found to a fraction of a pixel:
 
-    MTF(f) = |sum v w J0(2 pi f r)| / |sum v w|,
+    MTF(f) = abs(sum v w J0(2 pi f r)) / abs(sum v w),
 
 the Hankel transform of the point spread function, where v is the pixel less the background and w a
 window. For an image without aliasing the sum is the integral, exactly; a wire that is slightly

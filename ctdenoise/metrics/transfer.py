@@ -1,8 +1,8 @@
 """From the spread of an edge or a line to a transfer function, and the frequencies it ends at.
 
-T(f) = |sum L(x) w(x) exp(-2 pi i f x)| / |sum L(x) w(x)|, for a line spread function L and a window
-w that is flat over the middle half and falls to zero as a cosine (a Tukey window of 50 %). A Hann
-window over the same width narrows the spread and makes a circular edge of 5 mm radius seem up to
+T(f) = abs(sum L(x) w(x) exp(-2 pi i f x)) / abs(sum L(x) w(x)), for a line spread function L and a
+window w that is flat over the middle half and falls to zero as a cosine (a Tukey window of 50 %). A
+Hann window over the same width narrows the spread and makes a circular edge of 5 mm radius seem up to
 six per cent sharper than it is.
 """
 
