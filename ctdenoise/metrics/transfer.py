@@ -2,8 +2,8 @@
 
 T(f) = abs(sum L(x) w(x) exp(-2 pi i f x)) / abs(sum L(x) w(x)), for a line spread function L and a
 window w that is flat over the middle half and falls to zero as a cosine (a Tukey window of 50 %). A
-Hann window over the same width narrows the spread and makes a circular edge of 5 mm radius seem up to
-six per cent sharper than it is.
+Hann window over the same width narrows the spread and makes a circular edge of 5 mm radius seem up
+to six per cent sharper than it is.
 """
 
 from __future__ import annotations
