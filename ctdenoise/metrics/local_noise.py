@@ -7,6 +7,10 @@ from scipy.ndimage import uniform_filter
 
 from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray, HuArray
 
+KERNEL_MM = 6.0
+"""Edge of the rectangle of maps of local noise, as of the patches that give the global noise level
+(Christianson et al., AJR 2015)."""
+
 
 def local_sd_hu(
     noise_hu: HuArray,

@@ -13,6 +13,7 @@ from ctdenoise.config.load import settings_text
 from ctdenoise.core.arrays import BoolArray, HuArray, LabelArray
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan
+from ctdenoise.metrics.local_noise import KERNEL_MM, local_sd_hu
 from ctdenoise.metrics.table import Evaluation, number_text, unit_of
 from ctdenoise.report.charts import Chart
 from ctdenoise.report.figures import write_charts
@@ -239,6 +240,8 @@ def _view(content: PageContent, folder: Path, shown: ShownSlice) -> _View:
     inside = shown.reference[body]
     if inside.size and np.mean(inside < -500) >= LUNG_FRACTION:
         strips.insert(2, _strip(content, folder, shown, LUNG, whole))
+    if inside.size:
+        strips.append(_noise_strip(content, folder, shown, whole))
     title = f"{shown.title} (slice {shown.index + 1} of {geometry.slices})"
     return _View(title, tuple(strips))
 
@@ -294,6 +297,34 @@ def _difference_strip(
         alt = f"Difference of {name} and the reference"
         pictures.append(_Picture(uri, aspect, alt, label, f"RMSE {number_text(rmse, 'HU')} HU"))
     return _Strip("Difference", "difference", tuple(pictures))
+
+
+def _noise_strip(content: PageContent, folder: Path, shown: ShownSlice, region: Region) -> _Strip:
+    """Maps of the local noise, all in one range: up to twice the median of the noisiest image."""
+    geometry = content.reference.geometry
+    maps = [
+        local_sd_hu(
+            image,
+            shown.padding,
+            pixel_spacing_mm=geometry.pixel_spacing_mm,
+            window_mm=KERNEL_MM,
+        )
+        for _, image in _images(content, shown)
+    ]
+    medians = [float(np.median(one[shown.body])) for one in maps]
+    most = max(5.0, 5.0 * round(2 * max(medians) / 5))
+    display = Display("noise", "Noise map", most / 2, most)
+    title = (
+        f"Noise map: standard deviation over {KERNEL_MM:g} mm, 0 to {most:g} HU; edges show, too"
+    )
+    aspect = region.aspect(geometry.pixel_spacing_mm)
+    pictures = []
+    for number, (name, _) in enumerate(_images(content, shown)):
+        path = folder / f"slice{shown.index + 1}_noise_{number}.png"
+        uri = write_picture(path, in_display(maps[number][region.index], display))
+        figure = f"median {number_text(medians[number], 'HU')} HU"
+        pictures.append(_Picture(uri, aspect, f"{name}: noise map", name, figure))
+    return _Strip(title, "image", tuple(pictures))
 
 
 def _slice_tables(tests: Sequence[Compared]) -> list[tuple[str, list[str], list[list[str]]]]:

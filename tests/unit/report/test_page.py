@@ -16,6 +16,7 @@ from ctdenoise.core.geometry import Geometry
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import MissingExtraError
 from ctdenoise.metrics.evaluation import evaluate
+from ctdenoise.metrics.local_noise import local_sd_hu
 from ctdenoise.report.page import Compared, PageContent, ShownSlice, write_page
 from ctdenoise.report.requirements import require_report_extra
 
@@ -155,6 +156,20 @@ def test_slices_are_shown_and_kept_as_files(made):
     names = {path.name for path in (folder / "pictures").iterdir()}
     assert {"slice3_soft_0.png", "slice3_lung_2.png", "slice3_difference_2.png"} <= names
     assert {"rmse_by_slice.png", "differences.png", "bias_by_tissue.png"} <= names
+
+
+def test_noise_maps_of_all_images_have_one_range_and_their_medians(made):
+    folder, inside, reader = made
+    words = " ".join(" ".join(reader.text).split())
+    shown = inside.shown[0]
+    medians = []
+    for image in (shown.reference, *shown.tests):
+        local = local_sd_hu(image, None, pixel_spacing_mm=(1.0, 1.5), window_mm=6.0)
+        medians.append(float(np.median(local[shown.body])))
+        assert f"median {medians[-1]:.2f} HU" in words
+    assert f"0 to {5 * round(2 * max(medians) / 5)} HU" in words
+    names = {path.name for path in (folder / "pictures").iterdir()}
+    assert {"slice3_noise_0.png", "slice3_noise_1.png", "slice3_noise_2.png"} <= names
 
 
 def test_the_lung_window_is_shown_only_where_there_is_lung(tmp_path):
