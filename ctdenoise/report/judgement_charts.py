@@ -44,6 +44,7 @@ _CAPTIONS = {
 }
 _LEGEND_LETTERS = 58  # so many letters fit side by side into a legend
 _LEGEND_LINE = 8  # what the line before a name takes, in letters
+_MOST_CELLS = 200  # a table of more is a picture: without numbers, and few of its names
 _MARKED = 14  # curves of so few points show them
 
 
@@ -196,7 +197,8 @@ def _draw_table(axes: Any, theme: Theme, table: HeatMap, reach: float | None) ->
     )
     rows, columns = values.shape
     size = 9 if rows * columns <= 20 else 7.5
-    for row in range(rows):
+    is_picture = rows * columns > _MOST_CELLS
+    for row in range(0 if is_picture else rows):
         for column in range(columns):
             value = values[row, column]
             if np.isfinite(value):
@@ -211,8 +213,9 @@ def _draw_table(axes: Any, theme: Theme, table: HeatMap, reach: float | None) ->
                     fontsize=size,
                     color="white" if dark else "black",
                 )
-    axes.set_xticks(range(columns), list(table.column_names))
-    axes.set_yticks(range(rows), list(table.row_names))
+    across, down = (max(1, -(-count // 6)) if is_picture else 1 for count in (columns, rows))
+    axes.set_xticks(range(0, columns, across), list(table.column_names[::across]))
+    axes.set_yticks(range(0, rows, down), list(table.row_names[::down]))
     axes.set_xlabel(table.columns.name)
     axes.set_ylabel(table.rows.name)
     axes.grid(visible=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray
-from ctdenoise.metrics.measured import Axis, Curve, Measured
+from ctdenoise.metrics.measured import Axis, Curve, HeatMap, Measured
 from ctdenoise.metrics.noise_angles import angular_anisotropy
 from ctdenoise.metrics.noise_transfer import (
     NoiseChange,
@@ -153,7 +153,7 @@ def noise_figures(
         change = noise_change(pair.after, pair.before, resamplings=draws)
         found += Measured(_metrics(pair, change, bench))
         if pair.dose_fraction == bench.settings.main_dose_fraction:
-            found += Measured(curves=_curves(pair, change, draws))
+            found += Measured(curves=_curves(pair, change, draws), heat_maps=_pictures(pair))
     return found
 
 
@@ -236,6 +236,27 @@ def _metric(figure: _Figure, pair: NoisePair) -> Metric:
         interval=figure.interval,
         at=(("dose_percent", 100 * pair.dose_fraction),),
     )
+
+
+def _pictures(pair: NoisePair) -> tuple[HeatMap, ...]:
+    """The spectra in two dimensions, zero in the middle: streaks are seen as directions."""
+    pictures = []
+    for name, noise in (("input", pair.before), ("output", pair.after)):
+        fy, fx, power = noise.total.centred()
+        pictures.append(
+            HeatMap(
+                f"nps2d[{pair.where}, {name}]",
+                f"Noise power in two dimensions, {name}: {pair.background}",
+                Axis("Frequency along y", "1/mm"),
+                tuple(f"{value:.2f}" for value in fy),
+                Axis("Frequency along x", "1/mm"),
+                tuple(f"{value:.2f}" for value in fx),
+                power,
+                unit="HU^2 mm^2",
+                note="zero frequency is in the middle",
+            )
+        )
+    return tuple(pictures)
 
 
 def _interval(ends: tuple[float, float] | None, method: str) -> Interval | None:
