@@ -98,4 +98,6 @@ def _show(report: QaReport) -> None:
     console.print_line(f"Scan{when}{against}: {report.outcome}")
     for sentence in report.sentences:
         console.print_line(f"  {sentence}")
-    console.print_line(f"Files: {report.out}")
+    if report.page is not None:
+        console.print_line(f"Page: {report.page}")
+    console.print_line(f"Numbers: {report.out}/qa.json and .csv")

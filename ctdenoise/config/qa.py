@@ -105,8 +105,8 @@ class QaSettings(Settings):
     """The Python of an environment with pylinac, such as `/opt/pylinac/bin/python`: its figures of
     the ACR phantom and the Catphan stand behind ours. An environment of its own, because pylinac
     needs pydicom 2. Null: without."""
-    picture: bool = True
-    """Whether a picture with the measured places is drawn, which needs matplotlib."""
+    page: bool = True
+    """Whether a page with the measured places is made, which needs jinja2 and matplotlib."""
 
     @property
     def limits_or_default(self) -> tuple[AcceptanceSettings, ...]:

@@ -44,6 +44,11 @@ class ShownSlice:
     pixel_spacing_mm: tuple[float, float]
 
 
+def picture_columns(shown: Sequence[ShownSlice]) -> int:
+    """How many slices stand side by side."""
+    return min(_COLUMNS, len(shown))
+
+
 def write_qa_picture(path: Path, shown: Sequence[ShownSlice]) -> None:
     """Draw each slice with its discs, their names, means and noise.
 
@@ -55,7 +60,7 @@ def write_qa_picture(path: Path, shown: Sequence[ShownSlice]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(_COLUMNS, len(shown))
+    columns = picture_columns(shown)
     rows = math.ceil(len(shown) / columns)
     style = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8}
     with mpl.rc_context({**style, "text.color": _INK}):
@@ -83,7 +88,8 @@ def _draw(axis: Any, shown: ShownSlice) -> None:
         interpolation="nearest",
         aspect=row_mm / column_mm,
     )
-    axis.set_title(f"{shown.title} (W {shown.width_hu:g} / L {shown.level_hu:.0f})", fontsize=9)
+    level = f"{round(shown.level_hu)}".replace("-", "\N{MINUS SIGN}")
+    axis.set_title(f"{shown.title} (W {shown.width_hu:g} / L {level})", fontsize=9)
     axis.set_axis_off()
     labelled: list[tuple[float, float]] = []
     for one in shown.discs:

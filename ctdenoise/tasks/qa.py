@@ -23,7 +23,7 @@ from ctdenoise.io.scan_day import ScanDay, scan_day
 from ctdenoise.io.staging import require_free_folder, staged_folder
 from ctdenoise.metrics.limits import Verdict, judged
 from ctdenoise.metrics.measured import Measured
-from ctdenoise.report.qa_picture import PICTURE_FILE, write_qa_picture
+from ctdenoise.report.qa_page import PAGE_FILE, QaPage, ShownDay, day_values, write_qa_page
 from ctdenoise.report.requirements import require_report_extra
 from ctdenoise.tasks.qa_constancy import (
     Baseline,
@@ -52,6 +52,7 @@ class QaReport:
 
     Args:
         out: The folder with all files.
+        page: The page; None where settings ask for numbers alone.
         day: When and where it was scanned.
         measured: The figures.
         verdicts: Those that have a limit, against it.
@@ -62,6 +63,7 @@ class QaReport:
     """
 
     out: Path
+    page: Path | None
     day: ScanDay
     measured: Measured
     verdicts: tuple[Verdict, ...]
@@ -85,7 +87,7 @@ def run(
     Args:
         scan: Folder or file with the scan.
         settings: Which phantom, where it is, what must be met.
-        out: Folder to make: qa.json, qa.csv, regions.png, settings.yaml, run.json.
+        out: Folder to make: index.html, regions.png, qa.json, qa.csv, settings.yaml, run.json.
         series: Which series, where there are several.
         history: A file of earlier days; the scan is compared with them and added. It holds dates
             and scanners, and nothing of a patient.
@@ -93,14 +95,14 @@ def run(
 
     Raises:
         OutputExistsError: If `out` is taken.
-        MissingExtraError: If a picture is asked for and matplotlib is not installed.
+        MissingExtraError: If a page is asked for and its packages are not installed.
         StudyError: If the scan cannot be read, or has no date for the history.
         InputError: If the phantom is not found, or the history is damaged.
     """
     start = time.perf_counter()
     require_free_folder(out)
-    if settings.picture:
-        require_report_extra("Or leave the picture out with: --set picture=false")
+    if settings.page:
+        require_report_extra("Or ask for numbers alone with: --set page=false")
     earlier = [] if history is None else [day_of(entry) for entry in read_history(history)]
     volume = read_volume(scan, series=series)
     day = _day(volume, asked=history is not None)
@@ -120,6 +122,7 @@ def run(
     known = any(one.scan == digest for one in earlier)
     report = QaReport(
         out,
+        out / PAGE_FILE if settings.page else None,
         day,
         measured,
         verdicts,
@@ -128,7 +131,9 @@ def run(
         outcome,
         time.perf_counter() - start,
     )
-    _write(report, found, settings)
+    same = [one for one in earlier if one.series == protocol and one.scan != digest]
+    days = () if history is None else (*same, today)
+    _write(report, found, settings, days)
     if history is not None and not known:
         append_to_history(history, today.as_json())
     return report
@@ -203,15 +208,42 @@ def _sentences(
     return tuple(said)
 
 
-def _write(report: QaReport, found: QaFound, settings: QaSettings) -> None:
+_DAYS_SHOWN = 30
+"""So many of the latest days stand on the page."""
+
+_TITLES = {"water": "Water", "acr464": "ACR phantom", "catphan504": "Catphan 504"}
+
+
+def _page(report: QaReport, found: QaFound, settings: QaSettings, days: tuple[Day, ...]) -> QaPage:
+    facts = (
+        ("Date", report.day.date),
+        ("Scanner", report.day.scanner),
+        ("Baseline", "" if report.baseline is None else report.baseline.text),
+    )
+    return QaPage(
+        _TITLES[settings.phantom],
+        tuple((name, value) for name, value in facts if value),
+        report.outcome,
+        report.sentences,
+        report.measured,
+        report.verdicts,
+        found.shown,
+        tuple(
+            ShownDay(day.date, day_values(dict(day.figures)), day.passed, day is days[-1])
+            for day in days[-_DAYS_SHOWN:]
+        ),
+    )
+
+
+def _write(report: QaReport, found: QaFound, settings: QaSettings, days: tuple[Day, ...]) -> None:
     with staged_folder(report.out) as folder:
         text = json.dumps(
             json.loads(canonical_json(_record(report, settings))), indent=2, ensure_ascii=False
         )
         (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
         _write_csv(folder / CSV_FILE, report)
-        if settings.picture:
-            write_qa_picture(folder / PICTURE_FILE, found.shown)
+        if settings.page:
+            write_qa_page(folder, _page(report, found, settings, days))
         write_settings(folder, settings)
         write_run(
             folder,

@@ -62,6 +62,11 @@ def qa_metric(  # noqa: PLR0913 - one argument for each field that differs
     )
 
 
+def slices_text(count: int) -> str:
+    """A number of slices for people."""
+    return "1 slice" if count == 1 else f"{count} slices"
+
+
 def images(volume: CTVolume, indices: Sequence[int]) -> DoubleArray:
     """Slices of a volume, HU, float64 [slice, y, x]; what lies outside the scan is air."""
     stack = volume.hu[list(indices)].astype(np.float64)

@@ -18,7 +18,7 @@ from ctdenoise.metrics.table import Metric
 from ctdenoise.metrics.ttf import Ttf, ttf
 from ctdenoise.phantoms import acr464
 from ctdenoise.report.qa_picture import ShownSlice
-from ctdenoise.tasks.qa_found import QaFound, images, placed, qa_metric, stated_slices
+from ctdenoise.tasks.qa_found import QaFound, images, placed, qa_metric, slices_text, stated_slices
 from ctdenoise.tasks.qa_modules import (
     ACR464,
     CATPHAN504,
@@ -137,7 +137,7 @@ def _insert_metrics(found: Sequence[DiscFigures], count: int) -> list[Metric]:
             one.mean_hu,
             "HU",
             mask=f"disc of {one.disc.radius_mm:g} mm radius in the insert",
-            reduction=f"mean of the pixels of {count} slices",
+            reduction=f"mean of the pixels of {slices_text(count)}",
             description="Mean CT number of the insert.",
         )
         for one in found
@@ -198,7 +198,7 @@ def _sharpness(
             value,
             "1/mm",
             mask=f"edge of the insert of {insert.diameter_mm:g} mm",
-            reduction=f"mean of {len(stack)} slices",
+            reduction=f"mean of {slices_text(len(stack))}",
             better="higher",
             description=f"Frequency at which the task transfer function falls to {level} %, at "
             f"{found.contrast_hu:.0f} HU contrast.",
@@ -252,7 +252,7 @@ def _inspected_contrast(
         cnr,
         "",
         mask=f"discs of {_CONTRAST_DISC_MM:g} mm radius in the rod of 25 mm and beside it",
-        reduction=f"|mean - mean| / noise beside, {len(stack)} slices",
+        reduction=f"|mean - mean| / noise beside, {slices_text(len(stack))}",
         better="higher",
         description="How far the rod stands out of the noise of a slice.",
         note="" if cnr is not None else "no noise",

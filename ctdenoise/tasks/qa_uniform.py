@@ -22,6 +22,7 @@ from ctdenoise.tasks.qa_found import (
     noise_figures,
     placed,
     qa_metric,
+    slices_text,
     stated_slices,
 )
 
@@ -105,7 +106,7 @@ def inspected_uniform(
             spot,
             "HU",
             mask=f"squares of {2 * disc_mm:g} mm inside {ring_mm + disc_mm:.0f} mm from the axis",
-            reduction=f"largest |mean - median of all|, mean of {count} slices",
+            reduction=f"largest |mean - median of all|, mean of {slices_text(count)}",
             better="lower",
             description="How far a small area is from the rest: what is not uniform, anywhere.",
             note=where,
@@ -127,7 +128,7 @@ def _disc_metrics(found: Sequence[DiscFigures], count: int, disc_mm: float) -> l
     even = uniformity(centre, [one.mean_hu for one in edges])
     worst = max(edges, key=lambda one: abs(one.mean_hu - centre)).disc.name
     discs = f"discs of {disc_mm:g} mm radius at the centre and at 12, 3, 6 and 9 o'clock"
-    mean = f"mean of the pixels of {count} slices"
+    mean = f"mean of the pixels of {slices_text(count)}"
     metrics = [
         qa_metric(
             f"mean_hu[{one.disc.name}]",
@@ -148,7 +149,7 @@ def _disc_metrics(found: Sequence[DiscFigures], count: int, disc_mm: float) -> l
             found[0].noise_hu,
             "HU",
             mask=f"disc of {disc_mm:g} mm radius at the centre",
-            reduction=f"standard deviation, root mean square of {count} slices",
+            reduction=f"standard deviation, root mean square of {slices_text(count)}",
             better="lower",
             description="Standard deviation of the pixels at the centre.",
         ),

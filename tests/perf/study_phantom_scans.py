@@ -45,7 +45,7 @@ def water(data: Path, folder: Path) -> None:
     for name in ("imgA", "imgB", "imgC", "qurit_1", "qurit_2"):
         report = qa.run(
             data / "water" / f"{name}.dcm",
-            QaSettings(picture=False),
+            QaSettings(page=False),
             out=folder / name,
             history=folder / "history.jsonl",
         )
@@ -85,7 +85,7 @@ def known(folder: Path, python: str | None) -> None:
         roughen(place / "dicom")
         report = qa.run(
             place / "dicom",
-            QaSettings(phantom=settings.name, pylinac=python, picture=False),
+            QaSettings(phantom=settings.name, pylinac=python, page=False),
             out=folder / f"{settings.name}_qa",
         )
         print(settings.name, report.outcome, *report.sentences)

@@ -23,7 +23,7 @@ def test_of_three_days_the_one_with_another_object_in_the_water_fails(ctdata, tm
     reports = {
         name: qa.run(
             ctdata / "water" / f"{name}.dcm",
-            QaSettings(picture=False),
+            QaSettings(page=False),
             out=tmp_path / name,
             history=history,
         )
@@ -42,7 +42,7 @@ def test_two_slices_of_one_scanner_agree(ctdata, tmp_path):
     for name in ("qurit_1", "qurit_2"):
         report = qa.run(
             ctdata / "water" / f"{name}.dcm",
-            QaSettings(picture=False),
+            QaSettings(page=False),
             out=tmp_path / name,
             history=history,
         )

@@ -20,7 +20,7 @@ from ctdenoise.tasks import phantom as make_phantom
 from ctdenoise.tasks.qa import run
 from ctdenoise.tasks.qa_constancy import Day, baseline_of, changes, day_of
 
-QUICK = QaSettings(noise_patch=32, picture=False)
+QUICK = QaSettings(noise_patch=32, page=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_water_has_the_figures_it_was_made_with(water, tmp_path):
 def test_what_is_written_can_be_read_and_names_no_patient(water, tmp_path):
     scan = scanned(water, tmp_path / "day", "20200101")
     history = tmp_path / "history.jsonl"
-    report = run(scan, QUICK.replaced(picture=True), out=tmp_path / "out", history=history)
+    report = run(scan, QUICK.replaced(page=True), out=tmp_path / "out", history=history)
     record = json.loads((report.out / "qa.json").read_text())
     assert record["outcome"] == "pass"
     assert record["date"] == "2020-01-01"
@@ -79,7 +79,12 @@ def test_what_is_written_can_be_read_and_names_no_patient(water, tmp_path):
     assert rows[0]["key"] == "mean_hu[centre]"
     assert rows[0]["outcome"] == "pass"
     assert (report.out / "regions.png").stat().st_size > 10_000
-    assert load_settings(QaSettings, report.out / "settings.yaml") == QUICK.replaced(picture=True)
+    page = (report.out / "index.html").read_text()
+    assert "All 3 limits are met." in page
+    assert "2020-01-01 (this scan)" in page
+    assert "mean of the pixels of 2 slices" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert load_settings(QaSettings, report.out / "settings.yaml") == QUICK.replaced(page=True)
     texts = [path.read_text() for path in report.out.iterdir() if path.suffix != ".png"]
     assert not any("Doe" in text or "12345" in text for text in [*texts, history.read_text()])
 
@@ -182,7 +187,7 @@ def test_the_command_line_judges_a_scan_and_tells_a_failure_by_its_exit_code(
     water, tmp_path, capsys
 ):
     scan = scanned(water, tmp_path / "day", "20200101", offset=20.0)
-    arguments = ["evaluate", str(scan), "--study", "qa", "--set", "picture=false"]
+    arguments = ["evaluate", str(scan), "--study", "qa", "--set", "page=false"]
     assert guarded(app, [*arguments, "--out", str(tmp_path / "one")]) == 0
     said = capsys.readouterr().out
     assert "Scan 2020-01-01: fail" in said
