@@ -260,7 +260,8 @@ def _structure(sums: Sums) -> Iterator[Metric]:
         reduction=_POOLED,
         better="near zero",
         description=f"Of |input - test|, {FINE_MM:g} mm means over those of {COARSE_MM:g} mm, with "
-        f"the gradient of the reference after {EDGE_MM:g} mm. 0 where noise alone was removed.",
+        f"the gradient of the reference after {EDGE_MM:g} mm. 0 where noise alone was removed; "
+        "positive where edges went with it, negative where noise was left along edges.",
         note="" if value is not None else "nothing was removed, or nothing varies",
     )
 

@@ -7,9 +7,10 @@ structure went with the noise. Two pictures of a slice are compared pixel by pix
   average over 10 mm, so that noise that changes slowly over the body does not count;
 * the edges of the reference: the length of its gradient after a Gaussian of 1 mm, averaged alike.
 
-Their correlation is 0 where noise alone was removed. It says nothing about an output that equals
-its input. The reference must have other noise than the input, or none: the edges of the removed
-noise itself would count otherwise.
+Their correlation is 0 where noise alone was removed, positive where edges went with it, and
+negative where noise was left along edges. It says nothing about an output that equals its input.
+The reference must have other noise than the input, or none: the edges of the removed noise itself
+would count otherwise.
 """
 
 from __future__ import annotations
