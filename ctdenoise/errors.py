@@ -15,7 +15,7 @@
     |   +-- CheckpointError              3   a file that is no checkpoint, or one of another kind
     +-- OutputError       OSError        3   the result could not be written (full disk, ...)
     +-- SomeStudiesFailed RuntimeError   4   a batch finished, but not every study did
-    +-- LimitsFailed      RuntimeError   6   a denoiser was judged, and it fails a limit
+    +-- LimitsFailed      RuntimeError   6   a denoiser or a phantom fails a limit
     +-- PeerError         ConnectionError 5  a network peer refused or was lost
 
 The command line ends with 130 when it was stopped by Ctrl-C or SIGTERM.
@@ -110,7 +110,7 @@ class SomeStudiesFailed(CTDenoiseError, RuntimeError):  # noqa: N818 - reads as 
 
 
 class LimitsFailed(CTDenoiseError, RuntimeError):  # noqa: N818 - reads as the outcome it is
-    """A denoiser was judged, and it fails a limit."""
+    """A denoiser or the scan of a phantom was judged, and it fails a limit."""
 
     exit_code = 6
 
