@@ -104,7 +104,8 @@ class BenchScans:
         progress: Told about the planes that are projected.
 
     Raises:
-        UsageError: If the rods are too near to each other, or too far out.
+        UsageError: If the rods are too near to each other or too far out, patches are too large, or
+            the face of the slab is too flat.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class BenchScans:
         self._seed = draw_seed(stream(seed, "bench", kernel.name))
         self._noise_seed = draw_seed(stream(seed, "bench texture", kernel.name))
         inserts, self.rods = _rods(settings, scan.size, spacing)
+        _require_room(settings, spacing)
         heights = tuple(float(z) for z in self.slice_mm * np.arange(settings.slices))
         phantom = RodsSettings(diameter_mm=settings.diameter_mm, inserts=inserts)
         self._rods = NativeScan(rods_shapes(phantom), scan, positions_mm=heights, progress=progress)
@@ -203,8 +205,7 @@ class BenchScans:
     def slab_columns(self) -> range:
         """The columns, and rows, that the slab is looked at in."""
         size = self.water_hu.shape[0]
-        # A square within the slab, which lies within the even water.
-        half = int(0.6 * (self.settings.diameter_mm / 2 - _RIM_MM) / self.pixel_spacing_mm[0])
+        half = int(_slab_half_mm(self.settings) / self.pixel_spacing_mm[0])
         middle = size // 2
         return range(max(0, middle - half), min(size, middle + half))
 
@@ -307,3 +308,30 @@ def _rods(
             fix="Use fewer or thinner rods, or another bench.circle_mm or bench.diameter_mm.",
         )
     return tuple(inserts), tuple(rods)
+
+
+def _slab_half_mm(settings: BenchSettings) -> float:
+    """Half the side of a square within the slab, which lies within the even water."""
+    return 0.6 * (settings.diameter_mm / 2 - _RIM_MM)
+
+
+def _require_room(settings: BenchSettings, spacing_mm: float) -> None:
+    even_mm = settings.diameter_mm / 2 - _RIM_MM
+    # A square of twice the side of a patch holds a patch, wherever patches begin.
+    largest_mm = even_mm / np.sqrt(2) - spacing_mm
+    if settings.patch_mm > largest_mm:
+        raise UsageError(
+            f"patches of {settings.patch_mm:g} mm are too large for {settings.diameter_mm:g} mm of "
+            "water.",
+            where="bench.patch_mm",
+            fix=f"Take at most {largest_mm:.0f} mm, or more water.",
+        )
+    slice_mm = settings.scan.slice_thickness_mm
+    least = slice_mm / (2 * _slab_half_mm(settings) - 2 * spacing_mm)
+    if settings.slice_edge.contrasts_hu and settings.slice_edge.slope < least:
+        raise UsageError(
+            f"a face that rises by {settings.slice_edge.slope:g} mm for each mm does not cross a "
+            f"slice of {slice_mm:g} mm within the water.",
+            where="bench.slice_edge.slope",
+            fix=f"Take at least {least:.2f}, thinner slices, or no slab (contrasts_hu: []).",
+        )

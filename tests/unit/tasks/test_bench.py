@@ -251,3 +251,18 @@ def test_settings_that_cannot_be_measured_are_refused(changes, message):
 def test_rods_without_water_around_them_are_refused(circle_mm):
     with pytest.raises(UsageError, match="too near"):
         judge(load_denoiser("identity"), SMALL.replaced(circle_mm=circle_mm))
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"patch_mm": 30.0}, "patch_mm"),
+        ({"scan": SMALL.scan.replaced(slice_thickness_mm=10.0)}, "slope"),
+    ],
+    ids=["patch", "slab"],
+)
+def test_what_has_no_room_in_the_water_is_refused_before_anything_is_denoised(changes, where):
+    with pytest.raises(UsageError) as error:
+        judge(load_denoiser("identity"), SMALL.replaced(**changes))
+    assert error.value.where is not None
+    assert error.value.where.endswith(where)
