@@ -54,7 +54,7 @@ class AbsentSettings(Settings):
 
     diameters_mm: tuple[_Diameter, ...] = (3, 5, 7, 10)
     """Sizes of the spots that are looked for, mm."""
-    least_deviations: float = Field(default=2.5, ge=1, le=10)
+    least_deviations: float = Field(default=2.0, ge=1, le=10)
     """How far the contrast of a spot must lie outside of what its input explains, in standard
     deviations of what noise does to contrasts of that size in the input."""
 

@@ -2,22 +2,24 @@
 
 A template of the size of a lesion, less the ring around it, is laid over every calm place of the
 input and of the output. It gives an apparent contrast: of a lesion of C HU it is C, of an even or
-evenly rising background 0, and of noise whatever noise makes there. With a_in and a_out at the same
-place, whatever lies between 0 and a_in is explained by the input: noise or structure that was there
-was kept, removed, or kept in part. What goes beyond is the excess
+evenly rising background 0, and of noise whatever noise makes there. With a_in and a_out at a place,
+whatever lies between the least and the largest of 0 and of the a_in within 3 mm is explained by the
+input: noise or structure that was there was kept, removed, kept in part, or blurred. What goes
+beyond is the excess
 
-    e = distance of a_out from the interval between 0 and a_in,
+    e = distance of a_out from the interval of 0 and of all a_in within 3 mm,
 
 contrast that the input has neither as noise nor as structure. An excess of more than z standard
 deviations of a_in counts as false structure.
 
-Linear filters cannot be accused. Let a transfer function lie between 0 and 1, and Gaussian noise
-give a_in the variance 1; then a_out has a variance of at most c, their covariance, and a_out - a_in
-one of at most 1 - c, and the two are not positively correlated. An excess above z > 0 asks for
-a_out > z and a_out - a_in > z, which by Slepian's inequality is no likelier than
-Q(z / sqrt(c)) Q(z / sqrt(1 - c)) <= Q(z sqrt(2))^2, with Q the tail of the normal distribution; it
-is twice that with both signs: 8e-8 at z = 2.5. Denoisers that adapt to the image may do a little
-more, and whether they do is what is counted.
+Linear filters cannot be accused. After a blur, a_out is a weighted mean of the a_in around, so one
+that reaches no farther than 3 mm has no excess at all, whatever the image. For any transfer
+function between 0 and 1 it is rare: let Gaussian noise give a_in the variance 1; then a_out has a
+variance of at most c, their covariance, and a_out - a_in one of at most 1 - c, and the two are not
+positively correlated. An excess above z > 0 asks for a_out > z and a_out - a_in > z, which by
+Slepian's inequality is no likelier than Q(z / sqrt(c)) Q(z / sqrt(1 - c)) <= Q(z sqrt(2))^2, with Q
+the tail of the normal distribution; it is twice that with both signs: 1.1e-5 at z = 2. Denoisers
+that adapt to the image may do a little more, and whether they do is what is counted.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ from ctdenoise.metrics.table import Interval
 
 RING_MM = 3.0
 """Width of the ring around a lesion, at least; it begins one millimetre outside."""
+
+REACH_MM = 3.0
+"""Half the side of the square of places whose contrast explains that of the place in its middle."""
 
 _GAP_MM = 1.0
 _FEWEST = 200  # pixels of calm places from which a standard deviation is taken
@@ -201,7 +206,7 @@ def signal_absent(
             searched[number] |= at
             found += _spots(
                 one.place,
-                np.where(at, excess(before, after), 0.0),
+                np.where(at, excess(before, after, pixel_spacing_mm), 0.0),
                 diameter,
                 max(noise, _LEAST_NOISE_HU),
                 least_deviations,
@@ -212,15 +217,20 @@ def signal_absent(
     return SignalAbsent(_strongest(found, pixel_spacing_mm), area_cm2, noise_hu, least_deviations)
 
 
-def excess(before: DoubleArray, after: DoubleArray) -> DoubleArray:
+def excess(
+    before: DoubleArray, after: DoubleArray, pixel_spacing_mm: tuple[float, float]
+) -> DoubleArray:
     """How far apparent contrasts lie outside of what the input explains, with their sign, HU.
 
     Args:
-        before: Apparent contrasts in the input.
+        before: Apparent contrasts in the input, [y, x].
         after: In the output.
+        pixel_spacing_mm: Distance between rows, then between columns.
     """
-    above = np.maximum(after - np.maximum(before, 0.0), 0.0)
-    below = np.minimum(after - np.minimum(before, 0.0), 0.0)
+    size = [2 * int(REACH_MM / one) + 1 for one in pixel_spacing_mm]
+    highest = np.maximum(ndimage.maximum_filter(before, size), 0.0)
+    lowest = np.minimum(ndimage.minimum_filter(before, size), 0.0)
+    above, below = np.maximum(after - highest, 0.0), np.minimum(after - lowest, 0.0)
     return np.asarray(above + below)
 
 

@@ -92,13 +92,13 @@ def plot(path: Path, tables: dict[str, Measured]) -> None:
         axis.axis("off")
     for axis, (name, found) in zip(axes.flat, tables.items(), strict=False):
         table = found.heat_maps[0]
-        axis.imshow(table.values, vmin=0.4, vmax=1.1, cmap="viridis", aspect="auto")
+        axis.imshow(table.values, vmin=0.4, vmax=1.6, cmap="RdBu", aspect="auto")
         axis.set_xticks(range(len(table.column_names)), table.column_names, fontsize=7)
         axis.set_yticks(range(len(table.row_names)), table.row_names, fontsize=7)
         axis.set_title(name, fontsize=9)
         for y, x in np.ndindex(table.values.shape):
             value = table.values[y, x]
-            colour = "white" if value < 0.75 else "black"
+            colour = "white" if value < 0.6 else "black"
             axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=colour)
     figure.savefig(path, dpi=130)
 

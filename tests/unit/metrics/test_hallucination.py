@@ -50,7 +50,7 @@ def searched(before, after):
         Background(place, one, other, depth)
         for place, (one, other) in enumerate(zip(before, after, strict=True))
     ]
-    return signal_absent(backgrounds, BLUR, SPACING_MM, diameters_mm=SIZES_MM, least_deviations=2.5)
+    return signal_absent(backgrounds, BLUR, SPACING_MM, diameters_mm=SIZES_MM, least_deviations=2.0)
 
 
 INPUTS = [noise(seed) for seed in range(4)]
@@ -111,9 +111,18 @@ def test_the_template_measures_contrast_and_ignores_planes():
 
 
 def test_only_what_goes_beyond_the_input_is_excess():
-    before = np.array([10.0, 10.0, 10.0, 10.0, -10.0, -10.0, 0.0])
-    after = np.array([0.0, 7.0, 14.0, -3.0, -12.0, 5.0, 2.0])
-    assert excess(before, after) == pytest.approx([0.0, 0.0, 4.0, -3.0, -2.0, 5.0, 2.0])
+    before = np.array([[10.0, 10.0, 10.0, 10.0, -10.0, -10.0, 0.0]])
+    after = np.array([[0.0, 7.0, 14.0, -3.0, -12.0, 5.0, 2.0]])
+    found = excess(before, after, (9.0, 9.0))  # so far apart that no place explains another
+    assert found[0] == pytest.approx([0.0, 0.0, 4.0, -3.0, -2.0, 5.0, 2.0])
+
+
+def test_what_a_blur_brings_from_nearby_is_no_excess():
+    rng = np.random.default_rng(1)
+    before = rng.normal(size=(60, 60)) * 50 + 100 * (np.arange(60) > 30)
+    after = ndimage.uniform_filter(before, 7)  # of the size of the square, 3 mm on each side
+    assert not excess(before, after, (1.0, 1.0)).any()
+    assert excess(before, after, (9.0, 9.0)).any()
 
 
 @pytest.mark.parametrize("level", [1.0, 1.5])
@@ -124,7 +133,7 @@ def test_no_linear_filter_has_more_excess_than_the_bound_says(level):
     shares = []
     for c in (0.1, 0.3, 0.5, 0.7, 0.9):
         kept, lost = rng.normal(size=(2, count)) * np.sqrt([[c], [1 - c]])
-        shares.append(np.mean(np.abs(excess(kept + lost, kept)) > level))
+        shares.append(np.mean(np.abs(excess((kept + lost)[None], kept[None], (9.0, 9.0))) > level))
     bound = linear_bound(level)
     assert max(shares) <= bound + 4 * np.sqrt(bound / count)
     assert max(shares) > 0.8 * bound
