@@ -41,7 +41,7 @@ ACR_LIMITS = (
 (0.7 for a child's head, 0.4 for a child's abdomen), uniformity."""
 
 CATPHAN_LIMITS = (
-    AcceptanceSettings(metrics="insert_hu[air]", low=-1040.0, high=-960.0, source=MAKER),
+    AcceptanceSettings(metrics="insert_hu[air*]", low=-1040.0, high=-960.0, source=MAKER),
     AcceptanceSettings(metrics="insert_hu[PMP]", low=-236.0, high=-156.0, source=MAKER),
     AcceptanceSettings(metrics="insert_hu[LDPE]", low=-144.0, high=-64.0, source=MAKER),
     AcceptanceSettings(metrics="insert_hu[polystyrene]", low=-87.0, high=-7.0, source=MAKER),

@@ -37,6 +37,9 @@ from ctdenoise.metrics.table import Interval
 PLACES_PER_CHANNEL = 8
 """So many places for each channel are needed: with fewer, S is not known well enough."""
 
+_ROUNDING = 1e-4  # of what lesions add: responses that vary less hold rounding and no noise
+_DEPENDENT = 1e-9  # least eigenvalue of the correlation of responses that are told apart
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceResponses:
@@ -123,9 +126,10 @@ def inserted_detectability(
     lesions, channels = int(whole.lesions.sum()), before.shape[1]
     if lesions <= 2 * channels or len(before) < PLACES_PER_CHANNEL * channels:
         return None
-    if not (np.ptp(before, axis=0) > 0).all() or not (np.ptp(after, axis=0) > 0).all():
-        return None
     added = np.concatenate([one.lesion_before for one in slices]).mean(axis=0)
+    least = _ROUNDING * np.abs(added).max()
+    if not all(_noisy(one, least) for one in (before, after)):
+        return None
     of_before, before_interval = known_difference_dprime(added, before)
     squares = whole.squares(np.ones((1, len(slices))))
     if of_before <= 0 or not np.isfinite(squares).all() or squares[0][0] <= 0:
@@ -142,6 +146,17 @@ def inserted_detectability(
         len(before),
         lesions,
     )
+
+
+def _noisy(responses: DoubleArray, least: float) -> bool:
+    """Whether responses [place, channel] vary, and each channel in a way of its own."""
+    deviations = responses.std(axis=0)
+    if not (deviations > least).all():
+        return False
+    correlation = np.cov(responses.T).reshape(2 * deviations.shape) / np.outer(
+        deviations, deviations
+    )
+    return bool(np.linalg.eigvalsh(correlation)[0] > _DEPENDENT)
 
 
 def _intervals(

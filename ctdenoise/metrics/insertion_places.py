@@ -21,6 +21,8 @@ CALM_TIMES = 2.0
 """A tissue is calm where its spread is at most so many times the usual one: no edge is within 5 mm.
 """
 
+_LEAST_RELIEF_HU2 = 1e-3  # of phantoms without noise, whose spread is rounding
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -90,7 +92,8 @@ def calm_part(
     if not inside.any():
         return inside.copy()
     relief = _relief(image, pixel_spacing_mm)
-    calm: BoolArray = inside & (relief <= CALM_TIMES**2 * np.median(relief[inside]))
+    usual = max(float(np.median(relief[inside])), _LEAST_RELIEF_HU2)
+    calm: BoolArray = inside & (relief <= CALM_TIMES**2 * usual)
     return calm
 
 

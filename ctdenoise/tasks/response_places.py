@@ -76,13 +76,22 @@ def groups_of(settings: ResponseSettings, names: Sequence[str]) -> tuple[Group, 
     """
     groups = [
         Group(name, settings.organ, number)
-        for number, name in enumerate(names)
+        for number, name in enumerate(_told_apart(names))
         if number and settings.organ is not None
     ]
     for name, wanted in ((SOFT, settings.soft), (LUNG, settings.lung)):
         if wanted is not None:
             groups.append(Group(name, wanted))
     return tuple(groups)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Names of classes, with their number where another class or a tissue has the same."""
+    tissues = (SOFT, LUNG)
+    return [
+        f"{name} (class {number})" if name in tissues or names.count(name) > 1 else name
+        for number, name in enumerate(names)
+    ]
 
 
 def layouts_of(
@@ -106,15 +115,11 @@ def layouts_of(
     """
     slices = scan.count
     count = min(slices, _CANDIDATES * settings.slices)
-    numbers = [int(n) for n in np.linspace(0, slices - 1, count).round()]
-    apart = max(1, count // settings.slices)
+    numbers = np.linspace(0, slices - 1, count).round().astype(int)
     taken: dict[tuple[int, float], int] = {}
     found = []
-    for start in range(0, count, apart):
-        looked = [
-            _Looked.of(scan, place, groups, labels, rim_mm)
-            for place in numbers[start : start + apart]
-        ]
+    for some in np.array_split(numbers, min(slices, settings.slices)):
+        looked = [_Looked.of(scan, place, groups, labels, rim_mm) for place in some.tolist()]
         best = max(looked, key=lambda one: one.room)
         sites = sites_of(
             best.grounds,
@@ -126,7 +131,7 @@ def layouts_of(
         )
         if best.room:
             found.append(Layout(best.place, sites, best.calm, best.flat))
-    return tuple(found[: settings.slices])
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +189,10 @@ def _without_specks(mask: BoolArray, pixel_spacing_mm: tuple[float, float]) -> B
 
 
 def _clear_rim(mask: BoolArray, pixel_spacing_mm: tuple[float, float], rim_mm: float) -> None:
-    """Take what lies near the edge of the image out of a mask."""
-    rows, columns = (int(np.ceil(rim_mm / one)) + 1 for one in pixel_spacing_mm)
-    mask[:rows] = mask[-rows:] = False
-    mask[:, :columns] = mask[:, -columns:] = False
+    """Take what lies near the edge of the image out of a mask.
+
+    Lesions are drawn in squares of pixels, so the rim has as many pixels along both axes.
+    """
+    rim = int(np.ceil(rim_mm / min(pixel_spacing_mm))) + 1
+    mask[:rim] = mask[-rim:] = False
+    mask[:, :rim] = mask[:, -rim:] = False
