@@ -13,12 +13,13 @@ from ctdenoise.inference.check_finding import CheckFinding
 from ctdenoise.metrics.limits import Verdict
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.report.charts import Chart
+from ctdenoise.report.dose_words import dose_sentences
 from ctdenoise.report.judgement_charts import drawn_charts
 from ctdenoise.report.judgement_layout import laid_out
 from ctdenoise.report.judgement_pictures import shown_scan
 from ctdenoise.report.judgement_tables import figure_rows, hu_rows, organ_rows, pair_rows
 from ctdenoise.report.judgement_view import ScanView
-from ctdenoise.report.judgement_words import dose_sentences, headline, limit_rows
+from ctdenoise.report.judgement_words import headline, limit_rows
 from ctdenoise.report.page import PAGE_FILE, PICTURES_FOLDER
 from ctdenoise.report.rendering import rendered
 from ctdenoise.report.requirements import require_report_extra

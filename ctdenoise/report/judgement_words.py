@@ -69,8 +69,9 @@ def headline(measured: Measured, verdicts: Sequence[Verdict]) -> Headline:
     counts = _counts(outcomes)
     if failed:
         worst = sorted((_worst(group) for group in failed), key=_weight)
-        reasons = _joined([_reason(one.metric) for one in worst[:_MOST_REASONS]])
-        more = len(worst) - _MOST_REASONS
+        told = _one_of_each_kind(worst)[:_MOST_REASONS]
+        reasons = _joined([_reason(one.metric) for one in told])
+        more = len(worst) - len(told)
         rest = f", and {more} more {'limit is' if more == 1 else 'limits are'} failed"
         lost = f"{reasons}{rest if more > 0 else ''}"
         sentence = f"{gain}{_JOINS[won]}{lost}" if gain else lost
@@ -128,53 +129,20 @@ def groups_of_limits(verdicts: Sequence[Verdict]) -> dict[str, tuple[Verdict, Ou
     return found
 
 
-def dose_sentences(metrics: Iterable[Metric]) -> list[str]:
-    """For each lesion of the dose study: the dose at which the input shows as much.
-
-    Args:
-        metrics: Every figure.
-    """
-    chosen: dict[str, Metric] = {}
-    for metric in metrics:
-        dose = dict(metric.at).get("dose_percent")
-        if not metric.key.startswith("dose_equivalent[") or metric.value is None or dose is None:
-            continue
-        lesion = at_words(metric).partition(" at ")[0]
-        known = chosen.get(lesion)
-        if known is None or _from_quarter(dose) < _from_quarter(dict(known.at)["dose_percent"]):
-            chosen[lesion] = metric
-    return [_dose_sentence(lesion, metric) for lesion, metric in chosen.items()]
-
-
-def _from_quarter(dose_percent: float) -> float:
-    """How far a dose is from a quarter, which is the usual low dose."""
-    return abs(math.log(dose_percent / 25))
-
-
-def _dose_sentence(lesion: str, metric: Metric) -> str:
-    dose = dict(metric.at)["dose_percent"]
-    within = f" ({interval_short(metric)} %)" if metric.interval is not None else ""
-    note = f"; {metric.note}" if metric.note else ""
-    return (
-        f"{lesion}: after the denoiser, {_number(dose)} % dose shows them as well as "
-        f"{metric_short(metric)} dose does without it{within}{note}."
-    )
-
-
 def at_words(metric: Metric) -> str:
     """What a figure was measured at: "15 HU lesions of 7 mm at 25 % dose"; empty where nowhere."""
     at = dict(metric.at)
     words = []
     contrast, diameter = at.get("contrast_hu"), at.get("diameter_mm")
     if contrast is not None and diameter is not None:
-        words.append(f"{_number(contrast)} HU lesions of {_number(diameter)} mm")
+        words.append(f"{number_words(contrast)} HU lesions of {number_words(diameter)} mm")
     elif contrast is not None:
-        words.append(f"{_number(contrast)} HU contrast")
+        words.append(f"{number_words(contrast)} HU contrast")
     elif diameter is not None:
-        words.append(f"{_number(diameter)} mm")
+        words.append(f"{number_words(diameter)} mm")
     dose = at.get("dose_percent")
     if dose is not None:
-        words.append(f"{'at ' if words else ''}{_number(dose)} % dose")
+        words.append(f"{'at ' if words else ''}{number_words(dose)} % dose")
     return " ".join(words)
 
 
@@ -198,6 +166,14 @@ def _worst(group: Sequence[Verdict]) -> Verdict:
 
 def _order(verdict: Verdict) -> tuple[int, float]:
     return _GRAVITY[verdict.outcome], -_severity(verdict)
+
+
+def _one_of_each_kind(worst: Sequence[Verdict]) -> list[Verdict]:
+    """The first of each family: bright and dark lesions are one loss, not two."""
+    found: dict[str, Verdict] = {}
+    for one in worst:
+        found.setdefault(one.metric.key.partition("[")[0], one)
+    return list(found.values())
 
 
 def _weight(verdict: Verdict) -> tuple[int, float]:
@@ -320,7 +296,8 @@ def _signed(metric: Metric) -> str:
     return f"{metric.value or 0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _number(value: float) -> str:
+def number_words(value: float) -> str:
+    """A number as short as it can be, with a true minus sign."""
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -353,10 +330,10 @@ def _range_words(contrast: tuple[float | None, float | None] | None) -> str:
         return ""
     low, high = contrast
     if low is not None and high is not None:
-        return f", {_number(low)} to {_number(high)} HU"
+        return f", {number_words(low)} to {number_words(high)} HU"
     if low is not None:
-        return f", from {_number(low)} HU"
-    return "" if high is None else f", {_number(high)} HU and below"
+        return f", from {number_words(low)} HU"
+    return "" if high is None else f", {number_words(high)} HU and below"
 
 
 def _figures(group: Sequence[Verdict]) -> str:

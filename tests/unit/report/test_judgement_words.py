@@ -135,3 +135,14 @@ def test_what_is_not_measured_is_neither_met_nor_failed():
 def test_a_place_in_words_has_true_minus_signs():
     lesion = metric("x", 1.0, at=(("contrast_hu", -20.0), ("diameter_mm", 5.0)))
     assert at_words(lesion) == "\N{MINUS SIGN}20 HU lesions of 5 mm"
+
+
+def test_bright_and_dark_lesions_are_one_loss():
+    dark = metric(
+        "contrast_recovery[-20 HU, 7 mm]",
+        0.5,
+        error=0.02,
+        at=(("contrast_hu", -20.0), ("diameter_mm", 7.0)),
+    )
+    sentence = words(NOISE, recovery(0.41), dark).sentence
+    assert "contrast of 15 HU lesions of 7 mm falls to 0.41, and 1 more limit is failed" in sentence
