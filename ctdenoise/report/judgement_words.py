@@ -356,7 +356,13 @@ _SHORT: dict[Outcome, str] = {
 
 def _counts(outcomes: Sequence[Outcome]) -> str:
     parts = []
-    for kind, words in (("fail", "failed"), ("unclear", "cannot be told"), ("pass", "met")):
+    said: tuple[tuple[Outcome, str], ...] = (
+        ("fail", "failed"),
+        ("unclear", "cannot be told"),
+        ("not measured", "not measured"),
+        ("pass", "met"),
+    )
+    for kind, words in said:
         count = sum(1 for one in outcomes if one == kind)
         if count:
             parts.append(f"{count} {words}")

@@ -19,6 +19,8 @@ _FREQUENCY = Axis("Spatial frequency", "1/mm")
 _TRANSFER = Axis("Share that is left")
 _SLAB_BLOCKS = 12
 """Groups of rows that a slab is resampled by; rows of a group share noise."""
+_LOST = 0.5
+"""With less of its contrast than this, an edge that cannot be measured is gone: its f50 is 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +99,9 @@ def rod_figures(bench: BenchScans, transfers: Sequence[RodTransfer], *, suffix: 
 
 def _ratio_metric(one: RodTransfer, bench: BenchScans, suffix: str) -> Metric:
     value, ends = _ratio(one)
+    note = one.after.note or ("" if value is not None else "f50 lies beyond Nyquist")
+    if value is None and one.after.contrast_hu / one.before.contrast_hu < _LOST:
+        value, note = 0.0, _gone(one.after.contrast_hu, one.before.contrast_hu)
     slices = bench.settings.slices
     return Metric(
         f"ttf50_ratio[{one.rod.name}, {one.scans.name}{suffix}]",
@@ -111,10 +116,14 @@ def _ratio_metric(one: RodTransfer, bench: BenchScans, suffix: str) -> Metric:
         better="higher",
         description="Frequency at which half of the contrast of an edge is left, after denoising "
         "over before; below 1 is blur.",
-        note=one.after.note or ("" if value is not None else "f50 lies beyond Nyquist"),
+        note=note,
         interval=_interval(ends, f"bootstrap over {slices} slices", bench),
         at=(("contrast_hu", one.rod.hu), ("dose_percent", 100 * one.scans.dose_fraction)),
     )
+
+
+def _gone(after_hu: float, before_hu: float) -> str:
+    return f"the edge is gone: {after_hu:.1f} HU are left of {before_hu:.1f} HU"
 
 
 def _ratio(one: RodTransfer) -> tuple[float | None, tuple[float, float] | None]:
@@ -200,7 +209,8 @@ def slab_figures(
             found += Measured(curves=(_curve(key, "input", before),))
         name = f"{contrast:g} HU"
         curve = _curve(key, name, after, "across the face of a slab that is tilted against slices")
-        metric = _slab_metric(contrast, (after, before), bench, scans.name + suffix)
+        kept = float((response.after * response.before).sum() / np.square(response.before).sum())
+        metric = _slab_metric(contrast, (after, before), kept, bench, scans.name + suffix)
         found += Measured((metric,), (curve,))
     return found
 
@@ -215,10 +225,17 @@ def _slab_transfer(response: DoubleArray, bench: BenchScans, draws: DoubleArray 
 
 
 def _slab_metric(
-    contrast: float, transfers: tuple[Transfer, Transfer], bench: BenchScans, where: str
+    contrast: float,
+    transfers: tuple[Transfer, Transfer],
+    kept: float,
+    bench: BenchScans,
+    where: str,
 ) -> Metric:
     after, before = transfers
     value, _ = f50_ratio(after, before)
+    note = "" if value is not None else "f50 lies beyond one over the slice spacing"
+    if value is None and kept < _LOST:
+        value, note = 0.0, _gone(kept * contrast, contrast)
     ends, under = after.f50_interval_per_mm, before.f50_per_mm
     if ends is not None and under is not None:
         ends = (ends[0] / under, ends[1] / under)
@@ -235,7 +252,7 @@ def _slab_metric(
         better="higher",
         description="Frequency along z at which half of the contrast of an edge is left, after "
         "denoising over before; below 1, slices are blurred into each other.",
-        note="" if value is not None else "f50 lies beyond one over the slice spacing",
+        note=note,
         interval=_interval(ends, f"bootstrap over {_SLAB_BLOCKS} groups of rows", bench),
         at=(
             ("contrast_hu", contrast),

@@ -122,7 +122,10 @@ def judge(
         facts.append(("Scan", on_scan.facts))
     for study in studies:
         if study not in OF_SCAN:
-            measured += on_phantoms(denoiser, study, settings, seed=seed, progress=progress)
+            try:
+                measured += on_phantoms(denoiser, study, settings, seed=seed, progress=progress)
+            except InputError as error:  # such as an output without noise: the rest still counts
+                absent = (*absent, f"{study}: {error.what}")
     known = bool(training) and not any(flag.code == "range-unknown" for flag in flags)
     verdicts = judged(measured.metrics, settings.limits)
     return Judgement(

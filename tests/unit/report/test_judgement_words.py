@@ -130,6 +130,7 @@ def test_nothing_judged_is_said():
 def test_what_is_not_measured_is_neither_met_nor_failed():
     found = words(NOISE, metric("fav_shift[scan]", None, "%"))
     assert found.outcome == "not measured"
+    assert found.counts == "1 limit: 1 not measured"
 
 
 def test_a_place_in_words_has_true_minus_signs():

@@ -25,6 +25,7 @@ from ctdenoise.inference.load import load_denoiser
 from ctdenoise.inference.method import Block, Estimates, Taken
 from ctdenoise.metrics.limits import judged
 from ctdenoise.tasks.bench import bench_slices, measure_bench
+from tests.unit.tasks.judged import denoiser
 
 _SCANNER = BenchSettings().scan.scanner.replaced(views_per_turn=288, channels=368)
 SMALL = BenchSettings(
@@ -179,6 +180,22 @@ def test_values_that_are_shifted_are_found_as_drift_everywhere():
     verdicts = judged(found.metrics, DENOISER_LIMITS)
     failed = {one.metric.key for one in verdicts if one.outcome == "fail"}
     assert failed == set(values(found, "drift"))
+
+
+def test_edges_that_are_gone_fail_and_noise_is_not_blamed():
+    def flat(hu: np.ndarray) -> np.ndarray:
+        return np.where(hu > -500, 0.0, hu)
+
+    found = judge(denoiser(flat))
+    verdicts = {one.metric.key: one for one in judged(found.metrics, DENOISER_LIMITS)}
+    for key in (
+        "ttf50_ratio[40 HU, 100 %]",
+        "ttf50_ratio[40 HU, 25 %]",
+        "z_ttf50_ratio[100 HU, 25 %]",
+    ):
+        assert verdicts[key].outcome == "fail"
+        assert verdicts[key].metric.value == 0
+        assert "the edge is gone: 0.0 HU are left" in verdicts[key].metric.note
 
 
 def test_a_bilateral_filter_keeps_bright_edges_and_loses_faint_ones():

@@ -12,14 +12,19 @@ import pytest
 
 from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.config.load import load_settings
+from ctdenoise.core.progress import SILENT
 from ctdenoise.errors import GeometryError, OutputExistsError, UsageError
 from ctdenoise.tasks.judge import run
 from ctdenoise.tasks.judge_facts import slices_words
+from ctdenoise.tasks.judge_one import ScanQuestion, judge
 from ctdenoise.tasks.judge_plan import JudgeRequest, planned
 from ctdenoise.tasks.judge_sample import judged_places
+from tests.unit.tasks.judged import denoiser as function_denoiser
+from tests.unit.tasks.test_lcd import SETTINGS as SMALL_LCD
 
 SHAPE = (128, 128, 12)  # NIfTI order: x, y, z
 QUICK = JudgeSettings().replaced(scan={"slices": 6, "draws": 100, "patch_mm": 14})
+FLAT = QUICK.replaced(lcd=SMALL_LCD.replaced(repeats=8, draws=100))
 
 
 def write(path: Path, *, noise: float = 0.0, shape=SHAPE) -> Path:
@@ -164,3 +169,11 @@ def test_a_taken_folder_is_never_overwritten(scan, tmp_path):
     (tmp_path / "out" / "kept").touch()
     with pytest.raises(OutputExistsError):
         judged(tmp_path / "out", scan, "identity")
+
+
+def test_a_study_that_an_output_without_noise_ends_is_named_and_the_others_are_judged(scan):
+    denoiser = function_denoiser(np.zeros_like)
+    question = ScanQuestion(scan[0])
+    found = judge(denoiser, "flat", ("scan", "lcd"), question, FLAT, seed=0, progress=SILENT)
+    assert any(line.startswith("lcd: A channel answers the same") for line in found.absent)
+    assert "noise_change[scan]" in {metric.key for metric in found.measured.metrics}
