@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.errors import InputError, UsageError
@@ -38,6 +38,9 @@ Squares = TypeVar("Squares", float, DoubleArray)
 
 _SINGULAR = 1e-12
 """Below this share of the largest, an eigenvalue of the correlation of responses counts as zero."""
+
+_HARDLY_ANY_NOISE = 1e9
+"""Above this noncentrality its error is that of the covariance alone, and scipy's F ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,8 @@ def exact_interval(
 
 def _noncentrality(found: float, count: int, freedom: int, probability: float) -> float:
     """The noncentrality at which F is below `found` with a probability; 0 where none is so low."""
+    if found * count > _HARDLY_ANY_NOISE:
+        return float(found * count / freedom * stats.chi2.ppf(1 - probability, freedom))
 
     def excess(noncentrality: float) -> float:
         return float(special.ncfdtr(count, freedom, noncentrality, found)) - probability

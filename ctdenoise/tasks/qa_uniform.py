@@ -10,6 +10,7 @@ from scipy import ndimage
 from ctdenoise.config.qa import QaSettings
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.errors import InputError
 from ctdenoise.metrics.discs import Disc, DiscFigures, PhantomPlace, measured_disc
 from ctdenoise.metrics.hu_scale import uniformity
 from ctdenoise.metrics.measured import Measured
@@ -83,7 +84,16 @@ def inspected_uniform(
         patch: Side of the patches of the noise power spectrum, pixels.
         spacing: Of the pixels along (rows, columns), mm.
         title: What it is.
+
+    Raises:
+        InputError: If the phantom is too small for the discs.
     """
+    if ring_mm < disc_mm:
+        raise InputError(
+            f"{title}: a phantom of {2 * place.radius_mm:.0f} mm is too small for discs of "
+            f"{2 * disc_mm:g} mm at its edge.",
+            fix="Choose smaller ones (edge_mm, disc_mm), or state the radius of the phantom.",
+        )
     discs = [Disc("centre", place.centre, disc_mm)]
     discs += [
         place.disc(

@@ -13,7 +13,7 @@ import pytest
 
 from ctdenoise.errors import InputError, UsageError
 from ctdenoise.metrics.channels import named_channels
-from ctdenoise.metrics.cho import ChoResult, auc_of, cho, cho_of_responses
+from ctdenoise.metrics.cho import ChoResult, auc_of, cho, cho_of_responses, exact_interval
 
 SHAPE = (41, 41)
 REPEATS = 400
@@ -114,3 +114,10 @@ def test_the_interval_needs_a_level_and_the_estimate_enough_images_that_vary():
     twice = np.concatenate([many, many[..., :1]], axis=-1)
     with pytest.raises(InputError, match="depend on each other"):
         cho_of_responses(twice[0], twice[1], "x")
+
+
+def test_the_interval_goes_on_evenly_where_there_is_hardly_any_noise():
+    """Beyond d' of some thousands scipy's noncentral F has no numbers any more."""
+    small, large = (exact_interval(float(d) ** 2, 400, 1600, 5) for d in (1e3, 1e5))
+    assert large.low / 1e5 == pytest.approx(small.low / 1e3, rel=1e-3)
+    assert large.high / 1e5 == pytest.approx(small.high / 1e3, rel=1e-3)
