@@ -13,6 +13,7 @@ within one pixel of the centre.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -172,6 +173,10 @@ def response_transfer(responses: Sequence[Response]) -> DoubleArray:
     return np.asarray(np.where(known, cross / np.where(known, power, 1.0), np.nan))
 
 
+FEWEST_TO_RESAMPLE = 6
+"""With fewer slices resampling has too little to choose from."""
+
+
 def clustered_mean(
     values: DoubleArray, clusters: Sequence[int], *, draws: int, rng: np.random.Generator
 ) -> tuple[float, Interval | None]:
@@ -181,6 +186,7 @@ def clustered_mean(
     Phi(+-sqrt(m / (m - 1)) t), with t the quantile of Student's distribution with m - 1 degrees of
     freedom for m clusters: few clusters spread too little (the expanded percentile interval;
     Hesterberg, "What Teachers Should Know About the Bootstrap", American Statistician 69, 2015).
+    That is still too short for fewer than six: theirs is Student's, by the ratio estimator.
 
     Args:
         values: One for each lesion, float64 [lesion].
@@ -198,6 +204,11 @@ def clustered_mean(
     size = len(counts)
     if size < 3:
         return mean, None
+    if size < FEWEST_TO_RESAMPLE:
+        left = sums - mean * counts
+        error = math.sqrt(size / (size - 1) * float(left @ left)) / float(counts.sum())
+        reach = float(stats.t.ppf(0.975, size - 1)) * error
+        return mean, Interval(mean - reach, mean + reach, f"Student's t over {size} slices")
     times = rng.multinomial(size, np.full(size, 1 / size), size=draws)
     means = (times @ sums) / (times @ counts)
     outer = stats.norm.cdf(np.sqrt(size / (size - 1)) * stats.t.ppf(0.025, size - 1))
