@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,9 +55,10 @@ class Uniformity:
 
     Args:
         largest_difference_hu: Largest abs(edge - centre), HU (ACR: at most 5).
-        index_percent: Of the edge that differs most, 100 (edge - centre) / (centre + 1000), %.
+        index_percent: Of the edge that differs most, 100 (edge - centre) / (centre + 1000), %; NaN
+            where the centre is as empty as a vacuum.
         integral: (highest - lowest) / (highest + lowest + 2000) over all regions, CatPhan's
-            integral nonuniformity.
+            integral nonuniformity; NaN likewise.
     """
 
     largest_difference_hu: float
@@ -82,8 +84,14 @@ def uniformity(centre_hu: float, edges_hu: Sequence[float]) -> Uniformity:
     high, low = float(everything.max()), float(everything.min())
     scale = HU_PER_RELATIVE_ATTENUATION
     return Uniformity(
-        abs(most), 100 * most / (centre_hu + scale), (high - low) / (high + low + 2 * scale)
+        abs(most),
+        _share(100 * most, centre_hu + scale),
+        _share(high - low, high + low + 2 * scale),
     )
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan
 
 
 def contrast_to_noise(insert_hu: float, background_hu: float, noise_hu: float) -> float:

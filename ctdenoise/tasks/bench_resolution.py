@@ -123,7 +123,8 @@ def _ratio_metric(one: RodTransfer, bench: BenchScans, suffix: str) -> Metric:
 
 
 def _gone(after_hu: float, before_hu: float) -> str:
-    return f"the edge is gone: {after_hu:.1f} HU are left of {before_hu:.1f} HU"
+    left_hu = round(after_hu, 1) + 0.0  # no minus before a zero
+    return f"the edge is gone: {left_hu:.1f} HU are left of {before_hu:.1f} HU"
 
 
 def _ratio(one: RodTransfer) -> tuple[float | None, tuple[float, float] | None]:

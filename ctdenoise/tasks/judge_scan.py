@@ -110,7 +110,7 @@ def _noise(before_hu: float | None, after_hu: float | None) -> Iterator[Metric]:
         "%",
         better="neither",
         description="Noise magnitude of the output against the input; negative is less noise.",
-        note=note if change is None else "",
+        note="" if change is not None else "the input has no noise" if before_hu == 0 else note,
         **common,
     )
 

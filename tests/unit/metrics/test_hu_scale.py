@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from ctdenoise.errors import InputError
@@ -44,3 +46,10 @@ def test_what_has_no_answer_is_refused():
         uniformity(0.0, [])
     with pytest.raises(InputError, match="noise"):
         contrast_to_noise(1.0, 0.0, 0.0)
+
+
+def test_an_image_of_nothing_but_vacuum_is_even_and_has_no_index():
+    found = uniformity(-1000.0, [-1000.0, -1000.0])
+    assert found.largest_difference_hu == 0
+    assert math.isnan(found.index_percent)
+    assert math.isnan(found.integral)
