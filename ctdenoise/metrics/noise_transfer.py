@@ -15,7 +15,7 @@ import numpy as np
 from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.errors import InputError
 from ctdenoise.metrics.nps import PowerSums
-from ctdenoise.metrics.transfer import percentile_interval
+from ctdenoise.metrics.transfer import percentile_interval, weighted_ratio
 
 
 def repeat_noise(repeats: DoubleArray) -> DoubleArray:
@@ -74,7 +74,7 @@ class NoiseSamples:
         Args:
             weights: Of each sample, [..., sample].
         """
-        return np.asarray((weights @ self.power) / (weights @ self.patches)[..., None])
+        return weighted_ratio(weights, self.power, self.patches)
 
     def mean_frequency(self, weights: DoubleArray) -> DoubleArray:
         """The frequency fav of weighted samples, 1/mm [...]; NaN without noise.
@@ -82,9 +82,7 @@ class NoiseSamples:
         Args:
             weights: Of each sample, [..., sample].
         """
-        power = self.radial_power(weights)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((power @ self.frequency_per_mm) / power.sum(axis=-1))
+        return weighted_ratio(weights, self.power @ self.frequency_per_mm, self.power.sum(axis=-1))
 
     def deviation_hu(self, weights: DoubleArray) -> DoubleArray:
         """Standard deviation of the noise of weighted samples, HU [...].
@@ -92,7 +90,7 @@ class NoiseSamples:
         Args:
             weights: Of each sample, [..., sample].
         """
-        variance = (weights @ self.variance_hu2) / (weights @ self.patches)
+        variance = weighted_ratio(weights, self.variance_hu2, self.patches)
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 

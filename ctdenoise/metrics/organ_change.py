@@ -9,7 +9,7 @@ import numpy as np
 
 from ctdenoise.core.arrays import DoubleArray, HuArray, LabelArray
 from ctdenoise.metrics.table import Better, Interval, Metric
-from ctdenoise.metrics.transfer import percentile_interval, resampled
+from ctdenoise.metrics.transfer import percentile_interval, resampled, weighted_ratio
 
 FEWEST_VOXELS = 500
 """With fewer voxels an organ has no row."""
@@ -72,8 +72,8 @@ def _figures(
     slices: DoubleArray, name: str, draws: int, rng: np.random.Generator
 ) -> Iterator[Metric]:
     count, before, after, before2, after2 = slices.sum(axis=0)
-    drawn = resampled(len(slices), draws, rng) @ slices
-    ends = percentile_interval((drawn[:, 2] - drawn[:, 1]) / np.maximum(drawn[:, 0], 1))
+    weights = resampled(len(slices), draws, rng)
+    ends = percentile_interval(weighted_ratio(weights, slices[:, 2] - slices[:, 1], slices[:, 0]))
     method = f"bootstrap over {len(slices)} slices, {draws} draws"
     interval = None if ends is None else Interval(*ends, method)
     mask, voxels = f"{name}, {count:.0f} voxels", max(count, 1.0)

@@ -192,6 +192,27 @@ def resampled(slices: int, count: int, rng: np.random.Generator) -> DoubleArray:
     return np.asarray(1 + (draws - 1) * (student * np.sqrt(slices / (slices - 1))))
 
 
+def weighted_ratio(
+    weights: DoubleArray, numerators: DoubleArray, denominators: DoubleArray
+) -> DoubleArray:
+    """The sum of numerators over that of denominators when samples are weighted, to first order.
+
+    With r the ratio without weights it is r + sum (w - 1) (n - r d) / sum d. Weights of `resampled`
+    may be below zero, and where one sample has most of the denominators the quotient of the
+    weighted sums would be anything. NaN where the denominators sum up to 0.
+
+    Args:
+        weights: Of each sample, 1 as it is, [..., sample].
+        numerators: Of each sample, [sample] or [sample, value].
+        denominators: Of each sample, not negative, [sample].
+    """
+    total = denominators.sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = numerators.sum(axis=0) / total
+        beside = (numerators.T - np.multiply.outer(ratio, denominators)).T
+        return np.asarray(ratio + (weights - 1) @ beside / total)
+
+
 def percentile_interval(draws: DoubleArray) -> tuple[float, float] | None:
     """The middle 95 % of resamplings; None without any, or where one in forty has no value.
 

@@ -55,3 +55,16 @@ def test_an_organ_without_a_name_is_told_by_its_number():
     before = slices()
     labels = np.full(before.shape, 7, dtype=np.uint8)
     assert "organ_drift[class 7]" in figures(before, before, labels)
+
+
+def test_an_organ_that_lies_mostly_in_one_slice_has_a_sober_interval():
+    rng = np.random.default_rng(3)
+    labels = np.zeros((5, 64, 64), np.uint8)
+    labels[0, 4:60, 4:60] = 1
+    labels[1:, 10:14, 10:14] = 1
+    before = rng.normal(40, 20, labels.shape).astype(np.float32)
+    after = before + 1 + rng.normal(0, 1, labels.shape).astype(np.float32)
+    found = organ_changes(before, after, labels, {1: "liver"}, draws=1000, rng=rng)
+    drift = next(one for one in found if one.key == "organ_drift[liver]")
+    assert drift.interval is not None
+    assert 0.9 < drift.interval.low < drift.value < drift.interval.high < 1.1

@@ -74,3 +74,17 @@ def test_output_without_noise_has_no_frequency():
 def test_no_patches_no_figures():
     power = SpectrumChange([], [], "scan", "patches", draws=200)
     assert power.measured(np.random.default_rng(0)).metrics == ()
+
+
+def test_one_slice_with_most_of_the_patches_leaves_a_sober_interval():
+    rng = np.random.default_rng(5)
+    slices = [rng.normal(0, 20, (patches, SIDE, SIDE)) for patches in (30, 4, 2, 1)]
+    blurred = [ndimage.gaussian_filter(one, (0, 0.6, 0.6), mode="wrap") for one in slices]
+    before, after = (
+        [power_of(one, pixel_spacing_mm=SPACING) for one in s] for s in (slices, blurred)
+    )
+    power = SpectrumChange(before, after, "scan", "patches", draws=500)
+    shift = power.measured(np.random.default_rng(0))["fav_shift[scan]"]
+    assert (
+        shift.value - 2 < shift.interval.low < shift.value < shift.interval.high < shift.value + 2
+    )
