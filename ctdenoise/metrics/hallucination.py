@@ -113,7 +113,7 @@ class SignalAbsent:
         if self.area_cm2 <= 0:
             return None
         low, high = poisson_interval(len(self.found))
-        method = f"exact, Poisson, {len(self.found)} in {self.area_cm2:.0f} cm2"
+        method = f"exact, Poisson, {len(self.found)} in {self.area_cm2:.0f} cm\N{SUPERSCRIPT TWO}"
         return Interval(100 * low / self.area_cm2, 100 * high / self.area_cm2, method)
 
 

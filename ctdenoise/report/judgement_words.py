@@ -231,7 +231,8 @@ def _recovery(metric: Metric) -> str:
 
 
 def _false_structure(metric: Metric) -> str:
-    return f"{_few_digits(metric.value or 0)} false spots appear in 100 cm2 of tissue"
+    spots = f"{_few_digits(metric.value or 0)} false spots"
+    return f"{spots} appear in 100 cm\N{SUPERSCRIPT TWO} of tissue"
 
 
 def _detectability(metric: Metric) -> str:

@@ -9,6 +9,7 @@ from ctdenoise.metrics.limits import Verdict
 _RECOVERY = "contrast_recovery["
 _DETECTABILITY = "dprime_ratio[inserted"
 _FALSE = "false_structure"
+_AREA = "100 cm\N{SUPERSCRIPT TWO}"
 
 
 def words_about_response(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -75,16 +76,16 @@ def _about_false_structure(verdicts: Sequence[Verdict]) -> str:
     searched = f"{metric.mask}: {metric.reduction}"
     if verdict.outcome == "fail":
         return (
-            f"It shows structure where there is none: {metric.value:.1f} spots in 100 cm2 that the "
+            f"It shows structure where there is none: {metric.value:.1f} spots in {_AREA} that the "
             f"scan does not explain ({searched}; {metric.note})."
         )
     if metric.value == 0:
         return (
             f"It adds no structure that the scan does not explain ({searched}; at most "
-            f"{upper:.2f} in 100 cm2 with 95 % confidence)."
+            f"{upper:.2f} in {_AREA} with 95 % confidence)."
         )
     return (
-        f"It may show structure where there is none: {metric.value:.2f} spots in 100 cm2, at most "
+        f"It may show structure where there is none: {metric.value:.2f} spots in {_AREA}, at most "
         f"{upper:.2f} ({searched}; {metric.note})."
     )
 

@@ -27,7 +27,7 @@ from ctdenoise.metrics.transfer import resampled
 from ctdenoise.tasks.bench_scans import BenchScans, DoseScans
 
 _FREQUENCY = Axis("Spatial frequency", "1/mm")
-_POWER = Axis("Noise power", "HU^2 mm^2")
+_POWER = Axis("Noise power", "HU\N{SUPERSCRIPT TWO} mm\N{SUPERSCRIPT TWO}")
 _RATIO = Axis("Noise power, output over input")
 
 
@@ -252,7 +252,7 @@ def _pictures(pair: NoisePair) -> tuple[HeatMap, ...]:
                 Axis("Frequency along x", "1/mm"),
                 tuple(f"{value:.2f}" for value in fx),
                 power,
-                unit="HU^2 mm^2",
+                unit="HU\N{SUPERSCRIPT TWO} mm\N{SUPERSCRIPT TWO}",
                 note="zero frequency is in the middle",
             )
         )

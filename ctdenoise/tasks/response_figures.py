@@ -258,9 +258,9 @@ def absent_figures(absent: SignalAbsent) -> Measured:
         key="false_structure",
         title="False structure where there is none",
         value=absent.per_100_cm2,
-        unit="per 100 cm2",
+        unit="per 100 cm\N{SUPERSCRIPT TWO}",
         window="none",
-        mask=f"{absent.area_cm2:.0f} cm2 of calm soft tissue",
+        mask=f"{absent.area_cm2:.0f} cm\N{SUPERSCRIPT TWO} of calm soft tissue",
         reduction=f"{len(absent.found)} spots of any size",
         better="lower",
         description="Spots whose contrast in the output lies more than "
