@@ -66,8 +66,23 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
         input_test: Name of the test that the others were made from: whether structure was removed
             from it, and its masks.
     """
+    of_references = _given(
+        reference_series=reference_series,
+        test_series=test_series,
+        reference_mask=reference_mask,
+        test_masks=test_masks,
+        truth_mask=truth_mask,
+        input=input_test,
+    )
     if "qa" in judge.study:
-        _require_only_qa(judge, tests)
+        of_models = _given(
+            truth=judge.truth,
+            labels=judge.labels,
+            dry_run=judge.dry_run,
+            names=names,
+            segment_with=segment_with,
+        )
+        _require_only_qa(judge, tests, (*of_references, *of_models))
         run_qa(
             reference,
             qa,
@@ -80,7 +95,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
         return
     _require_no_phantom(qa)
     if judge.model:
-        _require_no_masks(tests, reference_mask, test_masks, truth_mask)
+        _require_no_references(tests, of_references)
         run_judgement(
             reference,
             judge,
@@ -131,7 +146,13 @@ def evaluate(  # noqa: PLR0913 - one argument for each word of the command line
     console.print_line(f"Numbers: {report.out}/evaluation.json and .csv")
 
 
-def _require_only_qa(judge: JudgeOptions, tests: tuple[Path, ...]) -> None:
+def _given(**options: object) -> tuple[str, ...]:
+    """Those options of the command line that were given, as they are typed."""
+    typed = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    return tuple(option for option, value in typed.items() if value not in (None, (), False))
+
+
+def _require_only_qa(judge: JudgeOptions, tests: tuple[Path, ...], others: tuple[str, ...]) -> None:
     """Refuse what the study of a phantom cannot be asked together with."""
     from ctdenoise.errors import UsageError
 
@@ -140,6 +161,10 @@ def _require_only_qa(judge: JudgeOptions, tests: tuple[Path, ...]) -> None:
             "the study qa judges one scan of a phantom, alone.",
             fix="Leave out --model, other studies and further scans; judge a denoiser on scanned "
             "phantoms with --study bench.",
+        )
+    if others:
+        raise UsageError(
+            f"the study qa does not know {', '.join(others)}.", fix="Leave out these options."
         )
 
 
@@ -153,12 +178,7 @@ def _require_no_phantom(qa: QaOptions) -> None:
         )
 
 
-def _require_no_masks(
-    tests: tuple[Path, ...],
-    reference_mask: Path | None,
-    test_masks: tuple[Path, ...],
-    truth_mask: Path | None,
-) -> None:
+def _require_no_references(tests: tuple[Path, ...], options: tuple[str, ...]) -> None:
     """Refuse what compares images with a reference where a denoiser is judged."""
     from ctdenoise.errors import UsageError
 
@@ -167,10 +187,11 @@ def _require_no_masks(
             "a denoiser is judged on one scan, and several studies were named.",
             fix="Name one scan, or leave --model out to compare studies with the first one.",
         )
-    if reference_mask is not None or test_masks or truth_mask is not None:
+    if options:
         raise UsageError(
-            "masks of a reference and of tests are compared without --model.",
-            fix="Give organs of the scan with --labels or --segment-with.",
+            f"{', '.join(options)}: images are compared with a reference without --model.",
+            fix="Choose a series of the scan with --series, organs with --labels or "
+            "--segment-with.",
         )
 
 

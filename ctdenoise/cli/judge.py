@@ -85,11 +85,13 @@ def run_judgement(
         segment_with: A model that labels the organs of the scan.
 
     Raises:
+        OutputExistsError: If the output folder is taken.
         LimitsFailed: If a limit is failed and that is to be told by the exit code.
     """
     from ctdenoise.cli import console
     from ctdenoise.config.judgement import JudgeSettings
     from ctdenoise.config.load import find_settings_file, load_settings
+    from ctdenoise.io.staging import require_free_folder
     from ctdenoise.tasks import judge as task
     from ctdenoise.tasks import judge_plan as plan
     from ctdenoise.tasks.judge_studies import STUDIES
@@ -107,6 +109,7 @@ def run_judgement(
         names=names,
         seed=options.seed,
     )
+    require_free_folder(out)
     to_do = plan.planned(request, settings)
     for cost in to_do.costs:
         say = console.print_line if options.dry_run else console.say

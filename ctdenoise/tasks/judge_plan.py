@@ -16,7 +16,9 @@ from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
+from ctdenoise.io.image_labels import LabelReader
 from ctdenoise.io.read import open_series
+from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.tasks.judge_one import ScanQuestion
 from ctdenoise.tasks.judge_studies import OF_SCAN, STUDIES, study_cost
 
@@ -90,7 +92,8 @@ def planned(request: JudgeRequest, settings: JudgeSettings) -> JudgePlan:
     Raises:
         UsageError: If a study needs a scan and there is none, or names do not match.
         CheckpointError: If a model is none.
-        StudyError: If the scan cannot be read.
+        StudyError: If the scan, its truth or its labels cannot be read.
+        GeometryError: If truth or labels are on another grid.
     """
     checked(request)
     denoisers = tuple(load_denoiser(model, settings.infer) for model in request.models)
@@ -100,6 +103,7 @@ def planned(request: JudgeRequest, settings: JudgeSettings) -> JudgePlan:
     if question is not None:
         with open_series(question.scan, series=question.series) as reader:
             shape = reader.shape
+            _require_grid_of(reader.geometry, question)
     seconds = [seconds_a_slice(denoiser, shape[1:]) for denoiser in denoisers]
     costs = [
         f"{name}: {one:.2f} s a slice of {shape[1]} x {shape[2]} pixels on this machine"
@@ -112,9 +116,10 @@ def planned(request: JudgeRequest, settings: JudgeSettings) -> JudgePlan:
             for cost, one in zip(each, seconds, strict=True)
         )
         slices = " and ".join(dict.fromkeys(f"{cost.slices}" for cost in each))
+        slices += " slice" if slices == "1" else " slices"
         scanned = " of phantoms that are scanned first" if each[0].scans else ""
         costs.append(
-            f"--study {study}: {slices} slices{scanned}{' each' if len(each) > 1 else ''}, "
+            f"--study {study}: {slices}{scanned}{' each' if len(each) > 1 else ''}, "
             f"about {clock(total)} of denoising"
         )
     return JudgePlan(request, denoisers, names, question, tuple(costs))
@@ -160,6 +165,18 @@ def checked(request: JudgeRequest) -> None:
             "a truth or labels belong to a scan, and none was named.",
             fix="Name the scan first: ctdenoise evaluate SCAN --model ...",
         )
+    if request.truth is not None and "scan" not in request.chosen:
+        raise UsageError(
+            "a truth is used by --study scan alone, which was not asked for.",
+            where="--truth",
+            fix="Add scan to --study, or leave the truth out.",
+        )
+    with_organs = request.labels is not None or request.segment_with is not None
+    if with_organs and not set(request.chosen) & set(OF_SCAN):
+        raise UsageError(
+            f"organs are used by --study {' and '.join(OF_SCAN)}, which were not asked for.",
+            fix="Add one of them to --study, or leave --labels and --segment-with out.",
+        )
     if request.labels is not None and request.segment_with is not None:
         raise UsageError(
             "labels come from a file or from a model, not from both.",
@@ -189,6 +206,16 @@ def scan_question(request: JudgeRequest, settings: JudgeSettings) -> ScanQuestio
                 fix="Give a label map with --labels, or a network with a segmentation head.",
             )
     return ScanQuestion(request.scan, request.series, request.truth, request.labels, segmenter)
+
+
+def _require_grid_of(grid: Geometry, question: ScanQuestion) -> None:
+    """Refuse a truth or labels on another grid before anything is denoised."""
+    if question.truth is not None:
+        with open_series(question.truth) as truth:
+            require_same_grid(grid, truth.geometry, name="the truth")
+    if question.labels is not None:
+        with LabelReader(question.labels, grid):
+            pass  # opening it is what refuses another grid
 
 
 def names_of(request: JudgeRequest, denoisers: Sequence[Denoiser]) -> tuple[str, ...]:

@@ -123,11 +123,21 @@ def test_several_models_have_a_page_each_and_one_that_compares_them(scan, tmp_pa
     [
         (("--study", "scan"), "--study judges a denoiser, and none was named"),
         (("--model", "nowhere"), "there is no such model"),
+        (("--model", "nlm", "--input", "low"), "--input: images are compared with a reference"),
+        (("--study", "qa", "--dry-run", "--names", "a"), "does not know --dry-run, --names"),
     ],
-    ids=["no model", "no such model"],
+    ids=["no model", "no such model", "option of references", "option of models"],
 )
 def test_what_cannot_be_judged_is_one_clear_error(scan, tmp_path, words, what):
     done = ctdenoise("evaluate", scan[0], *words, "--out", tmp_path / "out")
     assert done.code in {2, 3}
     assert what in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_taken_folder_is_refused_before_costs_are_measured(scan, tmp_path):
+    (tmp_path / "kept").touch()
+    done = ctdenoise("evaluate", scan[0], "--model", "nlm", "--dry-run", "--out", tmp_path)
+    assert done.code == 2
+    assert "exists already" in done.stderr
+    assert not done.stdout

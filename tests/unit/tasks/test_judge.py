@@ -143,8 +143,10 @@ def test_costs_are_told_before(scan):
         ({"studies": ("scan",)}, "needs a scan"),
         ({"studies": ("bench",), "truth": Path("x")}, "belong to a scan"),
         ({"scan": Path("x"), "labels": Path("x"), "segment_with": Path("y")}, "not from both"),
+        ({"scan": Path("x"), "studies": ("response",), "truth": Path("y")}, "--study scan alone"),
+        ({"scan": Path("x"), "studies": ("lcd",), "labels": Path("y")}, "organs are used by"),
     ],
-    ids=["scan", "truth", "labels"],
+    ids=["scan", "truth", "labels", "unused truth", "unused labels"],
 )
 def test_what_cannot_be_done_is_refused_at_once(given, words):
     with pytest.raises(UsageError, match=words):
@@ -162,6 +164,21 @@ def test_a_truth_on_another_grid_is_refused_and_nothing_is_left(scan, tmp_path):
     with pytest.raises(GeometryError, match="the truth"):
         judged(tmp_path / "out", scan, "identity", truth=other)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("option", "kind"), [("truth", "f4"), ("labels", "u1")])
+def test_another_grid_is_refused_before_anything_is_denoised(scan, tmp_path, option, kind):
+    other = tmp_path / "other.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros((128, 128, 10), kind), np.eye(4)), other)
+    request = JudgeRequest(models=("identity",), scan=scan[0], **{option: other})
+    with pytest.raises(GeometryError):
+        planned(request, QUICK)
+
+
+def test_a_single_slice_costs_one_slice(tmp_path):
+    one = write(tmp_path / "one.nii.gz", shape=(128, 128, 1))
+    plan = planned(JudgeRequest(models=("identity",), scan=one, studies=("scan",)), QUICK)
+    assert any("--study scan: 1 slice, " in cost for cost in plan.costs)
 
 
 def test_a_taken_folder_is_never_overwritten(scan, tmp_path):
