@@ -126,11 +126,14 @@ class BenchScans:
         self._noise_seed = draw_seed(stream(seed, "bench texture", kernel.name))
         inserts, self.rods = _rods(settings, scan.size, spacing)
         _require_room(settings, spacing)
-        heights = tuple(float(z) for z in self.slice_mm * np.arange(settings.slices))
+        textured = settings.texture.slices if settings.texture.deviation_hu else 1
+        heights, few = (
+            tuple(float(z) for z in self.slice_mm * np.arange(slices))
+            for slices in (settings.slices, textured)
+        )
         phantom = RodsSettings(diameter_mm=settings.diameter_mm, inserts=inserts)
         self._rods = NativeScan(rods_shapes(phantom), scan, positions_mm=heights, progress=progress)
         empty = rods_shapes(RodsSettings(diameter_mm=settings.diameter_mm, inserts=()))
-        few = heights[: settings.texture.slices] if settings.texture.deviation_hu else heights[:1]
         self._water = NativeScan(empty, scan, positions_mm=few, progress=progress)
         self.water_hu: HuArray = self._water.without_noise().hu[0]
         self.rods_hu: HuArray = self._rods.without_noise().hu[0]

@@ -182,6 +182,12 @@ def test_values_that_are_shifted_are_found_as_drift_everywhere():
     assert failed == set(values(found, "drift"))
 
 
+def test_a_texture_may_have_more_slices_than_the_rods():
+    settings = SMALL.replaced(slices=4, texture=TextureSettings(slices=6, repeats=2))
+    found = measure_bench(load_denoiser("identity"), settings, seed=3)
+    assert found["noise_ratio[texture, 25 %]"].value == 1
+
+
 def test_edges_that_are_gone_fail_and_noise_is_not_blamed():
     def flat(hu: np.ndarray) -> np.ndarray:
         return np.where(hu > -500, 0.0, hu)
