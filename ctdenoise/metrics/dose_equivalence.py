@@ -14,6 +14,7 @@ are too high.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from ctdenoise.core.arrays import DoubleArray
+from ctdenoise.errors import InputError
 from ctdenoise.metrics.cho import cho_of_responses, unbiased
 
 LAW_LEVEL = 0.01
@@ -84,7 +86,7 @@ def paired_squares(
         InputError: If there are too few regions for the channels, or they do not vary.
     """
     slices = len(responses[0].present)
-    weights = rng.multinomial(slices, np.full(slices, 1 / slices), size=draws).astype(np.float64)
+    weights = _drawn_weights(slices, _least_slices(responses[0]), draws, rng)
     found = []
     for one in responses:
         channels = one.counts[2]
@@ -93,6 +95,26 @@ def paired_squares(
         again = _drawn_squares(one, weights)
         found.append(Squares(estimate, again + (estimate - again.mean()), one.counts))
     return found
+
+
+def _least_slices(responses: Responses) -> int:
+    """So many different slices must be drawn for a covariance that can be inverted."""
+    regions: int = responses.present.shape[1] + responses.absent.shape[1]
+    return math.ceil(float(responses.counts[2] + 3) / regions)
+
+
+def _drawn_weights(slices: int, least: int, draws: int, rng: np.random.Generator) -> DoubleArray:
+    """How often each slice is drawn, [draw, slice]; too few different ones are drawn again."""
+    if slices < 2 * least:
+        raise InputError(
+            f"{slices} slices are too few to be drawn again: {2 * least} are needed.",
+            fix="Take more repeats, or an observer with fewer channels.",
+        )
+    shares = np.full(slices, 1 / slices)
+    weights = rng.multinomial(slices, shares, size=draws)
+    while (few := np.count_nonzero(weights, axis=1) < least).any():
+        weights[few] = rng.multinomial(slices, shares, size=int(few.sum()))
+    return np.asarray(weights, dtype=np.float64)
 
 
 def _drawn_squares(responses: Responses, weights: DoubleArray) -> DoubleArray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ctdenoise.core.arrays import DoubleArray
+from ctdenoise.errors import InputError
 from ctdenoise.metrics.dose_equivalence import (
     Responses,
     Squares,
@@ -152,3 +153,12 @@ def test_an_interval_that_tells_nothing_is_said_to():
     denoised = Squares(1.5, np.abs(np.random.default_rng(6).normal(1.5, 1.2, 101)), few)
     found = equivalent_dose(denoised, plain, DOSES, 1)
     assert "more repeats" in found.words
+
+
+def test_few_slices_are_never_drawn_so_alike_that_nothing_can_be_told():
+    rng = np.random.default_rng(0)
+    few = Responses(rng.normal(1, 1, (7, 1, 5)), rng.normal(0, 1, (7, 2, 5)))
+    found = paired_squares([few, few], draws=5000, rng=rng)
+    assert np.isfinite(found[0].draws).all()
+    with pytest.raises(InputError, match="5 slices are too few to be drawn again: 6 are needed"):
+        paired_squares([Responses(few.present[:5], few.absent[:5])], draws=10, rng=rng)
