@@ -126,15 +126,15 @@ def phantom(  # noqa: PLR0913 - each argument is an option of the command
     settings = load_settings(PhantomSettings, settings_file, changes)
     with console.progress() as progress:
         report = task.run(settings, out=out, file_format=file_format, progress=progress)
-    _show(report)
+    _show(report, kind)
 
 
-def _show(report: PhantomReport) -> None:
+def _show(report: PhantomReport, kind: str) -> None:
     from ctdenoise.cli.console import show_facts
 
     slices, rows, columns = report.shape
     show_facts(
-        f"Drew the {report.name} phantom",
+        f"Drew the {kind} phantom",
         (
             ("grid", f"{slices} slices of {columns} x {rows}"),
             ("pixel", f"{report.pixel_spacing_mm:.3f} mm"),

@@ -63,4 +63,8 @@ def append_to_history(path: Path, entry: dict[str, JsonValue]) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise OutputError("the history could not be written.", where=path) from error
+        raise OutputError(
+            "the history could not be written; the scan was judged, but not added to it.",
+            where=path,
+            fix="Make the file writable, then run the command again with another --out.",
+        ) from error

@@ -68,6 +68,26 @@ def organ_changes(
             yield from _figures(sums.slices, name, draws, rng)
 
 
+def organs_without_figures(labels: LabelArray, names: Mapping[int, str]) -> str:
+    """Why some organs, or all of them, have no figures: words for people, empty if all have.
+
+    Args:
+        labels: Class of each voxel; 0 is background.
+        names: Name of each class.
+    """
+    numbers, counts = np.unique(labels[labels > 0], return_counts=True)
+    if not len(numbers):
+        return "no voxel is labelled on the slices that were judged"
+    small = [
+        names.get(int(number), f"class {number}")
+        for number, count in zip(numbers, counts, strict=True)
+        if count < FEWEST_VOXELS
+    ]
+    if not small:
+        return ""
+    return f"fewer than {FEWEST_VOXELS} voxels on the slices that were judged: {', '.join(small)}"
+
+
 def _figures(
     slices: DoubleArray, name: str, draws: int, rng: np.random.Generator
 ) -> Iterator[Metric]:

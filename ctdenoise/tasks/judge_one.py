@@ -24,6 +24,7 @@ from ctdenoise.io.read import SeriesReader, open_series
 from ctdenoise.metrics.grids import require_same_grid
 from ctdenoise.metrics.limits import Verdict, judged
 from ctdenoise.metrics.measured import Measured
+from ctdenoise.metrics.organ_change import organs_without_figures
 from ctdenoise.report.judgement_view import ScanView
 from ctdenoise.tasks.evaluate_masks import in_classes
 from ctdenoise.tasks.infer_blocks import read_sample
@@ -165,19 +166,21 @@ def _on_scan(
         del sample
         facts = scan_facts(reader, places)
         measured, view = Measured(), None
+        absent: tuple[str, ...] = ()
         if "scan" in studies:
             with progress.stage("Measuring the scan", 1) as advance:
                 rng = stream(seed, "judgement of a scan")
                 found = judge_scan(scan, settings, rng=rng, class_names=names)
                 measured, view = found.measured, found.view
                 advance()
-        absent: tuple[str, ...] = ()
+            if scan.labels is not None and (why := organs_without_figures(scan.labels, names)):
+                absent = (f"organs: {why}",)
         if "response" in studies:
             stack = _stack(denoiser, question, reader, scan, names, settings)
             try:
                 measured += respond(denoiser, stack, settings, seed=seed, progress=progress)
             except InputError as error:  # a scan without room for a lesion is judged otherwise
-                absent = (f"contrast recovery: {error.what}",)
+                absent = (*absent, f"contrast recovery: {error.what}")
     return _OnScan(measured, view, flags, facts, absent)
 
 

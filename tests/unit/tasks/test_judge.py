@@ -166,6 +166,21 @@ def test_a_truth_on_another_grid_is_refused_and_nothing_is_left(scan, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("voxels", "words"),
+    [(0, "no voxel is labelled"), (2, "judged: class 1")],
+    ids=["none", "tiny"],
+)
+def test_organs_without_figures_are_named(scan, tmp_path, voxels, words):
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[60 : 60 + voxels, 60, 5] = 1
+    path = tmp_path / "labels.nii.gz"
+    nib.save(nib.Nifti1Image(labels, np.diag([1.0, 1.0, 2.0, 1.0])), path)
+    settings = QUICK.replaced(scan={"slices": 12, "draws": 100, "patch_mm": 14})
+    record = judged(tmp_path / "out", scan, "identity", labels=path, settings=settings)["record"]
+    assert any(line.startswith("organs: ") and words in line for line in record["not_measured"])
+
+
 @pytest.mark.parametrize(("option", "kind"), [("truth", "f4"), ("labels", "u1")])
 def test_another_grid_is_refused_before_anything_is_denoised(scan, tmp_path, option, kind):
     other = tmp_path / "other.nii.gz"
