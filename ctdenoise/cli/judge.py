@@ -30,8 +30,8 @@ class JudgeOptions:
         labels: A label map of organs on the grid of the scan.
         series: Which series of the scan, where its folder holds several.
         seed: Same seed, same figures.
-        fail_on_limits: End with exit code 6 if a limit is failed, for use without a person who
-            reads the page.
+        fail_on_limits: End with exit code 6 if a limit is failed or a study of a denoiser could not
+            be done, for use without a person who reads the page.
         dry_run: Say what would be done and in how much time, and write nothing.
     """
 
@@ -123,7 +123,7 @@ def run_judgement(
         from ctdenoise.errors import LimitsFailed
 
         raise LimitsFailed(
-            f"{', '.join(report.failed)} {'fails' if len(report.failed) == 1 else 'fail'} a limit.",
+            f"A limit is failed, or a study could not be done: {', '.join(report.failed)}.",
             where=out,
             fix="Read the page; limits can be changed with the settings `limits`.",
         )

@@ -46,6 +46,7 @@ class JudgementPage:
         command: The command that makes the page again, without names of files.
         versions: Versions of the program and its libraries.
         made: When, ISO 8601.
+        missing: What was asked for and could not be measured; it is among `absent`, too.
     """
 
     name: str
@@ -60,6 +61,7 @@ class JudgementPage:
     command: str
     versions: dict[str, JsonValue]
     made: str
+    missing: tuple[str, ...] = ()
 
     @property
     def crop_mm(self) -> str:
@@ -100,7 +102,7 @@ def write_judgement(folder: Path, page: JudgementPage) -> Path:
     text = rendered(
         "judgement.html",
         page=page,
-        headline=headline(page.measured, page.verdicts),
+        headline=headline(page.measured, page.verdicts, page.missing),
         limits=limit_rows(page.verdicts),
         scan=None if page.view is None else shown_scan(pictures, page.view, page.settings.page),
         charts=_charts(pictures, page.measured),

@@ -103,7 +103,11 @@ def write_judgement_comparison(folder: Path, pages: Sequence[tuple[str, Judgemen
         names=[page.name for page in every],
         facts=every[0].facts[1:],
         contenders=[
-            _Contender(page.name, f"{place}/{PAGE_FILE}", headline(page.measured, page.verdicts))
+            _Contender(
+                page.name,
+                f"{place}/{PAGE_FILE}",
+                headline(page.measured, page.verdicts, page.missing),
+            )
             for place, page in pages
         ],
         rows=list(compared_rows(every)),

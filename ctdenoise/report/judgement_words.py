@@ -55,12 +55,15 @@ class LimitRow:
     source: str
 
 
-def headline(measured: Measured, verdicts: Sequence[Verdict]) -> Headline:
+def headline(
+    measured: Measured, verdicts: Sequence[Verdict], missing: Sequence[str] = ()
+) -> Headline:
     """The verdict in one sentence: what was won, and what was lost for it.
 
     Args:
         measured: Every figure.
         verdicts: Those that have a limit.
+        missing: What was asked for and could not be measured: nothing passes without it.
     """
     groups = _by_limit(verdicts)
     outcomes = [_together(group) for group in groups]
@@ -79,9 +82,12 @@ def headline(measured: Measured, verdicts: Sequence[Verdict]) -> Headline:
     if not any(one in {"pass", "unclear"} for one in outcomes):
         words = f"{gain}. " if gain else ""
         return Headline("not measured", f"{_capital(words)}No limit was tested.", counts)
-    if "unclear" in outcomes:
-        rest = "no limit is failed, but some cannot be told: their intervals reach over them"
+    if missing:
+        rest = "no limit is failed, but not all that was asked for could be measured"
         outcome: Outcome = "unclear"
+    elif "unclear" in outcomes:
+        rest = "no limit is failed, but some cannot be told: their intervals reach over them"
+        outcome = "unclear"
     else:
         rest = "all limits that were tested are met"
         outcome = "pass"

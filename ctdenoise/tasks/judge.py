@@ -50,7 +50,7 @@ class JudgeReport:
         pages: The page of each denoiser, by its name.
         headlines: The verdict of each.
         comparison: The page that compares them; None for a single one.
-        failed: Names of the denoisers that fail a limit.
+        failed: Names of the denoisers that fail a limit, or on which a study could not be done.
         seconds: How long it took.
     """
 
@@ -112,8 +112,8 @@ def run(
         one.name: (out / folder_name(one.name) if several else out) / PAGE_FILE
         for one in judgements
     }
-    headlines = {one.name: headline(one.measured, one.verdicts) for one in judgements}
-    failed = tuple(one.name for one in judgements if one.failed)
+    headlines = {one.name: headline(one.measured, one.verdicts, one.absent) for one in judgements}
+    failed = tuple(one.name for one in judgements if one.failed or one.absent)
     comparison = out / PAGE_FILE if several else None
     return JudgeReport(out, pages, headlines, comparison, failed, time.perf_counter() - started)
 
@@ -135,6 +135,7 @@ def _write(
         command_of(request),
         installed_versions(_VERSIONS),
         timestamp(),
+        judgement.absent,
     )
     write_judgement(folder, page)
     (folder / JSON_FILE).write_text(_pretty(_record(judgement, absent)), encoding="utf-8")
@@ -155,7 +156,7 @@ def _absent(request: JudgeRequest) -> list[str]:
 
 
 def _record(judgement: Judgement, absent: Sequence[str]) -> dict[str, JsonValue]:
-    words = headline(judgement.measured, judgement.verdicts)
+    words = headline(judgement.measured, judgement.verdicts, judgement.absent)
     return {
         "format": "ctdenoise judgement",
         "format_version": FORMAT_VERSION,

@@ -54,6 +54,14 @@ def test_less_error_for_fainter_lesions_fails_in_words():
     assert found.counts == "1 limit: 1 failed"
 
 
+def test_nothing_passes_where_a_study_could_not_be_done():
+    metrics = (NOISE, recovery(0.97, 0.01))
+    verdicts = judged(metrics, DENOISER_LIMITS)
+    found = headline(Measured(metrics), verdicts, ("lcd: an output without noise",))
+    assert found.outcome == "unclear"
+    assert "could be measured" in found.sentence
+
+
 def test_without_a_truth_noise_is_what_was_won():
     found = words(NOISE, recovery(0.97, 0.01))
     assert found.sentence == "Noise falls by 75 %, and all limits that were tested are met."
