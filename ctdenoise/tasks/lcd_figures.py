@@ -231,7 +231,9 @@ def _curves(
                 for column in zip(*(_with_ends(one) for one in results), strict=True)
             )
             curves.append(Curve(whole, what, percent, values, DOSE, axis, low, high))
-        note = f"{curve.kind}, p = {curve.p_value:.2g}"
+        law = f"the square root of the dose (p = {curve.p_value:.2g})"
+        is_law = curve.kind == "square root"
+        note = f"The fitted curve goes as {law}" if is_law else f"Interpolated: not {law}"
         curves.append(Curve(whole, "FBP, fitted", 100 * dense, of(fit), DOSE, axis, note=note))
     return curves
 

@@ -102,15 +102,16 @@ def _curves(found: Mapping[float, InsertedDetectability], diameter: float) -> It
             getattr(one, f"{name}_interval") for one in found.values()
         ]
         ends = [(np.nan, np.nan) if one is None else (one.low, one.high) for one in intervals]
-        method = "" if intervals[0] is None else f"; {intervals[0].method}"
+        which = "input" if name == "before" else "output"
+        first = intervals[0]
         yield Curve(
             key=f"dprime[inserted, {diameter:g} mm]",
-            name="input" if name == "before" else "output",
+            name=which,
             x=np.array(list(found)),
             y=np.array([getattr(one, name) for one in found.values()]),
             x_axis=Axis("Contrast of the lesion", "HU"),
             y_axis=Axis("Detectability d'"),
             low=np.array([low for low, _ in ends]),
             high=np.array([high for _, high in ends]),
-            note=f"5 Laguerre-Gauss channels, mean of each region removed{method}",
+            note="" if first is None else f"Interval of the {which}: {first.method}",
         )
