@@ -57,8 +57,9 @@ DENOISER_LIMITS = (
         metrics="contrast_recovery[*]", where={"contrast_hu": (None, -15.0), **_SEEN}, low=0.9
     ),
     AcceptanceSettings(metrics="dprime_ratio[*]", low=0.95),
+    AcceptanceSettings(metrics="response_displacement*", high=0.3),
     AcceptanceSettings(metrics="false_structure", high=0.5),
 )
 """Limits for a denoiser, relative to its input: HU kept, resolution kept at high and at low
-contrast, texture kept, no lesion fainter, none harder to detect, nothing
-shown that is not there."""
+contrast, texture kept, no lesion fainter, none harder to detect, none moved, nothing shown that is
+not there."""

@@ -158,24 +158,23 @@ def checked(request: JudgeRequest) -> None:
     if needing and request.scan is None:
         raise UsageError(
             f"--study {' '.join(needing)} needs a scan, and none was named.",
-            fix="Name a study first: ctdenoise evaluate SCAN --model ...; or leave these out.",
+            fix="Name a scan first: ctdenoise evaluate SCAN --model ...; or leave these out.",
         )
     if request.scan is None and (request.truth or request.labels or request.segment_with):
         raise UsageError(
             "a truth or labels belong to a scan, and none was named.",
             fix="Name the scan first: ctdenoise evaluate SCAN --model ...",
         )
+    if request.scan is not None and not set(request.chosen) & set(OF_SCAN):
+        raise UsageError(
+            f"a scan was named, and --study {' '.join(request.chosen)} does not look at it.",
+            fix=f"Add {' or '.join(OF_SCAN)} to --study, or leave the scan out.",
+        )
     if request.truth is not None and "scan" not in request.chosen:
         raise UsageError(
             "a truth is used by --study scan alone, which was not asked for.",
             where="--truth",
             fix="Add scan to --study, or leave the truth out.",
-        )
-    with_organs = request.labels is not None or request.segment_with is not None
-    if with_organs and not set(request.chosen) & set(OF_SCAN):
-        raise UsageError(
-            f"organs are used by --study {' and '.join(OF_SCAN)}, which were not asked for.",
-            fix="Add one of them to --study, or leave --labels and --segment-with out.",
         )
     if request.labels is not None and request.segment_with is not None:
         raise UsageError(

@@ -144,9 +144,9 @@ def test_costs_are_told_before(scan):
         ({"studies": ("bench",), "truth": Path("x")}, "belong to a scan"),
         ({"scan": Path("x"), "labels": Path("x"), "segment_with": Path("y")}, "not from both"),
         ({"scan": Path("x"), "studies": ("response",), "truth": Path("y")}, "--study scan alone"),
-        ({"scan": Path("x"), "studies": ("lcd",), "labels": Path("y")}, "organs are used by"),
+        ({"scan": Path("x"), "studies": ("lcd", "bench")}, "does not look at it"),
     ],
-    ids=["scan", "truth", "labels", "unused truth", "unused labels"],
+    ids=["scan", "truth", "labels", "unused truth", "unused scan"],
 )
 def test_what_cannot_be_done_is_refused_at_once(given, words):
     with pytest.raises(UsageError, match=words):

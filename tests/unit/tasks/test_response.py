@@ -128,6 +128,16 @@ def test_a_denoiser_that_gains_in_error_and_loses_lesions_is_caught(name, truth,
     assert "Lower noise was bought with faint lesions" in words
 
 
+def test_a_denoiser_that_moves_the_image_by_half_a_pixel_is_caught(scan):
+    def moved(image):
+        return ndimage.shift(image, (0.0, 0.5), order=1, mode="nearest")
+
+    found = measure_response(denoiser(moved), scan, SETTINGS)
+    half_mm = scan.geometry.pixel_spacing_mm[1] / 2
+    assert found["response_displacement"].value == pytest.approx(half_mm, rel=0.02)
+    assert outcomes(found)["response_displacement"] == "fail"
+
+
 def test_a_denoiser_that_invents_lesions_is_caught(scan):
     found = measure_response(denoiser(inventing), scan, SETTINGS)
     verdicts = judged(found.metrics, DENOISER_LIMITS)
