@@ -102,7 +102,7 @@ class QaSettings(Settings):
     constancy: ConstancySettings = ConstancySettings()
     """What may change from day to day, where a history is kept."""
     pylinac: str | None = Field(default=None, min_length=1)
-    """The Python of an environment with pylinac, such as `/opt/pylinac/bin/python`: its figures of
+    """The Python of an environment with pylinac, such as `pylinac/bin/python`: its figures of
     the ACR phantom and the Catphan stand behind ours. An environment of its own, because pylinac
     needs pydicom 2. Null: without."""
     page: bool = True
