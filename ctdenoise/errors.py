@@ -13,10 +13,13 @@
     |   +-- SimulationError              3   values outside what the physics allows
     |   +-- PairsError                   3   a folder of training pairs
     |   +-- CheckpointError              3   a file that is no checkpoint, or one of another kind
+    |   +-- LedgerError                  3   the ledger of a batch or a server cannot be used
     +-- OutputError       OSError        3   the result could not be written (full disk, ...)
     +-- SomeStudiesFailed RuntimeError   4   a batch finished, but not every study did
     +-- LimitsFailed      RuntimeError   6   a denoiser or a phantom fails a limit
     +-- PeerError         ConnectionError 5  a network peer refused or was lost
+        +-- PeerUnavailable              5   not now: it may work later
+        +-- PeerRefused                  5   not like this: trying again changes nothing
 
 The command line ends with 130 when it was stopped by Ctrl-C or SIGTERM.
 """
@@ -97,6 +100,10 @@ class CheckpointError(InputError):
     """A file is no checkpoint of ours, or a checkpoint of another kind."""
 
 
+class LedgerError(InputError):
+    """The ledger of a batch or a server is damaged, foreign, or of another version."""
+
+
 class OutputError(CTDenoiseError, OSError):
     """The result could not be written; nothing half-written was left behind."""
 
@@ -119,6 +126,14 @@ class PeerError(CTDenoiseError, ConnectionError):
     """A network peer refused, aborted or was lost."""
 
     exit_code = 5
+
+
+class PeerUnavailable(PeerError):  # noqa: N818 - reads as the state it is
+    """A peer cannot be reached or is busy, or a connection was lost: it may work later."""
+
+
+class PeerRefused(PeerError):  # noqa: N818 - reads as the answer it is
+    """A peer answered that it will not do it: trying again changes nothing."""
 
 
 def listed(problems: Sequence[str], *, most: int = 12) -> str:

@@ -23,7 +23,12 @@ HOMES = {
     "torch": {"networks", "losses", "training", "inference"},
     "numba": {"simulation", "inference", "phantoms"},
     "llvmlite": {"simulation", "inference"},
-    "pydicom": {"io"},
+    "pydicom": {"io", "pacs"},
+    "pynetdicom": {"pacs"},
+    "dicomweb_client": {"pacs"},
+    "dask": {"jobs"},
+    "distributed": {"jobs"},
+    "prometheus_client": {"jobs"},
     "highdicom": {"io"},
     "nibabel": {"io"},
     "dicomanonymizer": {"io"},
@@ -73,7 +78,15 @@ def test_each_library_is_imported_only_where_it_belongs(modules):
 
 def test_every_library_in_the_table_has_a_user(modules):
     used = {library for module in modules.values() for library in imported(module)}
-    assert set(HOMES) - used <= {"SimpleITK", "llvmlite"}
+    assert set(HOMES) - used <= {
+        "SimpleITK",
+        "llvmlite",
+        "dask",
+        "distributed",
+        "dicomweb_client",
+        "prometheus_client",
+        "pynetdicom",
+    }
 
 
 def test_imports_inside_functions_are_kept_to_the_command_line(modules):

@@ -1,0 +1,91 @@
+"""Work that an executor does: what is handed to it, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUnit:
+    """One study to work on.
+
+    Args:
+        id: Of the job.
+        work: A function of a module; called with `argument`, perhaps in another process or on
+            another machine.
+        argument: A frozen dataclass that can be pickled.
+    """
+
+    id: str
+    work: Callable[[Any], Any]
+    argument: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a unit has no result.
+
+    Args:
+        kind: "raised" by the work, or its process was "lost", took too long, or too much memory.
+        words: What happened; names no patient.
+        final: Whether trying again changes nothing: the input cannot be used.
+    """
+
+    kind: Literal["raised", "lost", "timeout", "memory"]
+    words: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A unit that came to its end.
+
+    Args:
+        id: Of the unit.
+        result: What the work returned; None where it failed.
+        failure: Why it failed; None where it did not.
+        seconds: How long it took.
+    """
+
+    id: str
+    result: Any = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one unit may take before it is stopped; None for no limit.
+
+    Args:
+        seconds: Time.
+        memory_mb: Memory of its process.
+        file_mb: Size of one file that it writes.
+    """
+
+    seconds: float | None = None
+    memory_mb: int | None = None
+    file_mb: int | None = None
+
+
+class Executor(Protocol):
+    """Does units of work, some at a time.
+
+    Every unit that was submitted is told of exactly once by `finished`, in any order, whatever
+    happens to what works on it. Results do not depend on which executor it is.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """How many units it works on at a time; may change as workers come and go."""
+
+    def submit(self, unit: WorkUnit) -> None:
+        """Take a unit on. Does not wait for it."""
+
+    def finished(self, timeout_s: float) -> tuple[Finished, ...]:
+        """Units that came to their end since the last call; waits for one, at most so long."""
+
+    def close(self) -> None:
+        """Stop what is under way; units that were not told of are lost to the caller."""
