@@ -63,6 +63,7 @@ _KEY_BYTES = 32
 _PSEUDONYM_DIGITS = 32
 _TEXT_MOST = 1000
 _TAIL_BYTES = 1 << 16
+_TAKEN = frozenset(("n", "at", "event", "before"))
 _ARCHIVE = re.compile(r"audit-(\d{12})\.jsonl")
 
 
@@ -78,6 +79,11 @@ class Entry:
 
     event: Event
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        taken = _TAKEN & set(self.facts)
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))}: every line has its own")
 
 
 @dataclass(slots=True)
