@@ -9,9 +9,7 @@ belongs into a fact; see docs/SECURITY.md.
 
 from __future__ import annotations
 
-import fcntl
 import getpass
-import hashlib
 import hmac
 import json
 import os
@@ -28,6 +26,17 @@ from typing import Literal, Self
 
 from ctdenoise.core.provenance import JsonValue, canonical_json
 from ctdenoise.errors import OutputError
+from ctdenoise.jobs.audit_files import (
+    Tail,
+    archive_name,
+    archived_tail,
+    cut_half_line,
+    last_line,
+    locked,
+    sha256_of_line,
+    sync_folder,
+    write_whole,
+)
 
 AUDIT_FILE = "audit.jsonl"
 """Name of the file that lines are added to."""
@@ -37,9 +46,6 @@ KEY_FILE = "audit.key"
 
 ROTATE_BYTES = 64 * 2**20
 """A file that is larger is closed, and a new one goes on with the chain."""
-
-NO_LINE = "0" * 64
-"""What the first line of all holds as the digest of the line before it."""
 
 Event = Literal[
     "started",  # a server began to work: version, settings digest
@@ -62,9 +68,7 @@ Event = Literal[
 _KEY_BYTES = 32
 _PSEUDONYM_DIGITS = 32
 _TEXT_MOST = 1000
-_TAIL_BYTES = 1 << 16
 _TAKEN = frozenset(("n", "at", "event", "before"))
-_ARCHIVE = re.compile(r"audit-(\d{12})\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +90,6 @@ class Entry:
             raise ValueError(f"{', '.join(sorted(taken))}: every line has its own")
 
 
-@dataclass(slots=True)
-class _Tail:
-    """Where the trail ends.
-
-    Args:
-        number: Number of the last line; 0 where there is none.
-        digest: SHA-256 of the last line.
-        size: Bytes of the file.
-        inode: Which file.
-    """
-
-    number: int = 0
-    digest: str = NO_LINE
-    size: int = 0
-    inode: int = -1
-
-
 class Audit:
     """The audit trail of a state folder, open for adding; for several threads and processes.
 
@@ -115,7 +102,7 @@ class Audit:
         self._key = key
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
-        self._tail = _Tail()
+        self._tail = Tail()
 
     @classmethod
     def open(cls, folder: Path, *, rotate_bytes: int = ROTATE_BYTES) -> Self:
@@ -192,7 +179,7 @@ class Audit:
         Raises:
             OutputError: As for `record`.
         """
-        with self._lock, _as_output_error(self._folder), _locked(self._key_descriptor):
+        with self._lock, _as_output_error(self._folder), locked(self._key_descriptor):
             path = self._folder / AUDIT_FILE
             repair = self._settle(path)
             pending = (*repair, *entries)
@@ -215,26 +202,26 @@ class Audit:
         try:
             status = path.stat()
         except FileNotFoundError:
-            self._tail = _archived_tail(self._folder)
+            self._tail = archived_tail(self._folder)
             return ()
         if (status.st_ino, status.st_size) == (self._tail.inode, self._tail.size):
             return ()
-        torn = _cut_half_line(path)
-        number, last = _last_line(path)
+        torn = cut_half_line(path)
+        number, last = last_line(path)
         if last is None:
-            before = _archived_tail(self._folder)
-            self._tail = _Tail(before.number, before.digest, 0, status.st_ino)
+            before = archived_tail(self._folder)
+            self._tail = Tail(before.number, before.digest, 0, status.st_ino)
         else:
             size = path.stat().st_size
-            self._tail = _Tail(number, _sha256(last), size, status.st_ino)
+            self._tail = Tail(number, sha256_of_line(last), size, status.st_ino)
         if not torn:
             return ()
         words = f"a crash left half a line of {torn} bytes at the end, which was removed"
         return (Entry("repaired", {"what": words}),)
 
     def _rotate(self, path: Path) -> None:
-        path.rename(self._folder / f"audit-{self._tail.number:012d}.jsonl")
-        self._tail = _Tail(self._tail.number, self._tail.digest)
+        path.rename(self._folder / archive_name(self._tail.number))
+        self._tail = Tail(self._tail.number, self._tail.digest)
 
     def _append(self, path: Path, entries: Sequence[Entry]) -> None:
         number, digest = self._tail.number, self._tail.digest
@@ -242,7 +229,7 @@ class Audit:
         for entry in entries:
             number += 1
             line = self._line(entry, number, digest)
-            digest = _sha256(line)
+            digest = sha256_of_line(line)
             text += line + b"\n"
         is_new = not path.exists()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -251,7 +238,7 @@ class Audit:
             size = os.fstat(descriptor).st_size
             os.fchmod(descriptor, 0o600)
             try:
-                _write_whole(descriptor, text)
+                write_whole(descriptor, text)
                 os.fsync(descriptor)
             except BaseException:
                 with suppress(OSError):
@@ -261,8 +248,8 @@ class Audit:
         finally:
             os.close(descriptor)
         if is_new:
-            _sync_folder(self._folder)
-        self._tail = _Tail(number, digest, status.st_size, status.st_ino)
+            sync_folder(self._folder)
+        self._tail = Tail(number, digest, status.st_size, status.st_ino)
 
     def _line(self, entry: Entry, number: int, before: str) -> bytes:
         facts = {
@@ -303,15 +290,6 @@ def local_user() -> str:
         return f"user {os.getuid()}"
 
 
-def archives(folder: Path) -> tuple[Path, ...]:
-    """The closed files of a trail, oldest first.
-
-    Args:
-        folder: The state folder.
-    """
-    return tuple(sorted(path for path in folder.iterdir() if _ARCHIVE.fullmatch(path.name)))
-
-
 def _names_uids(name: str) -> bool:
     return name.endswith(("_uid", "_uids"))
 
@@ -334,7 +312,7 @@ def _bounded(value: JsonValue) -> JsonValue:
 
 def _settled_key(descriptor: int) -> bytes:
     """The key in a file; drawn and written first where the file is new."""
-    with _locked(descriptor):
+    with locked(descriptor):
         key = os.pread(descriptor, _KEY_BYTES, 0)
         if len(key) < _KEY_BYTES:
             key = secrets.token_bytes(_KEY_BYTES)
@@ -342,88 +320,6 @@ def _settled_key(descriptor: int) -> bytes:
             os.fsync(descriptor)
         os.fchmod(descriptor, 0o600)
         return key
-
-
-@contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Alone among the processes that write this trail."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _cut_half_line(path: Path) -> int:
-    """Remove what follows the last line break; returns how many bytes that was."""
-    with path.open("rb+") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - _TAIL_BYTES)
-            file.seek(start)
-            place = file.read(end - start).rfind(b"\n")
-            if place >= 0:
-                end = start + place + 1
-                break
-            end = start
-        if end < size:
-            file.truncate(end)
-            os.fsync(file.fileno())
-        return size - end
-
-
-def _last_line(path: Path) -> tuple[int, bytes | None]:
-    """Number and bytes of the last line of a file; None where the file is empty.
-
-    Where that line was damaged, it is counted from the first, so that no number is given twice;
-    the check shows the damage.
-    """
-    first = last = None
-    count = 0
-    with path.open("rb") as file:
-        for line in file:
-            last = line
-            first = first or line
-            count += 1
-    if first is None or last is None:
-        return 0, None
-    last = last.rstrip(b"\n")
-    number = _number_of(last)
-    return (number if number is not None else (_number_of(first) or 1) + count - 1), last
-
-
-def _number_of(line: bytes) -> int | None:
-    try:
-        number = json.loads(line)["n"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return number if isinstance(number, int) else None
-
-
-def _archived_tail(folder: Path) -> _Tail:
-    """Where the newest closed file ends."""
-    closed = archives(folder)
-    if not closed:
-        return _Tail()
-    number, last = _last_line(closed[-1])
-    return _Tail() if last is None else _Tail(number, _sha256(last))
-
-
-def _sha256(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
-
-
-def _write_whole(descriptor: int, text: bytes) -> None:
-    while text:
-        text = text[os.write(descriptor, text) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

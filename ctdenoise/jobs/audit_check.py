@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import InputError
-from ctdenoise.jobs.audit import AUDIT_FILE, KEY_FILE, NO_LINE, archives, pseudonym
+from ctdenoise.jobs.audit import AUDIT_FILE, KEY_FILE, pseudonym
+from ctdenoise.jobs.audit_files import NO_LINE, archives, sha256_of_line
 
 _KEPT = ("n", "at", "event", "before")
 
@@ -136,7 +136,7 @@ def _joined(chain: _Chain, line: bytes, where: str) -> AuditLine | None:
         chain.problems.append(f"{where}: half a line; the next start of the server removes it")
         return None
     line = line[:-1]
-    before, chain.head = chain.head, hashlib.sha256(line).hexdigest()
+    before, chain.head = chain.head, sha256_of_line(line)
     entry, says_before = _parsed(line)
     if entry is None:
         chain.problems.append(f"{where}: it cannot be read")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from ctdenoise.errors import InputError, OutputError
-from ctdenoise.jobs.audit import AUDIT_FILE, KEY_FILE, Audit, Entry, archives, local_user
+from ctdenoise.jobs.audit import AUDIT_FILE, KEY_FILE, Audit, Entry, local_user
 from ctdenoise.jobs.audit_check import checked_trail
+from ctdenoise.jobs.audit_files import archives
 from tests.conftest import ROOT
 
 STUDY = "1.2.826.0.1.3680043.8.498.4711"
