@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.overrides import COMMAND_LINE, merged, parse_override, with_overrides
+from ctdenoise.config.secrets import UNSHOWN
 from ctdenoise.config.yaml_text import KeyPath, parse_document
 from ctdenoise.errors import SettingsError, listed
 
@@ -156,13 +157,13 @@ def _sentence(kind: type[Settings], detail: Any, origins: _Origins) -> str:
     place = _place(key, origins)
     dotted = ".".join(key) or "settings"
     if detail["type"] == "extra_forbidden":
-        owner = _class_at(kind, key[:-1], location)
+        owner = _class_at(kind, location)
         known = sorted(owner.model_fields) if owner is not None else []
         near = difflib.get_close_matches(key[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}."
         return f"{place}unknown key `{dotted}`; {hint}"
     message = detail["msg"].removeprefix("Value error, ")
-    got = detail.get("input")
+    got = detail.get("input") if detail["type"] != UNSHOWN else None
     shown = f" (it is {got!r})" if isinstance(got, str | int | float | bool) else ""
     return f"{place}`{dotted}`: {message}{shown}."
 
@@ -184,34 +185,45 @@ def _one_for_each_place(details: Iterable[Any]) -> list[dict[str, Any]]:
 
 def _known_part(location: tuple[Any, ...], kind: type[Settings]) -> tuple[str, ...]:
     """The location without the union tags that pydantic puts between the keys."""
-    parts: list[str] = []
-    current: list[Any] = [kind]
-    for part in location:
-        named = {str(_tag(option)): option for option in current if _tag(option) is not None}
-        if isinstance(part, str) and part in named and not _has_field(current, part):
-            current = [named[part]]
-            continue
-        parts.append(str(part))
-        current = _options_of_field(current, part)
-    return tuple(parts)
+    return tuple(part for part, _ in _steps(location, kind) if part is not None)
 
 
-def _class_at(
-    kind: type[Settings], key: tuple[str, ...], location: tuple[Any, ...]
-) -> type[Settings] | None:
+def _class_at(kind: type[Settings], location: tuple[Any, ...]) -> type[Settings] | None:
+    """The settings class in which the last key of a location stands."""
     current: list[Any] = [kind]
-    for part in location[:-1]:
-        named = {str(_tag(option)): option for option in current if _tag(option) is not None}
-        if isinstance(part, str) and part in named and not _has_field(current, part):
-            current = [named[part]]
-        else:
-            current = _options_of_field(current, part)
-    del key
+    for _, options in _steps(location[:-1], kind):
+        current = options
     return current[0] if current and isinstance(current[0], type) else None
 
 
+def _steps(
+    location: tuple[Any, ...], kind: type[Settings]
+) -> Iterator[tuple[str | None, list[Any]]]:
+    """Each part of a location (None for a union tag) and the classes that may stand below it."""
+    current: list[Any] = [kind]
+    is_key_of_mapping = False
+    for part in location:
+        named = {str(_tag(option)): option for option in current if _tag(option) is not None}
+        if is_key_of_mapping:
+            is_key_of_mapping = False
+            yield str(part), current
+        elif isinstance(part, str) and part in named and not _has_field(current, part):
+            current = [named[part]]
+            yield None, current
+        else:
+            is_key_of_mapping = _is_mapping(current, part)
+            current = _options_of_field(current, part)
+            yield str(part), current
+
+
+def _is_mapping(options: Iterable[Any], part: Any) -> bool:
+    fields = [getattr(option, "model_fields", {}).get(part) for option in options]
+    return any(field is not None and get_origin(field.annotation) is dict for field in fields)
+
+
 def _tag(option: Any) -> str | None:
-    field = option.model_fields.get("name") if hasattr(option, "model_fields") else None
+    fields = getattr(option, "model_fields", {})
+    field = fields.get("name") or fields.get("kind")
     return field.default if field is not None and isinstance(field.default, str) else None
 
 

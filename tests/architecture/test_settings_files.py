@@ -16,6 +16,7 @@ from ctdenoise.config.fusion import FuseSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.config.load import find_settings_file, load_settings
+from ctdenoise.config.peers import PacsSettings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.config.qa import QaSettings
 from ctdenoise.config.sampling import SampleSettings
@@ -36,6 +37,7 @@ KINDS: dict[str, type[Settings]] = {
     "demo": DemoSettings,
     "convert": ConvertSettings,
     "sample": SampleSettings,
+    "pacs": PacsSettings,
 }
 DEFAULTS = {
     "simulate": "default",
@@ -46,6 +48,7 @@ DEFAULTS = {
     "demo": "default",
     "convert": "default",
     "sample": "default",
+    "pacs": "default",
 }
 
 
