@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.pattern import Pattern, fits
 from ctdenoise.core.acquisition import Acquisition
 
 LEVELS: dict[str, tuple[float, float]] = {
@@ -59,18 +60,6 @@ class ControlSettings(Settings):
         return self
 
 
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
-    return text
-
-
-Pattern = Annotated[str, AfterValidator(_pattern)]
-"""A regular expression that must fit as a whole; capital or small letters are the same."""
-
-
 class PresetConditions(Settings):
     """Which scans a preset is for.
 
@@ -104,23 +93,76 @@ class PresetConditions(Settings):
         Args:
             acquisition: What its header says.
         """
-        texts = (
-            (self.kernel, acquisition.convolution_kernel),
-            (self.body_part, acquisition.body_part_examined),
-            (self.manufacturer, acquisition.manufacturer),
+        return not any(self.acquisition_misfits(acquisition))
+
+    def acquisition_misfits(self, acquisition: Acquisition) -> Iterator[str]:
+        """Each condition on the scan that does not hold, in words.
+
+        Args:
+            acquisition: What its header says.
+        """
+        yield from misfits(
+            ("kernel", self.kernel, acquisition.convolution_kernel),
+            ("body_part", self.body_part, acquisition.body_part_examined),
+            ("manufacturer", self.manufacturer, acquisition.manufacturer),
         )
-        for pattern, text in texts:
-            if pattern is not None and not _fits(pattern, text):
-                return False
-        if self.thickness_mm is None:
-            return True
-        thickness_mm = acquisition.slice_thickness_mm
-        low, high = self.thickness_mm
-        return thickness_mm is not None and low <= thickness_mm < high
+        if not within(self.thickness_mm, acquisition.slice_thickness_mm):
+            yield misfit("thickness_mm", self.thickness_mm, acquisition.slice_thickness_mm)
+
+    def covers(self, other: PresetConditions) -> bool:
+        """Whether everything that other conditions mean is meant by these, as far as can be told.
+
+        Args:
+            other: Conditions of the same kind.
+        """
+        wanted, others = self.model_dump(), other.model_dump()
+        return all(_covers(value, others.get(key)) for key, value in wanted.items())
 
 
-def _fits(pattern: str, text: str | None) -> bool:
-    return text is not None and re.fullmatch(pattern, text.strip(), re.IGNORECASE) is not None
+def misfits(*conditions: tuple[str, str | None, str | None]) -> Iterator[str]:
+    """Each pattern that does not fit, in words.
+
+    Args:
+        conditions: Name, pattern and what the header says; no pattern is no condition.
+    """
+    for name, pattern, text in conditions:
+        if pattern is not None and not fits(pattern, text):
+            yield misfit(name, pattern, text)
+
+
+def within(bounds: Sequence[float | None] | None, value: float | None) -> bool:
+    """Whether a number is what it must be at least, and below what it must not reach.
+
+    Args:
+        bounds: Both, None for an open end; None for no condition.
+        value: The number; None is in no bounds.
+    """
+    if bounds is None:
+        return True
+    low, high = bounds
+    if value is None:
+        return False
+    return (low is None or low <= value) and (high is None or value < high)
+
+
+def misfit(name: str, wanted: object, found: object) -> str:
+    """That a condition does not hold, in words."""
+    shown = list(wanted) if isinstance(wanted, tuple) else wanted
+    said = "nothing" if found is None or found == "" else repr(found)
+    return f"{name} is {said}, not {shown}"
+
+
+def _covers(wanted: Any, other: Any) -> bool:
+    """Whether one condition holds wherever another does."""
+    if wanted is None or wanted == other:
+        return True
+    if not (isinstance(wanted, tuple) and isinstance(other, tuple)):
+        return False
+    if not all(isinstance(end, int | float | None) for end in (*wanted, *other)):
+        return set(other) <= set(wanted)
+    (low, high), (other_low, other_high) = wanted, other
+    starts = low is None or (other_low is not None and low <= other_low)
+    return starts and (high is None or (other_high is not None and other_high <= high))
 
 
 class PresetSettings(ControlSettings):
@@ -133,23 +175,46 @@ class PresetSettings(ControlSettings):
     """Which scans it is for; all of them unless given."""
 
 
-def require_reachable(presets: tuple[PresetSettings, ...]) -> tuple[PresetSettings, ...]:
+class Rule(Protocol):
+    """One of several rules of which the first that fits is taken."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def when(self) -> PresetConditions:
+        """What it is for."""
+
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+def require_reachable(rules: tuple[AnyRule, ...], *, called: str) -> tuple[AnyRule, ...]:
     """The same rules.
+
+    Args:
+        rules: In the order of trying.
+        called: What they are, for the message: "presets".
 
     Raises:
         ValueError: If one can never be chosen, or two have one name.
     """
-    for place, preset in enumerate(presets):
-        for before in presets[:place]:
-            if before.name == preset.name:
-                raise ValueError(f"two presets are called {preset.name!r}")
-            if before.when in (preset.when, PresetConditions()):
+    for place, rule in enumerate(rules):
+        for before in rules[:place]:
+            if before.name == rule.name:
+                raise ValueError(f"two {called} are called {rule.name!r}")
+            if before.when.covers(rule.when):
                 raise ValueError(
-                    f"{preset.name!r} is never chosen: {before.name!r} stands before it and fits "
+                    f"{rule.name!r} is never chosen: {before.name!r} stands before it and fits "
                     "every scan that it fits"
                 )
-    return presets
+    return rules
 
 
-Presets = Annotated[tuple[PresetSettings, ...], AfterValidator(require_reachable)]
+def _reachable_presets(presets: tuple[PresetSettings, ...]) -> tuple[PresetSettings, ...]:
+    return require_reachable(presets, called="presets")
+
+
+Presets = Annotated[tuple[PresetSettings, ...], AfterValidator(_reachable_presets)]
 """Rules of which the first that fits a scan is chosen."""
