@@ -84,7 +84,6 @@ def test_every_library_in_the_table_has_a_user(modules):
         "dask",
         "distributed",
         "dicomweb_client",
-        "prometheus_client",
         "pynetdicom",
     }
 
