@@ -38,6 +38,7 @@ __all__ = [
     "DamagedFileError",
     "DicomHeader",
     "NativePixels",
+    "end_of_meta",
     "looks_like_dicom",
     "quiet_pydicom",
     "read_header",
@@ -220,7 +221,7 @@ def _as_damaged() -> Iterator[None]:
 def _inflated(file: BinaryIO, limit: int, *, whole: bool) -> BytesIO | None:
     """The file with its deflated dataset inflated, at most `limit` bytes; None if not deflated."""
     has_meta = file.read(132)[128:] == b"DICM"
-    start, syntax = _end_of_meta(file) if has_meta else (0, "")
+    start, syntax = end_of_meta(file) if has_meta else (0, "")
     if syntax != DeflatedExplicitVRLittleEndian:
         file.seek(0)
         return None
@@ -232,8 +233,15 @@ def _inflated(file: BinaryIO, limit: int, *, whole: bool) -> BytesIO | None:
     return BytesIO(data)
 
 
-def _end_of_meta(file: BinaryIO) -> tuple[int, str]:
-    """Offset after the file meta elements (explicit VR, little endian), and the syntax in them."""
+def end_of_meta(file: BinaryIO) -> tuple[int, str]:
+    """Offset after the file meta elements (explicit VR, little endian), and the syntax in them.
+
+    Args:
+        file: A file that begins with a preamble.
+
+    Raises:
+        DamagedFileError: If the file meta information is not in explicit VR.
+    """
     offset, syntax = 132, ""
     while True:
         file.seek(offset)

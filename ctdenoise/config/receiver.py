@@ -1,0 +1,245 @@
+"""Settings of the ways in: what is received, from whom, and when a study is complete."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ctdenoise.config.base import Settings
+
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+
+
+def _ae_title(text: str) -> str:
+    if not _AE_TITLE.fullmatch(text):
+        raise ValueError("an AE title has 1 to 16 characters of ASCII, no backslash")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("this is no address (10.1.2.3) and no network (10.1.0.0/16)") from None
+    return text
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class AllowedSender(Settings):
+    """Who may send."""
+
+    ae_title: AeTitle
+    """Its calling AE title."""
+
+    addresses: tuple[Network, ...] = ()
+    """Addresses or networks that it may call from, such as 10.1.2.3 or 10.1.0.0/16; by default
+    any."""
+
+
+class ReceiverTlsSettings(Settings):
+    """TLS of the receiver."""
+
+    certificate: Path
+    """Certificate of the receiver and what leads to its authority, PEM."""
+
+    key: Path
+    """Private key of the certificate, PEM, without a passphrase."""
+
+    authorities: Path
+    """Certificates of the authorities that senders' certificates come from, PEM."""
+
+    client_certificate: Literal["required", "optional"] = "required"
+    """Whether a sender must show a certificate. `optional`: the connection is encrypted, and anyone
+    may be at its other end."""
+
+
+class InboxSettings(Settings):
+    """How much the inbox takes before it refuses more."""
+
+    instance_mb: int = Field(default=2048, ge=1)
+    """Largest instance, MB."""
+
+    study_instances: int = Field(default=20_000, ge=1)
+    """Most instances of one study."""
+
+    studies: int = Field(default=2000, ge=1)
+    """Most studies at a time."""
+
+    free_mb: int = Field(default=2048, ge=0)
+    """Free space of the disk below which nothing more is taken, MB. A sender is told that there are
+    no resources, keeps what it has, and tries again."""
+
+    durable: bool = True
+    """Whether a file is safe from a power cut when its sender is told that it arrived. Switched
+    off, only what the system had not yet written is at risk, and receiving is faster."""
+
+
+class ReceiverSettings(Settings):
+    """What listens for DICOM (C-STORE and C-ECHO)."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at. By default only programs of this machine can send; 0.0.0.0 is every
+    address of the machine."""
+
+    port: int = Field(default=11112, ge=0, le=65535)
+    """TCP port; 0 for any free one."""
+
+    ae_title: AeTitle = "CTDENOISE"
+    """Our AE title."""
+
+    called_ae_title: Literal["required", "any"] = "required"
+    """Whether a sender must call us by our AE title."""
+
+    senders: tuple[AllowedSender, ...] = ()
+    """Who may send; empty for anyone who reaches the port."""
+
+    tls: ReceiverTlsSettings | None = None
+    """TLS; by default none."""
+
+    anyone: bool = False
+    """Whether the receiver may listen beyond this machine without a list of senders."""
+
+    objects: Literal["all", "ct"] = "all"
+    """`all`: everything that a study consists of is taken, so that sending the whole of it does not
+    fail; what is no CT image is kept with the study and not processed. `ct`: CT images only; a
+    sender is told that it cannot send anything else."""
+
+    associations: int = Field(default=32, ge=1, le=1024)
+    """Most connections at a time; one more is refused for the moment."""
+
+    association_timeout_s: float = Field(default=30.0, gt=0)
+    """Longest wait for a new connection to say what it wants, TLS included, in seconds."""
+
+    idle_timeout_s: float = Field(default=120.0, gt=0)
+    """Longest silence within an association, in seconds."""
+
+    pdu_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest time for one protocol data unit to arrive, in seconds: a sender slower than a few
+    kilobytes per second is cut off."""
+
+    pdu_bytes: int = Field(default=131_072, ge=4096, le=1_048_576)
+    """Largest protocol data unit that a sender may send, in bytes."""
+
+    @model_validator(mode="after")
+    def _says_who_may_send(self) -> Self:
+        if self.senders or self.anyone or _is_loopback(self.host):
+            return self
+        if self.tls is not None and self.tls.client_certificate == "required":
+            return self
+        raise ValueError(
+            "a receiver that listens beyond this machine needs `senders`, TLS with required client "
+            "certificates, or `anyone: true`"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class CompletenessSettings(Settings):
+    """When a study is complete."""
+
+    quiet_s: float = Field(default=60.0, gt=0)
+    """A study is complete when nothing of it arrived for so long, in seconds. Longer than the
+    longest pause of its sender."""
+
+    counted_quiet_s: float = Field(default=5.0, ge=0)
+    """The same where a peer was asked how many instances the study has, and so many are here."""
+
+    longest_wait_s: float = Field(default=7200.0, gt=0)
+    """A study is worked on at the latest so long after its first new instance, complete or not, in
+    seconds. What comes later makes another round with everything."""
+
+    ask_again_s: float = Field(default=30.0, gt=0)
+    """How long the answer of a peer to how many instances a study has is believed, in seconds."""
+
+    @model_validator(mode="after")
+    def _longest_is_longest(self) -> Self:
+        if self.longest_wait_s < self.quiet_s:
+            raise ValueError("`longest_wait_s` must not be below `quiet_s`")
+        return self
+
+
+class WatchFolderSettings(Settings):
+    """A folder into which others put studies, as folders or single files at any depth."""
+
+    path: Path
+    """The folder."""
+
+    sender: AeTitle = "FOLDER"
+    """What the rules know these files by, in place of the AE title of a sender."""
+
+    poll_s: float = Field(default=5.0, gt=0)
+    """How often is looked, in seconds. A file is taken when it is the same at two looks."""
+
+    marker: str | None = Field(default=None, pattern=r"^[^/\\]{1,100}$")
+    """Name of a file, such as .complete, without which a folder directly below is left alone; by
+    default none is waited for."""
+
+    sources: Literal["remove", "keep"] = "remove"
+    """What becomes of a file that was taken: removed once it is safe in the inbox, or left where it
+    is and not taken again as long as it does not change."""
+
+    files_per_look: int = Field(default=20_000, ge=1)
+    """Most files to look at each time."""
+
+    depth: int = Field(default=12, ge=1, le=64)
+    """How many folders deep files may lie."""
+
+
+class OrthancSettings(Settings):
+    """An Orthanc archive whose new studies are fetched."""
+
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
+    """Where its REST interface is, such as http://127.0.0.1:8042; no password in it."""
+
+    user: str | None = None
+    """User name, if it asks for one."""
+
+    password_env: str | None = None
+    """Environment variable that holds the password."""
+
+    password_file: Path | None = None
+    """File whose first line is the password."""
+
+    authorities: Path | None = None
+    """Certificates of the authority that its certificate comes from, PEM; by default those of the
+    system."""
+
+    sender: AeTitle = "ORTHANC"
+    """What the rules know these studies by, in place of the AE title of a sender."""
+
+    poll_s: float = Field(default=5.0, gt=0)
+    """How often it is asked for news, in seconds."""
+
+    timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait for it to answer or go on, in seconds."""
+
+    instances: Literal["wado", "rest"] = "wado"
+    """How instances are fetched. `wado`: a series at a time over DICOMweb, much faster; needs its
+    DICOMweb plugin. `rest`: one by one."""
+
+    web_root: str = Field(default="/dicom-web", pattern=r"^/[A-Za-z0-9/_-]*$")
+    """Where its DICOMweb plugin answers."""
+
+    changes_per_poll: int = Field(default=100, ge=1, le=1000)
+    """Most changes to ask for at a time."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        given = self.password_env is not None, self.password_file is not None
+        if all(given):
+            raise ValueError("the password comes from `password_env` or `password_file`, not both")
+        if (self.user is not None) != any(given):
+            raise ValueError("`user` and a password (`password_env`, `password_file`) go together")
+        return self
