@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ctdenoise.config.base import Settings
-
-_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
-
-
-def _ae_title(text: str) -> str:
-    if not _AE_TITLE.fullmatch(text):
-        raise ValueError("an AE title has 1 to 16 characters of ASCII, no backslash")
-    return text
+from ctdenoise.config.peers import AeTitle, Host, WebPeer
+from ctdenoise.config.secrets import SecretSettings
 
 
 def _network(text: str) -> str:
@@ -28,7 +21,6 @@ def _network(text: str) -> str:
     return text
 
 
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 
 
@@ -47,17 +39,23 @@ class ReceiverTlsSettings(Settings):
     """TLS of the receiver."""
 
     certificate: Path
-    """Certificate of the receiver and what leads to its authority, PEM."""
+    """Our own certificate (PEM, with the chain behind it)."""
 
-    key: Path
-    """Private key of the certificate, PEM, without a passphrase."""
+    key: Path | None = None
+    """The key of our certificate, PEM; null if it lies in the same file."""
 
-    authorities: Path
-    """Certificates of the authorities that senders' certificates come from, PEM."""
+    key_password: SecretSettings | None = None
+    """What the key is encrypted with."""
+
+    ca_file: Path
+    """Certificates (PEM) of those who may vouch for senders, or the senders' own."""
 
     client_certificate: Literal["required", "optional"] = "required"
     """Whether a sender must show a certificate. `optional`: the connection is encrypted, and anyone
     may be at its other end."""
+
+    minimum: Literal["1.2", "1.3"] = "1.2"
+    """Oldest version of TLS that is spoken."""
 
 
 class InboxSettings(Settings):
@@ -84,7 +82,7 @@ class InboxSettings(Settings):
 class ReceiverSettings(Settings):
     """What listens for DICOM (C-STORE and C-ECHO)."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen at. By default only programs of this machine can send; 0.0.0.0 is every
     address of the machine."""
 
@@ -200,21 +198,9 @@ class WatchFolderSettings(Settings):
 class OrthancSettings(Settings):
     """An Orthanc archive whose new studies are fetched."""
 
-    url: str = Field(pattern=r"^https?://[^@\s]+$")
-    """Where its REST interface is, such as http://127.0.0.1:8042; no password in it."""
-
-    user: str | None = None
-    """User name, if it asks for one."""
-
-    password_env: str | None = None
-    """Environment variable that holds the password."""
-
-    password_file: Path | None = None
-    """File whose first line is the password."""
-
-    authorities: Path | None = None
-    """Certificates of the authority that its certificate comes from, PEM; by default those of the
-    system."""
+    archive: WebPeer
+    """Orthanc: the address of its REST interface, such as http://127.0.0.1:8042, and how to log
+    in."""
 
     sender: AeTitle = "ORTHANC"
     """What the rules know these studies by, in place of the AE title of a sender."""
@@ -222,24 +208,12 @@ class OrthancSettings(Settings):
     poll_s: float = Field(default=5.0, gt=0)
     """How often it is asked for news, in seconds."""
 
-    timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait for it to answer or go on, in seconds."""
-
-    instances: Literal["wado", "rest"] = "wado"
-    """How instances are fetched. `wado`: a series at a time over DICOMweb, much faster; needs its
+    instances: Literal["dicomweb", "rest"] = "dicomweb"
+    """How instances are fetched. `dicomweb`: a series at a time by WADO-RS, much faster; needs the
     DICOMweb plugin. `rest`: one by one."""
 
     web_root: str = Field(default="/dicom-web", pattern=r"^/[A-Za-z0-9/_-]*$")
-    """Where its DICOMweb plugin answers."""
+    """Where the DICOMweb plugin answers, below the address."""
 
     changes_per_poll: int = Field(default=100, ge=1, le=1000)
     """Most changes to ask for at a time."""
-
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        given = self.password_env is not None, self.password_file is not None
-        if all(given):
-            raise ValueError("the password comes from `password_env` or `password_file`, not both")
-        if (self.user is not None) != any(given):
-            raise ValueError("`user` and a password (`password_env`, `password_file`) go together")
-        return self
