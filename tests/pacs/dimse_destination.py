@@ -16,9 +16,10 @@ from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 
-from tests.pacs.recording import Behaviour, Recorder, obey
+from tests.pacs.recording import Recorder, obey
 
-_NOBODY = "NOBODY"
+_REJECTIONS = {"calling": (1, 1, 3), "called": (1, 1, 7), "busy": (2, 3, 2)}
+"""Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
 
 
 class _Destination:
@@ -45,10 +46,11 @@ class _Destination:
             event.assoc.abort,
         )
 
-    def told(self, behaviour: Behaviour) -> None:
-        self.ae.require_calling_aet = [_NOBODY] if behaviour.reject == "calling" else []
-        self.ae.require_called_aet = behaviour.reject == "called"
-        self.ae.maximum_associations = 0 if behaviour.reject == "busy" else 50
+    def asked(self, event: evt.Event) -> None:
+        answer = _REJECTIONS.get(self.recorder.behaviour.reject)
+        if answer is not None:
+            event.assoc.acse.send_reject(*answer)
+            event.assoc.kill()
 
 
 def main(folder: Path, port: int) -> None:
@@ -57,6 +59,7 @@ def main(folder: Path, port: int) -> None:
         ("127.0.0.1", port),
         block=False,
         evt_handlers=[
+            (evt.EVT_REQUESTED, destination.asked),
             (evt.EVT_ACCEPTED, destination.opened),
             (evt.EVT_C_STORE, destination.store),
         ],
@@ -64,7 +67,7 @@ def main(folder: Path, port: int) -> None:
     listening: socket.socket = server.socket
     listening.listen(64)
     print(listening.getsockname()[1], flush=True)
-    obey(destination.recorder, destination.told)
+    obey(destination.recorder)
     server.shutdown()
 
 

@@ -88,7 +88,7 @@ class Recorder:
             self.behaviour, self._seen = behaviour, 0
             self._changed.notify_all()
 
-    def receive(  # noqa: PLR0913, PLR0917 - what one delivery is made of
+    def receive(
         self,
         uid: str,
         data_set: bytes,
@@ -144,18 +144,12 @@ def deliveries(folder: Path) -> list[Delivery]:
     return [Delivery(**json.loads(line)) for line in lines.read_text().splitlines()]
 
 
-def obey(recorder: Recorder, told: Callable[[Behaviour], None]) -> None:
-    """Say on stdout that the destination listens, then behave as every line on stdin says.
-
-    Args:
-        recorder: Gets the behaviour.
-        told: Gets it as well.
-    """
+def obey(recorder: Recorder) -> None:
+    """Behave as every line on stdin says, and answer each on stdout, until there are no more."""
     for line in sys.stdin:
         behaviour = replace(Behaviour(), **json.loads(line))
         behaviour = replace(
             behaviour, statuses=tuple((int(a), int(b)) for a, b in behaviour.statuses)
         )
         recorder.behave(behaviour)
-        told(behaviour)
         print("told", flush=True)

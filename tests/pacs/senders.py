@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def by_pynetdicom(
     port: int,
     *,
     calling: str = "SCANNER",
-    after: Callable[[int, Association], None] = lambda number, association: None,
+    after: Callable[[int, Association], None] | None = None,
 ) -> list[Told]:
     """Send files over one association, one after the other, for as long as there is one.
 
@@ -72,16 +73,22 @@ def by_pynetdicom(
         contexts=[build_context(sop_class, syntax) for sop_class, syntax in classes.items()],
         ae_title="CTDENOISE",
     )
+    line = association.dul.socket.socket  # left open by pynetdicom where the peer resets it
     told: list[Told] = []
-    for number, data_set in enumerate(data_sets, 1):
-        if not association.is_established:
-            break
+    for number, data_set in enumerate(data_sets if association.is_established else [], 1):
         answer = association.send_c_store(data_set)
         told.append(Told(str(data_set.SOPInstanceUID), answer.get("Status")))
-        after(number, association)
+        if answer.get("Status") is None:
+            break
+        if after is not None:
+            after(number, association)
+        if not association.is_established:
+            break
     if association.is_established:
         association.release()
     entity.shutdown()
+    if line is not None:
+        line.close()
     return told
 
 
@@ -96,13 +103,15 @@ def send_until_accepted(study: SentStudy, port: Callable[[], int], *, rounds: in
     Returns:
         How many rounds it took.
     """
-    missing = {instance.uid: instance.path for series in study.series for instance in series.instances}
+    missing = {item.uid: item.path for series in study.series for item in series.instances}
+    pause = threading.Event()
     for number in range(1, rounds + 1):
         for told in by_pynetdicom(missing.values(), port()):
             if told.status == 0x0000:
                 missing.pop(told.uid, None)
         if not missing:
             return number
+        pause.wait(0.2)  # as a scanner waits before it tries again
     raise AssertionError(f"{len(missing)} instances of {study.name} were never accepted")
 
 

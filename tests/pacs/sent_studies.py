@@ -1,8 +1,8 @@
 """Small studies that are sent to the service, and what must become of them.
 
-A study has series of three fates: `wanted` (a rule wants it, and it is processed), `unwanted` (skipped by
-a rule) and `unfit` (a rule wants it, and it cannot be processed: it has no rescale). Every voxel of
-every study differs from study to study.
+A study has series of three fates: `wanted` (a rule wants it, and it is processed), `unwanted`
+(skipped by a rule) and `unfit` (a rule wants it, and it cannot be processed: it has no rescale).
+Every voxel of every study differs from study to study.
 """
 
 from __future__ import annotations

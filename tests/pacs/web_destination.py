@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydicom import dcmread
 
-from tests.pacs.recording import Behaviour, Recorder, obey
+from tests.pacs.recording import Recorder, obey
 
 _OK = {0, int(HTTPStatus.OK)}
 _SEARCH = re.compile(r"^(?:/studies/(?P<study>[\d.]+))?(?:/series/(?P<series>[\d.]+))?/instances$")
@@ -40,7 +40,7 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
     message = Message()
     message["Content-Type"] = content_type
     boundary = b"\r\n--" + str(message.get_param("boundary")).encode()
-    first, *found = (b"\r\n" + body).split(boundary)
+    _, *found = (b"\r\n" + body).split(boundary)
     if not found or not found[-1].startswith(b"--"):
         raise ValueError("The body does not end with its closing boundary.")
     return [part.split(b"\r\n\r\n", 1)[1] for part in found[:-1]]
@@ -52,7 +52,7 @@ class _Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Archive
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
     def do_POST(self) -> None:
@@ -181,11 +181,7 @@ def main(folder: Path, port: int) -> None:
     thread = threading.Thread(target=archive.serve_forever, daemon=True)
     thread.start()
     print(archive.server_address[1], flush=True)
-
-    def told(behaviour: Behaviour) -> None:
-        """The recorder knows it already."""
-
-    obey(archive.recorder, told)
+    obey(archive.recorder)
     archive.shutdown()
     archive.server_close()
 
