@@ -14,6 +14,7 @@
     |   +-- PairsError                   3   a folder of training pairs
     |   +-- CheckpointError              3   a file that is no checkpoint, or one of another kind
     |   +-- LedgerError                  3   the ledger of a batch or a server cannot be used
+    |       +-- IllegalMove              3   a job cannot come to that state from its own
     +-- OutputError       OSError        3   the result could not be written (full disk, ...)
     +-- SomeStudiesFailed RuntimeError   4   a batch finished, but not every study did
     +-- LimitsFailed      RuntimeError   6   a denoiser or a phantom fails a limit
@@ -102,6 +103,10 @@ class CheckpointError(InputError):
 
 class LedgerError(InputError):
     """The ledger of a batch or a server is damaged, foreign, or of another version."""
+
+
+class IllegalMove(LedgerError):  # noqa: N818 - reads as the event it is
+    """A job is not in the state that it was expected in, or cannot come to another from there."""
 
 
 class OutputError(CTDenoiseError, OSError):

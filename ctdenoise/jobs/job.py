@@ -19,8 +19,8 @@ class Job:
         study: Digest that stands for the study; names nobody.
         payload: What the work needs to know, plain JSON that the ledger does not look into.
         state: How far it is.
-        tries: How often it was begun.
-        not_before: Seconds since 1970 before which it is not tried again.
+        tries: How often it was begun; counted anew for sending once there is a result.
+        not_before: Seconds since 1970 before which it is not tried again; 0 where it need not wait.
         reason: Why it waits, was refused, or given up; empty otherwise.
         result: What came out so far, plain JSON.
         created: Seconds since 1970; what is made is dated by it, so that work done again gives the
