@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -115,17 +115,37 @@ def _answer(worker: _Worker) -> Any:  # whatever the service gives, or Lost
 
 
 def _serve(connection: Connection, service: Service[Job, Result], seat: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the parent alone decides and then sends SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop_once)
-    signal.signal(signal.SIGALRM, _stop_once)
-    sys.unraisablehook = _stop_after_all
+    hear_stop()
     try:
         service.prepare(seat)
         while True:
             connection.send(service.work(connection.recv()))
     except (EOFError, KeyboardInterrupt, ConnectionError):  # stopped, or nobody listens any more
         return
+
+
+def hear_stop() -> None:
+    """Make SIGTERM stop this process in order, once, and Ctrl-C nothing to it.
+
+    Ctrl-C reaches every process of a terminal; the parent alone decides and then sends SIGTERM.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop_once)
+    signal.signal(signal.SIGALRM, _stop_once)
+    sys.unraisablehook = _stop_after_all
+
+
+def mark_as_worker() -> None:
+    """Say that this process shares the machine with others that do the same."""
+    _marks.append(True)
+
+
+def is_worker() -> bool:
+    """Whether this process is one of several that work on studies."""
+    return bool(_marks) or parent_process() is not None
+
+
+_marks: list[bool] = []
 
 
 def _stop_once(number: int, frame: FrameType | None) -> None:

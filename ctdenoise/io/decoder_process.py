@@ -20,13 +20,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
 from ctdenoise.core.arrays import StoredArray
+from ctdenoise.core.workers import is_worker
 from ctdenoise.errors import CTDenoiseError
 from ctdenoise.io.decoder_protocol import (
     ANSWER,
@@ -258,7 +258,7 @@ if hasattr(os, "register_at_fork"):
 
 def _most_processes() -> int:
     """Two where there are two processors and no other process of ours shares them."""
-    return 1 if parent_process() is not None else min(2, os.cpu_count() or 1)
+    return 1 if is_worker() else min(2, os.cpu_count() or 1)
 
 
 def decoded(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 
 from pydicom.sr.coding import Code
 
 from ctdenoise import __version__
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.core.moment import moment_of, told_moment
 from ctdenoise.core.provenance import JsonValue, Step, digest
 from ctdenoise.io.dicom_codes import (
     GAUSSIAN_BLUR,
@@ -155,25 +156,21 @@ def _code(history: Sequence[Step], settings: DicomSettings) -> Code | None:
 def run_moment(offset: str = "", posix_s: int | None = None) -> datetime:
     """Now, or SOURCE_DATE_EPOCH where it is set, so that a series can be made again bit for bit.
 
+    What `core.moment.dated` tells comes before both.
+
     Args:
         offset: TimezoneOffsetFromUTC of the source, such as "+0100", in which all its times are
             given. Without it local time is used, and UTC for SOURCE_DATE_EPOCH.
         posix_s: What to take for now, in seconds since 1970.
     """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if epoch.isdigit():
-        now = datetime.fromtimestamp(int(epoch), UTC)
-    else:
-        now = datetime.now().astimezone() if posix_s is None else _local(posix_s)
+    now = told_moment()
+    if now is None:
+        now = moment_of(time.time() if posix_s is None else posix_s)
     sign, digits = offset[:1], offset[1:].strip()
     if sign not in {"+", "-"} or len(digits) != 4 or not digits.isdigit():
         return now
     shift = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
     return now.astimezone(timezone(shift if sign == "+" else -shift))
-
-
-def _local(posix_s: int) -> datetime:
-    return datetime.fromtimestamp(posix_s, UTC).astimezone()
 
 
 def ascii_text(text: str) -> str:

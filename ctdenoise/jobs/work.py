@@ -55,26 +55,12 @@ class Finished:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one unit may take before it is stopped; None for no limit.
-
-    Args:
-        seconds: Time.
-        memory_mb: Memory of its process.
-        file_mb: Size of one file that it writes.
-    """
-
-    seconds: float | None = None
-    memory_mb: int | None = None
-    file_mb: int | None = None
-
-
 class Executor(Protocol):
     """Does units of work, some at a time.
 
     Every unit that was submitted is told of exactly once by `finished`, in any order, whatever
-    happens to what works on it. Results do not depend on which executor it is.
+    happens to what works on it. Results do not depend on which executor it is. One thread at a time
+    calls it.
     """
 
     @property

@@ -1,0 +1,73 @@
+"""Settings of what works on many studies: this process, several, or other machines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ctdenoise.config.base import Settings
+
+
+class LimitSettings(Settings):
+    """What one study may take before its process is stopped; null for no limit.
+
+    They hold in worker processes, here and on other machines; nothing can stop a study that is
+    worked on in the process of the program itself.
+    """
+
+    seconds: float | None = Field(default=None, gt=0)
+    """Time, s. What it wrote so far is taken away."""
+
+    memory_mb: int | None = Field(default=None, ge=64)
+    """Memory of its process and of all that it started, MB, without that of program files."""
+
+    file_mb: int | None = Field(default=None, ge=1)
+    """Size of one file that it writes, MB."""
+
+
+class InProcessSettings(Settings):
+    """One study after the other in the process of the program itself."""
+
+    name: Literal["in-process"] = "in-process"
+
+
+class ProcessesSettings(Settings):
+    """Several studies at a time on this machine, in a process each.
+
+    A process that dies loses one study, and says so.
+    """
+
+    name: Literal["processes"] = "processes"
+
+    workers: int | None = Field(default=None, ge=1)
+    """Studies worked on at a time. Null: one for each GPU that may be used, otherwise half the
+    processors."""
+
+    studies_each: int = Field(default=100, ge=1)
+    """Studies after which a process is replaced by a fresh one."""
+
+    grown_mb: int = Field(default=1024, ge=0)
+    """A process that holds so much more memory after a study than before its first, MB, is replaced
+    by a fresh one."""
+
+
+Place = Annotated[InProcessSettings | ProcessesSettings, Field(discriminator="name")]
+
+
+class ExecutorSettings(Settings):
+    """Where studies are worked on, and what each may take."""
+
+    place: Place = InProcessSettings()
+    """`in-process` or `processes`."""
+
+    limits: LimitSettings = LimitSettings()
+    """What one study may take."""
+
+    threads: int | None = Field(default=None, ge=1)
+    """Threads that one study is computed with. Null: the processors shared among the processes of
+    this machine."""
+
+    niceness: int = Field(default=0, ge=0, le=19)
+    """How much worker processes give way to other programs of the machine: 19 takes only what
+    nobody else wants."""

@@ -1,0 +1,67 @@
+"""The executor that settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from ctdenoise.config.executor import (
+    ExecutorSettings,
+    InProcessSettings,
+    ProcessesSettings,
+)
+from ctdenoise.core.processors import usable_processors
+from ctdenoise.jobs.in_process import InProcess
+from ctdenoise.jobs.processes import Processes
+from ctdenoise.jobs.work import Executor
+
+Prepare = Callable[[int], object]
+"""Called in a process before its first unit, with its number among those that work at a time; a
+function of a module, or a `partial` of one."""
+
+
+def workers_of(settings: ExecutorSettings, *, gpus: int = 0) -> int:
+    """How many studies are worked on at a time on this machine.
+
+    Args:
+        settings: Of the executor.
+        gpus: GPUs that may be used.
+    """
+    if not isinstance(settings.place, ProcessesSettings):
+        return 1
+    return settings.place.workers or gpus or max(1, usable_processors() // 2)
+
+
+def threads_of(settings: ExecutorSettings, *, gpus: int = 0) -> int:
+    """Threads that one study is computed with.
+
+    Args:
+        settings: Of the executor.
+        gpus: GPUs that may be used.
+    """
+    if settings.threads is not None:
+        return settings.threads
+    return max(1, usable_processors() // workers_of(settings, gpus=gpus))
+
+
+def build_executor(
+    settings: ExecutorSettings, *, prepare: Prepare | None = None, gpus: int = 0
+) -> Executor:
+    """The executor that settings ask for, ready to work; to be closed.
+
+    Args:
+        settings: Where to work, and the limits.
+        prepare: What each process does before its first unit.
+        gpus: GPUs that may be used; one worker process for each unless the number is given.
+
+    Raises:
+        UsageError: If worker processes are asked for elsewhere than on Linux.
+    """
+    match settings.place:
+        case InProcessSettings():
+            return InProcess(prepare)
+        case ProcessesSettings() as place:
+            workers = workers_of(settings, gpus=gpus)
+            return Processes(settings, place, workers=workers, prepare=prepare)
+        case _:
+            assert_never(settings.place)
