@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ctdenoise.core.quiet import quiet_process
 from ctdenoise.errors import CTDenoiseError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def guarded(app: App, tokens: Sequence[str]) -> int:
     """
     signal.signal(signal.SIGTERM, _as_keyboard_interrupt)
     try:
-        result = app(tokens, exit_on_error=False, result_action="return_value")
+        with quiet_process():
+            result = app(tokens, exit_on_error=False, result_action="return_value")
     except KeyboardInterrupt:
         _say("Stopped. Nothing half-written was left behind.")
         return STOPPED

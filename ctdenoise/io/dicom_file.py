@@ -6,7 +6,6 @@ dealt with here and nowhere else.
 
 from __future__ import annotations
 
-import logging
 import threading
 import warnings
 import zlib
@@ -27,6 +26,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from ctdenoise.core.quiet import quiet_libraries
 from ctdenoise.io.dicom_bounds import (
     HEADER_BYTES_MOST,
     BoundedSource,
@@ -107,7 +107,7 @@ class DicomHeader:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom's warnings, which quote values, out of logs and off the screen.
+    """Keep what pydicom logs and warns of, which quotes values, out of logs and off the screen.
 
     The settings of logging and warnings belong to the whole process. They are as before when the
     last block ends, of however many threads; threads that read or write should start within one.
@@ -126,11 +126,9 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 def _silence(undo: ExitStack) -> None:
-    logger = logging.getLogger("pydicom")
-    undo.callback(setattr, logger, "propagate", logger.propagate)
+    undo.enter_context(quiet_libraries())
     undo.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
-    logger.propagate = False
 
 
 def looks_like_dicom(path: Path) -> bool:
