@@ -16,6 +16,7 @@
     |   +-- LedgerError                  3   the ledger of a batch or a server cannot be used
     |       +-- IllegalMove              3   a job cannot come to that state from its own
     +-- OutputError       OSError        3   the result could not be written (full disk, ...)
+    |   +-- UnfitResultError             3   the result was not written since it is not fit for use
     +-- SomeStudiesFailed RuntimeError   4   a batch finished, but not every study did
     +-- LimitsFailed      RuntimeError   6   a denoiser or a phantom fails a limit
     +-- PeerError         ConnectionError 5  a network peer refused or was lost
@@ -113,6 +114,10 @@ class OutputError(CTDenoiseError, OSError):
     """The result could not be written; nothing half-written was left behind."""
 
     exit_code = 3
+
+
+class UnfitResultError(OutputError):
+    """A result fails a check or is no legal derived series; making it again changes nothing."""
 
 
 class SomeStudiesFailed(CTDenoiseError, RuntimeError):  # noqa: N818 - reads as the outcome it is

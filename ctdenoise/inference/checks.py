@@ -16,7 +16,7 @@ from ctdenoise.core.body import body_mask
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
-from ctdenoise.errors import GeometryError, OutputError, listed
+from ctdenoise.errors import GeometryError, UnfitResultError, listed
 from ctdenoise.inference.check_figures import Figures
 from ctdenoise.inference.check_finding import CheckFinding, CheckReport, ordered
 from ctdenoise.inference.check_rules import judged
@@ -189,11 +189,11 @@ def refuse(report: CheckReport, settings: CheckSettings) -> None:
         settings: Whether to stop.
 
     Raises:
-        OutputError: If there is an error in the report, and the settings are to stop at one.
+        UnfitResultError: If there is an error in the report, and the settings are to stop at one.
     """
     errors = report.of("error")
     if errors and settings.on_error == "stop":
-        raise OutputError(
+        raise UnfitResultError(
             "the result is not fit for use, so nothing was written:\n"
             + listed([str(error) for error in errors]),
             fix="To write it all the same, to look at it: --set checks.on_error=warn.",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.source import SourceSeries
-from ctdenoise.errors import OutputError, listed
+from ctdenoise.errors import UnfitResultError, listed
 from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.io.dicom_judge_encoding import Judged, judge_elements, judge_file
 from ctdenoise.io.dicom_judge_files import Files, SourceFiles, raw_values, readable
@@ -84,7 +84,7 @@ def judge_written(
         settings: How it was to be written.
 
     Raises:
-        OutputError: With every error; that is a mistake of this program, and says so.
+        UnfitResultError: With every error; that is a mistake of this program, and says so.
     """
     if source is None or source.kind != "dicom":
         return
@@ -99,14 +99,14 @@ def refuse(found: Sequence[Objection]) -> None:
         found: Everything that is wrong with it; warnings are no reason.
 
     Raises:
-        OutputError: With every error; that is a mistake of this program, and says so.
+        UnfitResultError: With every error; that is a mistake of this program, and says so.
     """
     for one in found:
         if one.rule in _OF_THE_MODEL:
             _log.warning("%s", one)
     errors = [one for one in found if one.severity == "error" and one.rule not in _OF_THE_MODEL]
     if errors:
-        raise OutputError(
+        raise UnfitResultError(
             "what was written is not a legal derived series, so nothing was put in place:\n"
             + listed([str(one) for one in errors]),
             fix="This is a mistake of ctdenoise, not of your data. Please report these lines, "

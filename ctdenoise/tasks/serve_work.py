@@ -1,0 +1,287 @@
+"""The work on one study of the server, in a process that may be lost at any moment.
+
+Everything that is made lies in the folder of its job. A series appears there whole, then the record
+of it; what has no record is taken away and made again. Work done again gives the same bytes, since
+the series are dated by their job.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.rules import RuleAction, Rules
+from ctdenoise.core.moment import dated, moment_of
+from ctdenoise.core.provenance import JsonValue, digest
+from ctdenoise.core.series_facts import ArrivedBy
+from ctdenoise.errors import CTDenoiseError, InputError, UnfitResultError, UsageError
+from ctdenoise.inference.denoiser import Denoiser
+from ctdenoise.inference.load import load_denoiser
+from ctdenoise.io.dicom_identity import stack_key
+from ctdenoise.io.manifest import MANIFEST_FILE
+from ctdenoise.io.staging import staged_file
+from ctdenoise.io.study import find_series
+from ctdenoise.jobs.performing import failure_of, one_line
+from ctdenoise.tasks import infer
+from ctdenoise.tasks.serve_plan import SeriesPlan, plan_study
+from ctdenoise.tasks.serve_thumbnails import write_thumbnails
+
+Status = Literal["done", "kept", "skipped", "refused", "failed"]
+
+RULES_REASON_MOST = 500
+"""Characters of a reason in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyWork:
+    """One study to work on.
+
+    Args:
+        job: Id of the job.
+        made_at: Seconds since 1970 that the series are dated by.
+        files: What arrived of the study, and nothing else.
+        arrived_by: How.
+        scratch: Folder for this job alone; removed at the end.
+        results: Folder above those of all jobs.
+        thumbnails: Folder above those of the pictures of all jobs; None for no pictures.
+        rules: What to do.
+        made_before: Series that earlier jobs of the study made: by recipe, the folder below
+            `results`.
+        keep_descriptions: Whether SeriesDescription is put into the outcome.
+        is_last_try: Whether a series that fails now is given up.
+    """
+
+    job: str
+    made_at: int
+    files: tuple[str, ...]
+    arrived_by: ArrivedBy
+    scratch: str
+    results: str
+    thumbnails: str | None
+    rules: Rules
+    made_before: Mapping[str, str] = field(default_factory=dict)
+    keep_descriptions: bool = False
+    is_last_try: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSeries:
+    """What became of one series of a study; what the status page shows has the same names.
+
+    Args:
+        number: Its number in the study, from 1.
+        what: "CT", "scout", ...
+        slices: How many slices or instances it has.
+        status: "done" now, "kept" since it was made before, "skipped" by a rule or for want of one,
+            "refused" as it cannot be used, "failed" for another reason.
+        reason: Why it is not done.
+        rule: Name of the rule; empty without one.
+        model: Name of the denoiser; empty where none was asked.
+        folder: Where the result lies below the folder of all results; empty without one.
+        recipe: Digest of slices, model and settings; empty where nothing was to be made.
+        send_to: Names of the peers that get it.
+        seconds: How long it took.
+        noise_before_hu: Noise in the soft tissue of the series.
+        noise_after_hu: The same in the result.
+        description: SeriesDescription, where it is wanted.
+        thumbnail: Number of its pictures; None without.
+    """
+
+    number: int
+    what: str
+    slices: int
+    status: Status
+    reason: str = ""
+    rule: str = ""
+    model: str = ""
+    folder: str = ""
+    recipe: str = ""
+    send_to: tuple[str, ...] = ()
+    seconds: float = 0.0
+    noise_before_hu: float | None = None
+    noise_after_hu: float | None = None
+    description: str = ""
+    thumbnail: int | None = None
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """As plain JSON."""
+        return {**asdict(self), "send_to": list(self.send_to)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> ServedSeries:
+        """Read back.
+
+        Raises:
+            TypeError: If the record is of another kind.
+        """
+        return cls(**{**record, "send_to": tuple(record["send_to"])})
+
+
+class SeriesFailedError(CTDenoiseError):
+    """Some series of a study failed, which another try may mend."""
+
+
+def process(work: StudyWork) -> dict[str, JsonValue]:
+    """Do what the rules say with every series of a study.
+
+    Args:
+        work: Which study, and how.
+
+    Returns:
+        The outcome of every series under "series", as plain JSON.
+
+    Raises:
+        StudyError: If there is no image among the files.
+        SeriesFailedError: If a series failed and there will be another try.
+        OutputError: If the disk is full.
+    """
+    with dated(moment_of(work.made_at)), _sources(work) as folder:
+        plans = plan_study(find_series(folder), work.rules, work.arrived_by)
+        outcomes = [_settled(plan, work) for plan in plans]
+    failed = [one for one in outcomes if one.status == "failed"]
+    if failed and not work.is_last_try:
+        raise SeriesFailedError(_told(failed))
+    return {"series": [one.as_json() for one in outcomes]}
+
+
+def outcomes_of(result: Mapping[str, Any]) -> tuple[ServedSeries, ...]:
+    """The series in what `process` returned, or in the result of a job; none in anything else.
+
+    Args:
+        result: Plain JSON.
+    """
+    try:
+        return tuple(ServedSeries.from_json(one) for one in result.get("series", ()))
+    except (TypeError, KeyError, AttributeError):
+        return ()
+
+
+def _told(outcomes: list[ServedSeries]) -> str:
+    return "; ".join(f"series {one.number}: {one.reason}" for one in outcomes)
+
+
+@contextmanager
+def _sources(work: StudyWork) -> Iterator[Path]:
+    """A folder that holds the files of the job and no others, whatever arrives meanwhile."""
+    scratch = Path(work.scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+    folder = scratch / "source"
+    folder.mkdir(parents=True)
+    try:
+        for file in map(Path, work.files):
+            try:
+                os.link(file, folder / file.name)
+            except FileNotFoundError as error:
+                raise InputError("a file of the study is no longer in the inbox.") from error
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(file, folder / file.name)
+        yield folder
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _settled(plan: SeriesPlan, work: StudyWork) -> ServedSeries:
+    """What becomes of one series."""
+    outcome = ServedSeries(
+        number=plan.series.number,
+        what=plan.series.what,
+        slices=plan.series.slices,
+        status="skipped" if plan.verdict == "skip" else "refused",
+        reason=_short(plan.reason),
+        rule="" if plan.rule is None else plan.rule.name,
+        description=plan.facts.series_description if work.keep_descriptions else "",
+    )
+    action = None if plan.rule is None else plan.rule.do
+    if plan.verdict != "make" or action is None:
+        return outcome
+    try:
+        return _made(plan, action, work, replace(outcome, status="done"))
+    except UnfitResultError as error:
+        return replace(outcome, status="refused", reason=_short(one_line(error.what)))
+    except (InputError, UsageError) as error:
+        return replace(outcome, status="refused", reason=_short(one_line(error.what)))
+    except (CTDenoiseError, MemoryError, OSError):
+        raise  # it concerns the whole study: the disk is full, memory ran out
+    except Exception as error:  # noqa: BLE001 - one series must not take the others with it
+        return replace(outcome, status="failed", reason=_short(failure_of(error).words))
+
+
+def _made(
+    plan: SeriesPlan, action: RuleAction, work: StudyWork, outcome: ServedSeries
+) -> ServedSeries:
+    settings = action.infer_settings()
+    denoiser = loaded(action.model, settings.model_dump_json())
+    recipe = recipe_of(plan, denoiser, settings)
+    outcome = replace(outcome, model=denoiser.name, recipe=recipe, send_to=action.send_to)
+    results, name = Path(work.results), f"{plan.series.number:03d}"
+    before = work.made_before.get(recipe)
+    if before is not None and (results / before / MANIFEST_FILE).is_file():
+        return replace(outcome, status="kept", folder=before, reason="it was made before")
+    place = results / work.job / name
+    record = place.with_suffix(".json")
+    finished = _finished(record, recipe)
+    if finished is not None and place.is_dir():
+        return replace(finished, send_to=action.send_to)
+    record.unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    report = infer.run(plan.series, model=denoiser, settings=settings, out=place)
+    outcome = replace(
+        outcome,
+        folder=f"{work.job}/{name}",
+        seconds=round(report.seconds, 3),
+        noise_before_hu=report.noise_before_hu,
+        noise_after_hu=report.noise_after_hu,
+    )
+    if work.thumbnails is not None:
+        folder = Path(work.thumbnails) / work.job
+        write_thumbnails(plan.series, place / infer.DICOM_FOLDER, folder, plan.series.number)
+        outcome = replace(outcome, thumbnail=plan.series.number)
+    with staged_file(record) as stage:
+        stage.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
+    return outcome
+
+
+def recipe_of(plan: SeriesPlan, denoiser: Denoiser, settings: InferSettings) -> str:
+    """A digest of the slices of a series and of what is done to them: the same, and it is kept.
+
+    Args:
+        plan: The series.
+        denoiser: What denoises.
+        settings: Of `infer`.
+    """
+    source = plan.series.source
+    slices = [source.series_instance_uid, stack_key(source)]
+    return digest([slices, denoiser.name, denoiser.digest, settings.as_json()], length=32)
+
+
+@lru_cache(maxsize=4)
+def loaded(model: str, settings: str) -> Denoiser:
+    """A denoiser, loaded once in a process for all of its studies.
+
+    Args:
+        model: As `infer --model`.
+        settings: Of `infer`, as JSON.
+    """
+    return load_denoiser(model, InferSettings.model_validate_json(settings))
+
+
+def _finished(record: Path, recipe: str) -> ServedSeries | None:
+    """The outcome of a series that an earlier try of this job finished."""
+    try:
+        found = ServedSeries.from_json(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found if found.recipe == recipe else None
+
+
+def _short(reason: str) -> str:
+    most = RULES_REASON_MOST
+    return reason if len(reason) <= most else reason[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
