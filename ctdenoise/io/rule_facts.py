@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pydicom.dataset import Dataset
@@ -18,14 +19,15 @@ _SYNTHESIZING = "109100"
 sent to a server to try it."""
 
 
-def rule_facts(series: FoundSeries, arrived_by: ArrivedBy) -> SeriesFacts:
+def rule_facts(series: FoundSeries, entrances: Mapping[str, ArrivedBy]) -> SeriesFacts:
     """What is known of a series and of how it came.
 
     The sender is the SourceApplicationEntityTitle of the file meta group, which the inbox writes.
 
     Args:
         series: As `find_series` gives it, readable or not.
-        arrived_by: How its study came.
+        entrances: How series came whose sender has one of these titles; all others were sent over
+            the network.
     """
     facts = SeriesFacts(
         what=series.what,
@@ -33,7 +35,6 @@ def rule_facts(series: FoundSeries, arrived_by: ArrivedBy) -> SeriesFacts:
         plane="" if series.geometry is None else plane(series.geometry),
         acquisition=series.acquisition,
         series_description=series.description,
-        arrived_by=arrived_by,
     )
     if series.kind != "dicom":
         return facts
@@ -45,6 +46,7 @@ def rule_facts(series: FoundSeries, arrived_by: ArrivedBy) -> SeriesFacts:
     with quiet_pydicom():
         values = HeaderValues(header, ())
         meta = HeaderValues(getattr(header, "file_meta", Dataset()), ())
+        sender = meta.text("SourceApplicationEntityTitle")
         return replace(
             facts,
             modality=first.modality,
@@ -52,7 +54,8 @@ def rule_facts(series: FoundSeries, arrived_by: ArrivedBy) -> SeriesFacts:
             study_description=values.text("StudyDescription"),
             series_description=first.description,
             image_type="/".join(first.image_type),
-            sender=meta.text("SourceApplicationEntityTitle"),
+            sender=sender,
+            arrived_by=entrances.get(sender, "dimse"),
             made_by_us=_made_by_us(values, first.steps),
         )
 

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.rules import Rules, RuleSettings, first_fitting
 from ctdenoise.core.series_facts import ArrivedBy, SeriesFacts
 from ctdenoise.io.rule_facts import rule_facts
 from ctdenoise.io.study import FoundSeries
 
 Verdict = Literal["make", "skip", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a rule asks for, whole: nothing is read from a settings file any more.
+
+    Args:
+        model: As `infer --model`.
+        settings: Of `infer`.
+        send_to: Names of the peers that get the result.
+    """
+
+    model: str
+    settings: InferSettings
+    send_to: tuple[str, ...]
+
+
+def orders_of(rules: Rules) -> dict[str, Order]:
+    """What each rule asks for, by its name; rules that skip ask for nothing.
+
+    Args:
+        rules: Of the server.
+
+    Raises:
+        SettingsError: If the settings of `infer` that a rule names cannot be read.
+    """
+    return {
+        rule.name: Order(_model(rule.do.model), rule.do.infer_settings(), rule.do.send_to)
+        for rule in rules
+        if rule.do is not None
+    }
+
+
+def _model(name_or_path: str) -> str:
+    """A model that other processes find as well, whatever folder they work in."""
+    path = Path(name_or_path)
+    return str(path.resolve()) if path.exists() else name_or_path
+
 
 NO_RULE = "no rule wants it"
 """Reason of a series that fits no rule."""
@@ -37,20 +77,20 @@ class SeriesPlan:
 
 
 def plan_study(
-    found: Sequence[FoundSeries], rules: Rules, arrived_by: ArrivedBy
+    found: Sequence[FoundSeries], rules: Rules, entrances: Mapping[str, ArrivedBy]
 ) -> tuple[SeriesPlan, ...]:
     """What is to become of each series of a study, in its order.
 
     Args:
         found: Every series, as `find_series` gives them.
         rules: In the order of trying.
-        arrived_by: How the study came.
+        entrances: How series of some senders came; see `rule_facts`.
     """
-    return tuple(_planned(series, rules, arrived_by) for series in found)
+    return tuple(_planned(series, rules, entrances) for series in found)
 
 
-def _planned(series: FoundSeries, rules: Rules, arrived_by: ArrivedBy) -> SeriesPlan:
-    facts = rule_facts(series, arrived_by)
+def _planned(series: FoundSeries, rules: Rules, entrances: Mapping[str, ArrivedBy]) -> SeriesPlan:
+    facts = rule_facts(series, entrances)
     if facts.made_by_us:
         return SeriesPlan(series, facts, None, "skip", facts.made_by_us)
     rule = first_fitting(rules, facts)

@@ -44,7 +44,8 @@ def write_thumbnails(
 def _middle(scan: FoundSeries | Path) -> HuArray:
     with open_series(scan) as reader:
         place = reader.shape[0] // 2
-        return reader.read(slice(place, place + 1)).hu[0]
+        middle: HuArray = reader.read(slice(place, place + 1)).hu[0]
+    return middle
 
 
 def _small(image: HuArray) -> npt.NDArray[np.uint8]:

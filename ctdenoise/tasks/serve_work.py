@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.rules import RuleAction, Rules
+from ctdenoise.config.rules import Rules
 from ctdenoise.core.moment import dated, moment_of
 from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.core.series_facts import ArrivedBy
@@ -31,12 +31,12 @@ from ctdenoise.io.staging import staged_file
 from ctdenoise.io.study import find_series
 from ctdenoise.jobs.performing import failure_of, one_line
 from ctdenoise.tasks import infer
-from ctdenoise.tasks.serve_plan import SeriesPlan, plan_study
+from ctdenoise.tasks.serve_plan import Order, SeriesPlan, plan_study
 from ctdenoise.tasks.serve_thumbnails import write_thumbnails
 
 Status = Literal["done", "kept", "skipped", "refused", "failed"]
 
-RULES_REASON_MOST = 500
+REASON_MOST = 500
 """Characters of a reason in the ledger."""
 
 
@@ -48,11 +48,12 @@ class StudyWork:
         job: Id of the job.
         made_at: Seconds since 1970 that the series are dated by.
         files: What arrived of the study, and nothing else.
-        arrived_by: How.
+        entrances: How series of some senders came; see `rule_facts`.
         scratch: Folder for this job alone; removed at the end.
         results: Folder above those of all jobs.
         thumbnails: Folder above those of the pictures of all jobs; None for no pictures.
-        rules: What to do.
+        rules: Which series are meant.
+        orders: What is done, by the name of the rule.
         made_before: Series that earlier jobs of the study made: by recipe, the folder below
             `results`.
         keep_descriptions: Whether SeriesDescription is put into the outcome.
@@ -62,11 +63,12 @@ class StudyWork:
     job: str
     made_at: int
     files: tuple[str, ...]
-    arrived_by: ArrivedBy
+    entrances: Mapping[str, ArrivedBy]
     scratch: str
     results: str
     thumbnails: str | None
     rules: Rules
+    orders: Mapping[str, Order]
     made_before: Mapping[str, str] = field(default_factory=dict)
     keep_descriptions: bool = False
     is_last_try: bool = False
@@ -144,7 +146,7 @@ def process(work: StudyWork) -> dict[str, JsonValue]:
         OutputError: If the disk is full.
     """
     with dated(moment_of(work.made_at)), _sources(work) as folder:
-        plans = plan_study(find_series(folder), work.rules, work.arrived_by)
+        plans = plan_study(find_series(folder), work.rules, work.entrances)
         outcomes = [_settled(plan, work) for plan in plans]
     failed = [one for one in outcomes if one.status == "failed"]
     if failed and not work.is_last_try:
@@ -199,14 +201,11 @@ def _settled(plan: SeriesPlan, work: StudyWork) -> ServedSeries:
         rule="" if plan.rule is None else plan.rule.name,
         description=plan.facts.series_description if work.keep_descriptions else "",
     )
-    action = None if plan.rule is None else plan.rule.do
-    if plan.verdict != "make" or action is None:
+    if plan.verdict != "make":
         return outcome
     try:
-        return _made(plan, action, work, replace(outcome, status="done"))
-    except UnfitResultError as error:
-        return replace(outcome, status="refused", reason=_short(one_line(error.what)))
-    except (InputError, UsageError) as error:
+        return _made(plan, work.orders[outcome.rule], work, replace(outcome, status="done"))
+    except (UnfitResultError, InputError, UsageError) as error:
         return replace(outcome, status="refused", reason=_short(one_line(error.what)))
     except (CTDenoiseError, MemoryError, OSError):
         raise  # it concerns the whole study: the disk is full, memory ran out
@@ -214,13 +213,14 @@ def _settled(plan: SeriesPlan, work: StudyWork) -> ServedSeries:
         return replace(outcome, status="failed", reason=_short(failure_of(error).words))
 
 
-def _made(
-    plan: SeriesPlan, action: RuleAction, work: StudyWork, outcome: ServedSeries
-) -> ServedSeries:
-    settings = action.infer_settings()
-    denoiser = loaded(action.model, settings.model_dump_json())
+def _made(plan: SeriesPlan, order: Order, work: StudyWork, outcome: ServedSeries) -> ServedSeries:
+    settings = order.settings
+    try:
+        denoiser = loaded(order.model, settings.model_dump_json())
+    except CTDenoiseError as error:  # it was there when the server started
+        raise SeriesFailedError(f"the model cannot be loaded: {one_line(error.what)}") from error
     recipe = recipe_of(plan, denoiser, settings)
-    outcome = replace(outcome, model=denoiser.name, recipe=recipe, send_to=action.send_to)
+    outcome = replace(outcome, model=denoiser.name, recipe=recipe, send_to=order.send_to)
     results, name = Path(work.results), f"{plan.series.number:03d}"
     before = work.made_before.get(recipe)
     if before is not None and (results / before / MANIFEST_FILE).is_file():
@@ -229,7 +229,7 @@ def _made(
     record = place.with_suffix(".json")
     finished = _finished(record, recipe)
     if finished is not None and place.is_dir():
-        return replace(finished, send_to=action.send_to)
+        return replace(finished, send_to=order.send_to)
     record.unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)
     report = infer.run(plan.series, model=denoiser, settings=settings, out=place)
@@ -283,5 +283,5 @@ def _finished(record: Path, recipe: str) -> ServedSeries | None:
 
 
 def _short(reason: str) -> str:
-    most = RULES_REASON_MOST
+    most = REASON_MOST
     return reason if len(reason) <= most else reason[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"

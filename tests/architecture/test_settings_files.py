@@ -20,11 +20,13 @@ from ctdenoise.config.peers import PacsSettings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.config.qa import QaSettings
 from ctdenoise.config.sampling import SampleSettings
+from ctdenoise.config.serve import ServeSettings
 from ctdenoise.config.training import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").rglob("*"))
 KINDS: dict[str, type[Settings]] = {
+    "serve": ServeSettings,
     "simulate": SimulateSettings,
     "phantom": PhantomSettings,
     "train": TrainSettings,
@@ -40,6 +42,7 @@ KINDS: dict[str, type[Settings]] = {
     "pacs": PacsSettings,
 }
 DEFAULTS = {
+    "serve": "default",
     "simulate": "default",
     "infer": "default",
     "evaluate": "default",
