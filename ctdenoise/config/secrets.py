@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -16,8 +17,11 @@ from ctdenoise.errors import SettingsError
 UNSHOWN = "unshown"
 """Type of what is wrong with a setting whose value no message may repeat."""
 
+_log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _MOST_BYTES = 65_536
+_OTHERS = 0o077
 
 
 def unshown(problem: str) -> PydanticCustomError:
@@ -81,6 +85,8 @@ def _first_bytes(path: Path | None) -> str:
         return ""
     try:
         with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & _OTHERS:
+                _log.warning("others can read the secret in %s: chmod 600 closes it to them", path)
             return file.read(_MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
