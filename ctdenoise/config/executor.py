@@ -30,6 +30,7 @@ class InProcessSettings(Settings):
     """One study after the other in the process of the program itself."""
 
     name: Literal["in-process"] = "in-process"
+    """`in-process`."""
 
 
 class ProcessesSettings(Settings):
@@ -39,6 +40,7 @@ class ProcessesSettings(Settings):
     """
 
     name: Literal["processes"] = "processes"
+    """`processes`."""
 
     workers: int | None = Field(default=None, ge=1)
     """Studies worked on at a time. Null: one for each GPU that may be used, otherwise half the
