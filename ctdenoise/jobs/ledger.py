@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from ctdenoise.errors import IllegalMove, LedgerError
 from ctdenoise.jobs import ledger_copies, ledger_moves, ledger_opening, ledger_reading
 from ctdenoise.jobs import ledger_remembered as remembered
 from ctdenoise.jobs.job import Job, Move
+from ctdenoise.jobs.ledger_moves import Waiting
 from ctdenoise.jobs.ledger_sqlite import (
     LEDGER_FILE,
     checkpoint,
@@ -59,6 +60,7 @@ class Ledger:
         self._read_lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._unchecked = 0
+        self._clock: Callable[[], float] = time.time
 
     @classmethod
     def open(
@@ -113,7 +115,7 @@ class Ledger:
             IllegalMove: If it starts in another state.
         """
         with self._changing() as database:
-            return ledger_moves.add(database, job, now=time.time())
+            return ledger_moves.add(database, job, now=self._clock())
 
     def move(
         self,
@@ -148,7 +150,7 @@ class Ledger:
         """
         change = ledger_moves.Change(to, reason, result, not_before)
         with self._changing() as database:
-            return ledger_moves.move(database, id, change, expected=expected, now=time.time())
+            return ledger_moves.move(database, id, change, expected=expected, now=self._clock())
 
     def retry(self, id: str, *, reason: str = "asked for") -> Job:  # noqa: A002 - the word for it
         """Lead a job that has ended back, because a person wants it.
@@ -165,9 +167,9 @@ class Ledger:
             LedgerError: If there is no such job.
         """
         with self._changing() as database:
-            return ledger_moves.retry(database, id, reason=reason, now=time.time())
+            return ledger_moves.retry(database, id, reason=reason, now=self._clock())
 
-    def claim(self, kind: str | None = None, *, state: State = "ready") -> Job | None:
+    def claim(self, kind: str | None = None, *, state: Waiting = "ready") -> Job | None:
         """Take on the oldest job that waits and whose time has come; nobody else gets it.
 
         Args:
@@ -178,15 +180,15 @@ class Ledger:
             The job, "running" or "sending" now; None where there is none.
         """
         with self._reading_alone() as database:
-            if not ledger_moves.may_be_due(database, now=time.time()):
+            if not ledger_moves.may_be_due(database, now=self._clock()):
                 return None
         with self._changing() as database:
-            return ledger_moves.claim(database, kind, state, now=time.time())
+            return ledger_moves.claim(database, kind, state, now=self._clock())
 
     def next_due_s(self) -> float | None:
         """Seconds until the next job that waits can be begun; 0 for at once, None for none."""
         with self._reading_alone() as database:
-            return ledger_moves.next_due_s(database, now=time.time())
+            return ledger_moves.next_due_s(database, now=self._clock())
 
     def interrupted(self) -> tuple[Job, ...]:
         """Lead back what somebody had begun who is no more: to be called when nothing is under way.
@@ -195,7 +197,7 @@ class Ledger:
             The jobs as they are now, "ready" or "made"; the try that was cut short counts.
         """
         with self._changing() as database:
-            return ledger_moves.interrupted(database, now=time.time())
+            return ledger_moves.interrupted(database, now=self._clock())
 
     def job(self, id: str) -> Job:  # noqa: A002 - the word for it
         """The job of an id.
@@ -256,7 +258,7 @@ class Ledger:
     def remember_delivered(self, destination: str, sop_instance_uids: Collection[str]) -> None:
         """Note that a destination confirmed these instances, so that they are not sent twice."""
         with self._changing() as database:
-            remembered.add_delivered(database, destination, sop_instance_uids, now=time.time())
+            remembered.add_delivered(database, destination, sop_instance_uids, now=self._clock())
 
     def delivered(self, destination: str, uids: Collection[str]) -> frozenset[str]:
         """Which of these instances a destination has confirmed."""
@@ -311,7 +313,7 @@ class Ledger:
         """
         if not ENDED.issuperset(states):
             raise IllegalMove(f"only jobs that have ended can be forgotten: {', '.join(ENDED)}.")
-        before = time.time() - older_than_s
+        before = self._clock() - older_than_s
         count = 0
         for state in states:
             while True:  # in parts, so that others may write in between

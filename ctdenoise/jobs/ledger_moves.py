@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import IllegalMove
@@ -13,6 +14,9 @@ from ctdenoise.jobs.ledger_reading import job as job_of_id
 from ctdenoise.jobs.ledger_rows import COLUMNS, job_of, row_of, text_of
 from ctdenoise.jobs.ledger_schema import DUE
 from ctdenoise.jobs.states import BEGUN, MOVES, RETRIES, STARTS, State
+
+Waiting = Literal["ready", "made"]
+"""States in which a job waits to be begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,9 @@ def retry(database: sqlite3.Connection, id_: str, *, reason: str, now: float) ->
 
 
 def claim(
-    database: sqlite3.Connection, kind: str | None, state: State, *, now: float
+    database: sqlite3.Connection, kind: str | None, state: Waiting, *, now: float
 ) -> Job | None:
-    """Begin the oldest job that waits in a state and whose time has come.
-
-    Raises:
-        IllegalMove: If nothing waits in such a state.
-    """
-    if state not in BEGUN:
-        raise IllegalMove(f"a job that is {state} does not wait to be begun.")
+    """Begin the oldest job that waits in a state and whose time has come."""
     _wake(database, now=now)
     of_kind, values = ("", ()) if kind is None else ("kind = ? AND ", (kind,))
     row = database.execute(

@@ -1,6 +1,7 @@
 """The tables of the ledger, and how an older ledger becomes one of this version.
 
-Needs SQLite 3.24 (2018), so that it also runs where the system's library is old.
+Checks are in the tables, so that SQLite's own check of a file finds what is broken in a row.
+Nothing here needs more than SQLite 3.24 (2018): the system's library may be old.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _FIRST: Final = (
         id TEXT NOT NULL UNIQUE,
         kind TEXT NOT NULL,
         study TEXT NOT NULL,
-        payload TEXT NOT NULL,
+        payload TEXT NOT NULL CHECK (json_valid(payload)),
         state TEXT NOT NULL CHECK (state IN ({_STATES})),
         tries INTEGER NOT NULL CHECK (tries >= 0),
         not_before REAL NOT NULL CHECK (not_before >= 0),
         waits_from REAL NOT NULL,
         reason TEXT NOT NULL,
-        result TEXT NOT NULL,
+        result TEXT NOT NULL CHECK (json_valid(result)),
         created REAL NOT NULL,
         changed REAL NOT NULL
     )
@@ -70,7 +71,12 @@ _FIRST: Final = (
         PRIMARY KEY (destination, uid_digest)
     ) WITHOUT ROWID
     """,
-    "CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE note (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL CHECK (json_valid(value))
+    ) WITHOUT ROWID
+    """,
     "CREATE TABLE migration (version INTEGER PRIMARY KEY, at REAL NOT NULL)",
 )
 

@@ -22,6 +22,7 @@ _MOST_WAL_BYTES: Final = 64 << 20
 """What is left of a -wal file that was larger for a while."""
 
 _WAITS: Final = "Wait until the other process has ended, or end it, then try again."
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _FULL: Final = "Free some space. Nothing is lost: what was not written is done again."
 _CORRUPT: Final = (
     "Stop what uses it and start `ctdenoise serve` or `batch` on this folder again: it is then "
@@ -120,7 +121,7 @@ def in_words(error: sqlite3.Error, where: Path) -> CTDenoiseError:
             where=where,
             fix=_WAITS,
         )
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in (*_DAMAGE, sqlite3.SQLITE_ERROR):  # the last: a table is missing
         return LedgerError("the ledger is damaged.", where=where, fix=_CORRUPT)
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return LedgerError(
@@ -138,4 +139,4 @@ def primary_code(error: sqlite3.Error) -> int:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error means that the file itself is broken."""
-    return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return primary_code(error) in _DAMAGE
