@@ -16,11 +16,11 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Self
 
 from ctdenoise.config.receiver import InboxSettings
 from ctdenoise.errors import OutputError
@@ -28,6 +28,7 @@ from ctdenoise.io.dicom_bounds import DamagedFileError
 from ctdenoise.io.dicom_uids import is_uid
 from ctdenoise.pacs.incoming import Arrived, IncomingFile, NotKeptError, as_not_kept, sync_folder
 from ctdenoise.pacs.instance_head import InstanceUids, meta_of, part10_start, uids_at
+from ctdenoise.pacs.rounds import Rounds, read_rounds, write_rounds
 
 __all__ = ["Inbox", "InboxUsage", "Kept", "NotKeptError", "instance_key", "study_key"]
 
@@ -133,22 +134,19 @@ class Inbox:
         """Whether files are on the disk when they are said to be kept."""
         return self._settings.durable
 
-    @contextmanager
-    def incoming(
-        self, *, uids: tuple[str, str], syntax: str, sender: str
-    ) -> Iterator[IncomingInstance]:
-        """A data set that arrives in pieces; removed again unless its `keep` is called.
+    def incoming(self, *, uids: tuple[str, str], syntax: str, sender: str) -> IncomingInstance:
+        """A data set that arrives in pieces; gone when closed, unless its `keep` was called.
 
         Args:
             uids: SOP Class and SOP Instance UID that its sender tells.
             syntax: UID of its transfer syntax.
             sender: AE title of its sender.
 
-        Yields:
-            What to write the pieces to.
+        Returns:
+            What to write the pieces to, and to close.
 
         Raises:
-            NotKeptError: If there is no room for it, or it is none of what it is said to be.
+            NotKeptError: If there is no room for it, or it cannot be DICOM.
         """
         if not all(is_uid(uid) for uid in uids):
             raise NotKeptError("not-dicom", "its SOP class or SOP instance UID is no UID")
@@ -158,8 +156,7 @@ class Inbox:
             file = IncomingFile(
                 self._incoming, uids=uids, transfer_syntax=syntax, sender=sender, most_bytes=most
             )
-        with file:
-            yield IncomingInstance(self, file)
+        return IncomingInstance(self, file)
 
     def keep_file(self, source: Path | BinaryIO, *, sender: str) -> Kept:
         """Keep the data set of a DICOM file; the file itself is left as it is.
@@ -232,16 +229,44 @@ class Inbox:
             files: Which; what came meanwhile stays.
         """
         folder = self.folder(study)
+        gone = list(files)
+        if any(path.parent not in (folder, folder / CONFLICTS) for path in gone):
+            raise ValueError("this is no file of the study")
+        names = {str(path.relative_to(folder)) for path in gone}
+        # First: what comes again after it was removed is new.
+        self.change_rounds(study, lambda known: replace(known, handed_on=known.handed_on - names))
         with self._lock:
-            for path in files:
-                if path.parent not in (folder, folder / CONFLICTS):
-                    raise ValueError("this is no file of the study")
+            for path in gone:
                 path.unlink(missing_ok=True)
             if _instances(folder) or _instances(folder / CONFLICTS):
                 self._held[study] = _held(folder)
                 return
             shutil.rmtree(folder, ignore_errors=True)
             self._held.pop(study, None)
+
+    def rounds(self, study: str) -> Rounds:
+        """What was handed on of a study.
+
+        Args:
+            study: Its key.
+        """
+        return read_rounds(self.folder(study))
+
+    def change_rounds(self, study: str, change: Callable[[Rounds], Rounds]) -> None:
+        """Write down what was handed on of a study, or is to be.
+
+        Args:
+            study: Its key.
+            change: From what is written down to what is to be.
+
+        Raises:
+            OutputError: If the disk is full or cannot be written.
+        """
+        folder = self.folder(study)
+        with self._lock:
+            if folder.is_dir():
+                write_rounds(folder, change(read_rounds(folder)))
+                sync_folder(folder)
 
     def put(self, arrived: Arrived) -> Kept:
         """Give what arrived whole, and is on the disk, its place; see `incoming`."""
@@ -303,6 +328,12 @@ class IncomingInstance:
         self._inbox = inbox
         self._file = file
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Take the next piece of the encoded data set.
 
@@ -321,6 +352,10 @@ class IncomingInstance:
             NotKeptError: If it cannot be kept; nothing of it is left.
         """
         return self._inbox.put(self._file.finish(durable=self._inbox.is_durable))
+
+    def close(self) -> None:
+        """Remove what was written, unless it was kept."""
+        self._file.close()
 
 
 def _held(folder: Path) -> _Held:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from ctdenoise.errors import InputError
 from ctdenoise.io.dicom_bounds import DamagedFileError
@@ -118,17 +118,15 @@ class IncomingFile:
         try:
             _write(self._descriptor, meta)
         except BaseException:
-            self.__exit__()
+            self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove the file, unless it was given a place."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        self._path.unlink(missing_ok=True)  # gone already if it was given a place
+        self._path.unlink(missing_ok=True)
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Take the next piece.
