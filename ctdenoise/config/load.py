@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ctdenoise.config.base import Settings
 from ctdenoise.config.overrides import COMMAND_LINE, merged, parse_override, with_overrides
 from ctdenoise.config.secrets import UNSHOWN
-from ctdenoise.config.yaml_text import KeyPath, parse_document
+from ctdenoise.config.yaml_text import BYTES_MOST, KeyPath, parse_document
 from ctdenoise.errors import SettingsError, listed
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -127,9 +127,13 @@ def _read_with_parents(
     if resolved in seen:
         raise SettingsError("this file extends itself.", where=path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(BYTES_MOST + 1)
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError("this settings file cannot be read.", where=path) from error
+    if len(data) > BYTES_MOST:
+        raise SettingsError("this file is too large for settings.", where=path)
     document = parse_document(text, name=str(path))
     values = dict(document.values)
     parent_name = values.pop("extends", None)

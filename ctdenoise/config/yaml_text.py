@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,12 @@ import yaml
 from ctdenoise.errors import SettingsError
 
 KeyPath = tuple[str | int, ...]
+
+NODES_MOST = 100_000
+"""Values that one file of settings may mean."""
+
+BYTES_MOST = 4 * 2**20
+"""Size of a file of settings."""
 
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 _LEADING_ZERO = re.compile(r"^[-+]?0\d")
@@ -77,6 +84,7 @@ def parse_document(text: str, *, name: str) -> YamlDocument:
         node = loader.get_single_node()
         if node is None:
             return YamlDocument({})
+        _require_bounded(node, name)
         if not isinstance(node, yaml.MappingNode):
             raise SettingsError(
                 f"line {node.start_mark.line + 1}: settings are a list of `key: value` lines.",
@@ -90,6 +98,8 @@ def parse_document(text: str, *, name: str) -> YamlDocument:
         line = f"line {mark.line + 1}: " if mark is not None else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise SettingsError(f"{line}this is not YAML: {problem}.", where=name) from error
+    except RecursionError as error:
+        raise SettingsError("this is nested too deeply for settings.", where=name) from error
     finally:
         loader.dispose()
     return YamlDocument(values, lines)
@@ -104,11 +114,48 @@ def parse_scalar(text: str, *, name: str) -> Any:
     loader = _Loader(text)
     loader.name = name
     try:
-        return loader.get_single_data()
-    except yaml.YAMLError as error:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _require_bounded(node, name)
+        return loader.construct_document(node)
+    except (yaml.YAMLError, RecursionError) as error:
         raise SettingsError(f"{text!r} is not a value.", where=name) from error
     finally:
         loader.dispose()
+
+
+def _require_bounded(node: yaml.Node, name: str) -> None:
+    """Refuse what an alias makes endless, or far longer than its text.
+
+    Raises:
+        SettingsError: If there is more than settings ever hold once aliases are followed.
+    """
+    if _extent(node, {}) > NODES_MOST:
+        raise SettingsError(
+            f"this means more than {NODES_MOST} values once its aliases (*) are followed.",
+            where=name,
+            fix="Settings need no aliases: write the values out.",
+        )
+
+
+def _extent(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node means; infinite if it holds itself.
+
+    Args:
+        node: Any node.
+        known: Of nodes that were met, by their identity.
+    """
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = math.inf  # until it is known: who meets it now is inside of it
+    parts: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    known[id(node)] = 1 + sum(_extent(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> None:

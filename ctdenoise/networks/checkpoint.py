@@ -234,7 +234,7 @@ def _read(file: Path) -> tuple[str, Weights]:
 def _version_and_record(description: str, file: Path) -> tuple[int, Record]:
     try:
         values = json.loads(description)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(file, "its description is not JSON") from error
     version = values.get("format_version") if isinstance(values, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 0:
