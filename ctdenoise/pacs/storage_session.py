@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ctdenoise.pacs import commands
+from ctdenoise.pacs import storage_commands as commands
 from ctdenoise.pacs.acceptance import Association
-from ctdenoise.pacs.commands import Command
 from ctdenoise.pacs.inbox import IncomingInstance, Kept, NotKeptError
 from ctdenoise.pacs.incoming import Reason
+from ctdenoise.pacs.storage_commands import Command
 from ctdenoise.pacs.upper_layer import (
     Connection,
     DataValue,
