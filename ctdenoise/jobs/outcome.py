@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ctdenoise.core.provenance import JsonValue
 
-_KEY = "series"
-
 
 @dataclass(frozen=True, slots=True)
 class SeriesOutcome:
-    """One series of the study.
+    """One series of the study; read from what the work left, in whatever version it did so.
 
     Args:
+        number: Its number in the study, from 1.
+        what: "CT", "scout", ...
+        status: "done", "kept", "skipped", "refused" or "failed".
+        reason: Why nothing was made of it; empty where something was.
         rule: Name of the rule that took it; empty where none did.
         model: Name of the denoiser; empty where none was applied.
         slices: How many it has.
@@ -24,10 +26,13 @@ class SeriesOutcome:
         noise_after_hu: Noise magnitude of the result.
         description: Its SeriesDescription. Free text of the scanner, so it is shown only on
             request.
-        reason: Why nothing was made of it; empty where something was.
         thumbnail: Number of its pair of pictures in `thumbnails/<job>/`; None without one.
     """
 
+    number: int = 0
+    what: str = ""
+    status: str = ""
+    reason: str = ""
     rule: str = ""
     model: str = ""
     slices: int = 0
@@ -35,12 +40,7 @@ class SeriesOutcome:
     noise_before_hu: float | None = None
     noise_after_hu: float | None = None
     description: str = ""
-    reason: str = ""
     thumbnail: int | None = None
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """As plain JSON."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, JsonValue]) -> Self:
@@ -54,14 +54,9 @@ class SeriesOutcome:
         return cls(**values)
 
 
-def result_with_series(outcomes: Iterable[SeriesOutcome]) -> dict[str, JsonValue]:
-    """The part of a job's result that this module reads; to be merged with the rest."""
-    return {_KEY: [one.as_json() for one in outcomes]}
-
-
 def series_outcomes(result: Mapping[str, JsonValue]) -> tuple[SeriesOutcome, ...]:
-    """The series in a job's result, in their order."""
-    listed = result.get(_KEY)
+    """The series under `series` in a job's result, in their order."""
+    listed = result.get("series")
     if not isinstance(listed, list):
         return ()
     return tuple(SeriesOutcome.from_json(one) for one in listed if isinstance(one, dict))
