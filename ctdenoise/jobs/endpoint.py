@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http import HTTPStatus
@@ -60,14 +60,22 @@ class Endpoint:
     Args:
         settings: Where it listens and to whom it answers.
         routes: What it answers; the first whose pattern is the whole path.
+        at_end: Called when it is closed and nothing is answered any more.
 
     Raises:
         UsageError: If it cannot listen there, or the token or certificate cannot be used.
     """
 
-    def __init__(self, settings: HttpSettings, routes: Sequence[Route]) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        routes: Sequence[Route],
+        *,
+        at_end: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._routes = tuple((re.compile(route.pattern), route) for route in routes)
+        self._at_end = at_end
         self._token = required_token(settings)
         self._tls = tls_context(settings)
         self._hosts = {
@@ -122,6 +130,7 @@ class Endpoint:
         self._pool.shutdown(wait=True)
         for one in (self._listener, self._wake, self._waker):
             one.close()
+        self._at_end()
 
     def _accept(self) -> None:
         """Take connections until woken."""

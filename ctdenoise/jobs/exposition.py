@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import platform
 import re
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
@@ -38,6 +40,7 @@ OTHER = "other"
 
 SECONDS_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600)
 
+_MOST_REMEMBERED = 10_000
 _STRANGE = re.compile(r"[^A-Za-z0-9 ._-]")
 
 
@@ -69,6 +72,7 @@ class ServiceMetrics:
     def __init__(self, version: str) -> None:
         self._version = version
         self._senders: set[str] = set()
+        self._done: deque[float] = deque(maxlen=_MOST_REMEMBERED)
         self._lock = Lock()
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -145,6 +149,15 @@ class ServiceMetrics:
     def ended(self, outcome: Literal["done", "refused", "dead-letter"]) -> None:
         """A study came to an end."""
         self._ended.labels(outcome).inc()
+        if outcome == "done":
+            with self._lock:
+                self._done.append(time.monotonic())
+
+    def done_within(self, seconds: float) -> int:
+        """Studies that were done in the last seconds, by this process; at most 10,000."""
+        since = time.monotonic() - seconds
+        with self._lock:
+            return sum(1 for moment in self._done if moment >= since)
 
     def sent(self, destination: str, instances: int = 1) -> None:
         """A destination confirmed instances.

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def rendered(template: str, **values: object) -> str:
@@ -13,6 +18,12 @@ def rendered(template: str, **values: object) -> str:
         template: File name in the folder of templates.
         values: What the template names; a missing one is an error.
     """
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    """What reads the templates, once for all pages of a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -23,7 +34,7 @@ def rendered(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters["typographic"] = typographic
-    return environment.get_template(template).render(values)
+    return environment
 
 
 def typographic(text: str) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 from ctdenoise.report.rendering import rendered
 
 _LONGEST_REASON = 260
+_SHORT_ID = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ class ShownJob:
     reason: str = ""
     not_before: float = 0.0
     series: tuple[ShownSeries, ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        """The beginning of a long id."""
+        if len(self.id) <= _SHORT_ID + 2:
+            return self.id
+        return self.id[:_SHORT_ID] + "\N{HORIZONTAL ELLIPSIS}"
 
     @property
     def made(self) -> tuple[ShownSeries, ...]:
@@ -260,7 +268,7 @@ def clock_text(seconds: float) -> str:
 def duration_text(seconds: float) -> str:
     """A duration in its largest two units: 45 s, 3 min 20 s, 2 h 5 min, 4 d 3 h."""
     whole = max(0, round(seconds))
-    if 0 < seconds < 10:
+    if 0 < seconds < 10 and seconds != whole:
         return f"{seconds:.1f} s"
     for size, unit, smaller, small_unit in (
         (86_400, "d", 3_600, "h"),
@@ -280,8 +288,13 @@ def _ago_text(seconds: float, now: float) -> str:
     return f"{duration_text(max(0, int(now - seconds)))} ago"
 
 
-def _noise_text(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.1f}"
+def _noise_text(series: ShownSeries) -> str:
+    """Noise before and after, as far as it is known."""
+    before, after = (
+        "\N{EN DASH}" if value is None else f"{value:.1f}"
+        for value in (series.noise_before_hu, series.noise_after_hu)
+    )
+    return before if before == after else f"{before} \N{RIGHTWARDS ARROW} {after}"
 
 
 def _cut_text(text: str) -> str:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
-from typing import Final, Protocol
+from typing import Final
 
 from ctdenoise import __version__
 from ctdenoise.config.http import HttpSettings
+from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import CTDenoiseError
 from ctdenoise.jobs.endpoint import Endpoint
 from ctdenoise.jobs.exposition import CONTENT_TYPE, LedgerFacts, ServiceMetrics
 from ctdenoise.jobs.facts import ServiceFacts
 from ctdenoise.jobs.http_messages import Reply, Request, Route
-from ctdenoise.jobs.job import Job, Move
+from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.jobs.states import State
+from ctdenoise.tasks.serve_pages import JOB_PATH, THUMBNAIL_PATH, ServicePages
 
 _WAITING: Final[tuple[State, ...]] = ("ready",)
 _DONE: Final[tuple[State, ...]] = ("done",)
@@ -30,62 +33,34 @@ _WRITABLE_S = 30.0
 """Whether the ledger can be written is tried again after so long."""
 
 
-class WatchedLedger(Protocol):
-    """The part of the ledger that is needed here; from any thread."""
-
-    def counts(self) -> Mapping[State, int]:
-        """Jobs in each state."""
-        ...
-
-    def job(self, job_id: str, /) -> Job:
-        """One job; LedgerError where it is unknown."""
-        ...
-
-    def jobs(
-        self,
-        states: Collection[State] = (),
-        kind: str | None = None,
-        *,
-        newest_first: bool = True,
-        limit: int | None = None,
-    ) -> Sequence[Job]:
-        """Jobs in some states, in the order in which they were added or its reverse."""
-        ...
-
-    def history(self, job_id: str, /) -> Sequence[Move]:
-        """What a job went through, oldest first."""
-        ...
-
-    def note(self, key: str, value: str, /) -> None:
-        """Remember a small fact."""
-        ...
-
-
 class ServiceStatus:
     """Answers of the endpoint from the ledger and from what the service knows.
 
     Args:
         settings: What is shown.
-        ledger: The ledger of the service.
-        state_folder: Its state folder; `thumbnails/` in it is read.
+        ledger: Only read; not the one that the service works with, which would have to wait.
+        state_folder: Its state folder; thumbnails and, where patients may be named, the inbox are
+            read.
         facts: Called for a snapshot whenever somebody asks, from any thread.
         metrics: The counters of the service.
+        write: Called now and then with something to note; raises if the ledger cannot be written.
     """
 
     def __init__(
         self,
         settings: HttpSettings,
-        ledger: WatchedLedger,
+        ledger: Ledger,
         *,
         state_folder: Path,
         facts: Callable[[], ServiceFacts],
         metrics: ServiceMetrics,
+        write: Callable[[str, JsonValue], None],
     ) -> None:
-        self._settings = settings
         self._ledger = ledger
-        self._folder = state_folder
         self._facts = facts
         self._metrics = metrics
+        self._write = write
+        self._pages = ServicePages(settings, ledger, state_folder)
         self._lock = Lock()
         self._known: tuple[float, LedgerFacts] | None = None
         self._write_tried: tuple[float, bool] | None = None
@@ -96,19 +71,18 @@ class ServiceStatus:
             Route("/health", self._health, is_public=True),
             Route("/ready", self._ready, is_public=True),
             Route("/metrics", self._metrics_text),
+            Route("/", self._overview),
+            Route(JOB_PATH, self._pages.job),
+            Route(THUMBNAIL_PATH, self._pages.thumbnail),
+            Route("/icon.svg", self._pages.icon, is_public=True),
         )
 
     def _health(self, request: Request) -> Reply:
         """That the process is alive."""
         if not request.is_trusted:
             return Reply(b"alive\n")
-        return _json(
-            {
-                "status": "alive",
-                "version": __version__,
-                "uptime_s": round(self._facts().uptime_s, 1),
-            }
-        )
+        uptime_s = round(self._facts().uptime_s, 1)
+        return _json({"status": "alive", "version": __version__, "uptime_s": uptime_s})
 
     def _ready(self, request: Request) -> Reply:
         """Whether it does its work; 503 and the reasons if it does not."""
@@ -120,16 +94,33 @@ class ServiceStatus:
         return _json({"status": word, "reasons": list(reasons)}, status)
 
     def _metrics_text(self, request: Request) -> Reply:
+        """Everything that Prometheus reads."""
         del request
         text = self._metrics.text(self._facts(), self._ledger_facts(), now=time.time())
         return Reply(text, CONTENT_TYPE)
 
+    def _overview(self, request: Request) -> Reply:
+        """The page of the service."""
+        service, ledger = self._facts(), self._ledger_facts()
+        return self._pages.overview(
+            request,
+            service,
+            ledger.counts,
+            reasons=not_ready_because(service, ledger),
+            done_last_hour=self._metrics.done_within(3600),
+        )
+
     def _ledger_facts(self) -> LedgerFacts:
-        """What the ledger says, not older than `_FRESH_S`; one thread at a time reads it."""
+        """What the ledger says, hardly older than `_FRESH_S`; one thread at a time reads it.
+
+        In a ledger of millions it is kept longer, so that reading takes 2 % of the time at most.
+        """
         with self._lock:
             now = time.monotonic()
-            if self._known is None or now - self._known[0] > _FRESH_S:
-                self._known = (now, self._read_ledger(now))
+            if self._known is None or now >= self._known[0]:
+                known = self._read_ledger(now)
+                took = time.monotonic() - now
+                self._known = (now + max(_FRESH_S, 50 * took), known)
             return self._known[1]
 
     def _read_ledger(self, now: float) -> LedgerFacts:
@@ -145,7 +136,7 @@ class ServiceStatus:
     def _can_write(self, now: float) -> bool:
         if self._write_tried is None or now - self._write_tried[0] > _WRITABLE_S:
             try:
-                self._ledger.note("status.written", str(int(time.time())))
+                self._write("status.written", int(time.time()))
             except CTDenoiseError:
                 self._write_tried = (now, False)
             else:
@@ -177,7 +168,7 @@ def not_ready_because(service: ServiceFacts, ledger: LedgerFacts) -> tuple[str, 
 
 def status_endpoint(
     settings: HttpSettings,
-    ledger: WatchedLedger,
+    ledger: Ledger,
     *,
     state_folder: Path,
     facts: Callable[[], ServiceFacts],
@@ -187,18 +178,29 @@ def status_endpoint(
 
     Args:
         settings: Where, to whom, and what is shown.
-        ledger: The ledger of the service.
-        state_folder: Its state folder.
+        ledger: The ledger of the service; a note is written to it now and then, to see whether
+            that works. What is shown is read apart from it.
+        state_folder: Where the ledger lies.
         facts: Called for a snapshot whenever somebody asks, from any thread.
         metrics: The counters that the service feeds.
 
     Raises:
         UsageError: If it cannot listen there, or the token or certificate cannot be used.
+        LedgerError: If the ledger cannot be read.
     """
-    status = ServiceStatus(
-        settings, ledger, state_folder=state_folder, facts=facts, metrics=metrics
-    )
-    return Endpoint(settings, status.routes())
+    with ExitStack() as opened:
+        reading = opened.enter_context(Ledger.open(state_folder, read_only=True))
+        status = ServiceStatus(
+            settings,
+            reading,
+            state_folder=state_folder,
+            facts=facts,
+            metrics=metrics,
+            write=ledger.note,
+        )
+        endpoint = Endpoint(settings, status.routes(), at_end=reading.close)
+        opened.pop_all()
+    return endpoint
 
 
 def _json(record: Mapping[str, object], status: HTTPStatus = HTTPStatus.OK) -> Reply:
