@@ -120,7 +120,7 @@ def quiet_process() -> Iterator[None]:
         for place, name, quiet in (
             (warnings, "showwarning", _warned),
             (threading, "excepthook", _thread_ended),
-            (sys, "unraisablehook", _not_raised),
+            (sys, "unraisablehook", not_raised),
         ):
             if getattr(place, name) is not getattr(place, f"__{name}__", getattr(place, name)):
                 continue  # somebody, such as a worker, waits for it
@@ -145,7 +145,12 @@ def _thread_ended(ended: threading.ExceptHookArgs) -> None:
     _say_place("a thread ended", ended.exc_type, ended.exc_traceback)
 
 
-def _not_raised(lost: sys.UnraisableHookArgs) -> None:
+def not_raised(lost: sys.UnraisableHookArgs) -> None:
+    """Say where an error came from that Python cannot raise, without its words.
+
+    Args:
+        lost: What Python hands to `sys.unraisablehook`.
+    """
     _say_place("an error could not be raised", lost.exc_type, lost.exc_traceback)
 
 

@@ -13,6 +13,8 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
+from ctdenoise.core.quiet import not_raised, quiet_process
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -117,9 +119,10 @@ def _answer(worker: _Worker) -> Any:  # whatever the service gives, or Lost
 def _serve(connection: Connection, service: Service[Job, Result], seat: int) -> None:
     hear_stop()
     try:
-        service.prepare(seat)
-        while True:
-            connection.send(service.work(connection.recv()))
+        with quiet_process():
+            service.prepare(seat)
+            while True:
+                connection.send(service.work(connection.recv()))
     except (EOFError, KeyboardInterrupt, ConnectionError):  # stopped, or nobody listens any more
         return
 
@@ -162,4 +165,4 @@ def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
     if isinstance(lost.exc_value, KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, _MOMENT_S)
     else:
-        sys.__unraisablehook__(lost)
+        not_raised(lost)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from ctdenoise.config.executor import LimitSettings
+from ctdenoise.core.quiet import quiet_process
 from ctdenoise.core.workers import hear_stop, mark_as_worker
 from ctdenoise.jobs.parcels import packed, unpacked
 from ctdenoise.jobs.performing import failure_of, performed
@@ -77,11 +78,12 @@ def serve(requests: int, lifeline: int) -> None:
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     connection = Connection(requests)
     try:
-        orders: Orders = unpacked(connection.recv_bytes())
-        broken = _begin(orders)
-        connection.send(Answer(None, held_mb()))
-        while True:
-            connection.send_bytes(_answered(connection.recv_bytes(), broken))
+        with quiet_process():
+            orders: Orders = unpacked(connection.recv_bytes())
+            broken = _begin(orders)
+            connection.send(Answer(None, held_mb()))
+            while True:
+                connection.send_bytes(_answered(connection.recv_bytes(), broken))
     except (EOFError, KeyboardInterrupt, ConnectionError):  # stopped, or nobody listens any more
         return
 
