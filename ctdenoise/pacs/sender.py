@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from ctdenoise.config.peers import Peer, RetrySettings
+from ctdenoise.config.peer_address import shown
+from ctdenoise.config.peers import DimsePeer, Peer, RetrySettings
+from ctdenoise.errors import PeerRefused, PeerUnavailable, listed
+from ctdenoise.pacs.outgoing import Outgoing, outgoing
+from ctdenoise.pacs.refusals import Fate
+from ctdenoise.pacs.retry import BackOff, Clock, SystemClock
+from ctdenoise.pacs.storing import Answered, store
+from ctdenoise.pacs.web_storing import store_by_web
 
-
-class Clock(Protocol):
-    """Where time comes from; a test or a server that may be stopped brings its own."""
-
-    def monotonic(self) -> float:
-        """Seconds since some moment; never goes back."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait; may raise to end the work."""
-        ...
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +28,14 @@ class Sent:
         path: Its file.
         sop_instance_uid: Its identity.
         warning: What the peer did not like although it stored the instance; empty if nothing.
-        decoded: Whether the peer got it decompressed, because it takes it in no other way.
+        converted: Whether the peer got it in another transfer syntax than it is stored in, every
+            value the same, because it takes it in no other way.
     """
 
     path: Path
     sop_instance_uid: str
     warning: str = ""
-    decoded: bool = False
+    converted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +44,19 @@ class SendReport:
 
     Args:
         sent: Instances that the peer confirmed.
-        bytes_sent: Size of their data sets.
+        bytes_sent: Size of their data sets as they are stored.
         seconds: Time of everything, waits included.
-        tries: Connections or requests in a row that it took; 1 without a failure.
+        failures: Times that something was transient and tried again.
         warnings: What the peer did not like, and for how many instances.
-        decoded: Instances that were sent decompressed.
+        converted: Instances that were sent in another transfer syntax than they are stored in.
     """
 
     sent: int
     bytes_sent: int
     seconds: float
-    tries: int
+    failures: int
     warnings: tuple[tuple[str, int], ...] = ()
-    decoded: int = 0
+    converted: int = 0
 
 
 def send(
@@ -70,7 +69,7 @@ def send(
 ) -> SendReport:
     """Send DICOM files to a peer, each until it is confirmed, and tell of each at once.
 
-    Files are read one by one, so memory does not grow with their number. What was confirmed is not
+    Files are read one by one, so memory does not grow with their size. What was confirmed is not
     sent again after a lost connection.
 
     Args:
@@ -86,5 +85,108 @@ def send(
             was confirmed is known by on_sent.
         PeerRefused: If the peer refuses the association or some of the instances for good. The
             others were sent, and are known by on_sent.
+        SettingsError: If a secret or a certificate cannot be read.
     """
-    raise NotImplementedError
+    clock = clock or SystemClock()
+    started = clock.monotonic()
+    sending = _Sending({one.sop_instance_uid: one for one in outgoing(files)}, peer, on_sent)
+    back_off = BackOff(retry or RetrySettings(), clock)
+    while sending.waiting:
+        before = len(sending.waiting)
+        try:
+            sending.once()
+        except PeerUnavailable as error:
+            if len(sending.waiting) < before:
+                back_off.progressed()
+            back_off.wait(sending.with_count(error))
+    sending.require_none_refused()
+    return sending.report(clock.monotonic() - started, back_off.tries)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What is still to be sent, and what became of the rest."""
+
+    waiting: dict[str, Outgoing]
+    peer: DimsePeer | Peer
+    on_sent: Callable[[Sent], None] | None
+    sent: int = 0
+    bytes_sent: int = 0
+    converted: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def once(self) -> None:
+        """Send everything that waits.
+
+        Raises:
+            PeerUnavailable: If some of it has to be tried again.
+        """
+        later: Counter[str] = Counter()
+        for answer in self._answers():
+            fate, words = answer.verdict.fate, answer.verdict.words
+            if fate is Fate.LATER:
+                later[words] += 1
+                if isinstance(self.peer, DimsePeer):
+                    break  # it is short of something: the next instance would fare no better
+                continue
+            del self.waiting[answer.instance.sop_instance_uid]
+            if fate is Fate.NEVER:
+                self.refusals[words] += 1
+            else:
+                self._confirmed(answer, words)
+        if later:
+            raise PeerUnavailable(f"it does not store now: {_counted(later)}.", where=self._name)
+
+    def _answers(self) -> Iterator[Answered]:
+        instances = list(self.waiting.values())
+        if isinstance(self.peer, DimsePeer):
+            return store(instances, self.peer)
+        return store_by_web(instances, self.peer)
+
+    def _confirmed(self, answer: Answered, warning: str) -> None:
+        self.sent += 1
+        self.bytes_sent += answer.instance.data_bytes
+        self.converted += answer.converted
+        if warning:
+            self.warnings[warning] += 1
+        if self.on_sent is not None:
+            instance = answer.instance
+            self.on_sent(Sent(instance.path, instance.sop_instance_uid, warning, answer.converted))
+
+    @property
+    def _name(self) -> str:
+        return shown(self.peer)
+
+    def with_count(self, error: PeerUnavailable) -> PeerUnavailable:
+        """The error, with what was sent and what was not."""
+        if not self.sent:
+            return error
+        left = len(self.waiting)
+        what = f"{error.what} {self.sent} instances are there, {left} are not."
+        return PeerUnavailable(what, where=error.where, fix=error.fix)
+
+    def require_none_refused(self) -> None:
+        """Raise one error with everything that the peer does not want."""
+        if self.refusals:
+            count = self.refusals.total()
+            reasons = [f"{words}: {number}" for words, number in self.refusals.most_common()]
+            raise PeerRefused(
+                f"{count} instances are refused, {self.sent} are there:\n{listed(reasons)}",
+                where=self._name,
+            )
+
+    def report(self, seconds: float, failures: int) -> SendReport:
+        """What was done."""
+        return SendReport(
+            sent=self.sent,
+            bytes_sent=self.bytes_sent,
+            seconds=seconds,
+            failures=failures,
+            warnings=tuple(self.warnings.most_common()),
+            converted=self.converted,
+        )
+
+
+def _counted(words: Counter[str]) -> str:
+    return ", ".join(f"{text} ({number})" for text, number in words.most_common(3))
