@@ -14,6 +14,7 @@ import ctdenoise
 from ctdenoise.cli import failure
 
 _STEPS = Group.create_ordered("Study to result")
+_MANY = Group.create_ordered("Many studies")
 _TRY = Group.create_ordered("To try it out")
 
 app = App(
@@ -46,6 +47,7 @@ _COMMANDS = (
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
     ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
+    ("jobs", _MANY, "List, show and retry the jobs of a server or a batch."),
     ("phantom", _TRY, "Make a study whose truth is known."),
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
 )
@@ -93,6 +95,9 @@ _MORE = {
 FUNCTIONS = {"import": "import_weights"}
 """Function and module of a command whose name is a word of the language."""
 
+FAMILIES = frozenset(("jobs",))
+"""Commands that have commands of their own: their module holds an `App` of that name."""
+
 for _place, (_name, _group, _help) in enumerate(_COMMANDS):
     _function = FUNCTIONS.get(_name, _name)
     app.command(
@@ -101,7 +106,7 @@ for _place, (_name, _group, _help) in enumerate(_COMMANDS):
         help="\n\n".join(text for text in (_help, _MORE.get(_name)) if text),
         group=_group,
         sort_key=_place,
-        help_format="markdown",
+        **({} if _name in FAMILIES else {"help_format": "markdown"}),
     )
 
 

@@ -98,7 +98,8 @@ class Ledger:
                 opened.pop_all()
                 return cls(folder, reading, None)
             writing = opened.enter_context(closing(connected(path)))
-            (folder / ledger_opening.IN_USE_FILE).touch(mode=0o600)
+            if not (folder / ledger_opening.IN_USE_FILE).exists():
+                (folder / ledger_opening.IN_USE_FILE).touch(mode=0o600)
             opened.pop_all()
         return cls(folder, reading, writing, restored=said)
 

@@ -145,7 +145,7 @@ def test_ctdenoise_commands_are_understood(place, line):
     if "--help" in tokens:
         return
     command, bound, *_ = app.parse_args(tokens, exit_on_error=False, print_error=False)
-    assert command.__name__ == FUNCTIONS.get(tokens[0], tokens[0]), place
+    assert command.__module__ == f"ctdenoise.cli.{FUNCTIONS.get(tokens[0], tokens[0])}", place
     config = bound.arguments.get("config")
     is_made_here = config is not None and config.name in {"settings.yaml", "narrow.yaml"}
     if config is not None and not is_made_here:

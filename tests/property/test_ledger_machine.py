@@ -162,10 +162,11 @@ class LedgerMachine(RuleBasedStateMachine):
         assert list(jobs) == list(self.model)
         for name, expected in self.model.items():
             job = jobs[name]
-            found = (job.kind, job.state, job.tries, job.reason, dict(job.result))
+            found = (job.kind, job.state, job.tries, job.reason, job.not_before)
             assert found == tuple(
-                expected[key] for key in ("kind", "state", "tries", "reason", "result")
+                expected[key] for key in ("kind", "state", "tries", "reason", "until")
             )
+            assert job.result == expected["result"]
             history = [
                 (move.at, move.before, move.after, move.reason)
                 for move in self.ledger.history(name)
