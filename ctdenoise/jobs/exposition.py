@@ -11,10 +11,10 @@ import platform
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Literal
+from typing import Literal, get_args
 
 from ctdenoise.errors import MissingExtraError
 from ctdenoise.jobs.facts import ServiceFacts
@@ -37,6 +37,10 @@ MOST_SENDERS = 50
 """Senders that are counted apart; further ones count as "other"."""
 
 OTHER = "other"
+
+TurnedAway = Literal["disk", "limit", "unreadable", "conflict", "error"]
+Outcome = Literal["done", "refused", "dead-letter"]
+FailureKind = Literal["transient", "final"]
 
 SECONDS_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600)
 
@@ -67,9 +71,11 @@ class ServiceMetrics:
 
     Args:
         version: Of ctdenoise.
+        destinations: Names of those that are known from the start: their failures are counted from
+            zero, since Prometheus sees no increase in a counter that is new.
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, destinations: Iterable[str] = ()) -> None:
         self._version = version
         self._senders: set[str] = set()
         self._done: deque[float] = deque(maxlen=_MOST_REMEMBERED)
@@ -99,8 +105,6 @@ class ServiceMetrics:
             ["outcome"],
             registry=registry,
         )
-        for outcome in ("done", "refused", "dead-letter"):
-            self._ended.labels(outcome)
         self._seconds = Histogram(
             "ctdenoise_processing_seconds",
             "Time from the start of the work on a study until its result was on disk.",
@@ -125,6 +129,15 @@ class ServiceMetrics:
             registry=registry,
         )
 
+        for reason in get_args(TurnedAway):
+            self._turned_away.labels(reason)
+        for outcome in get_args(Outcome):
+            self._ended.labels(outcome)
+        for destination in destinations:
+            self._sent.labels(destination)
+            for kind in get_args(FailureKind):
+                self._send_failures.labels(destination, kind)
+
     def received(self, sender: str, *, size_bytes: int) -> None:
         """One instance was stored.
 
@@ -135,9 +148,7 @@ class ServiceMetrics:
         self._received.labels(self._sender(sender)).inc()
         self._received_bytes.inc(size_bytes)
 
-    def turned_away(
-        self, reason: Literal["disk", "limit", "unreadable", "conflict", "error"]
-    ) -> None:
+    def turned_away(self, reason: TurnedAway) -> None:
         """One instance was not stored."""
         self._turned_away.labels(reason).inc()
 
@@ -146,7 +157,7 @@ class ServiceMetrics:
         self._seconds.observe(seconds)
         self._slices.inc(slices)
 
-    def ended(self, outcome: Literal["done", "refused", "dead-letter"]) -> None:
+    def ended(self, outcome: Outcome) -> None:
         """A study came to an end."""
         self._ended.labels(outcome).inc()
         if outcome == "done":
@@ -168,7 +179,7 @@ class ServiceMetrics:
         """
         self._sent.labels(destination).inc(instances)
 
-    def send_failed(self, destination: str, kind: Literal["transient", "final"]) -> None:
+    def send_failed(self, destination: str, kind: FailureKind) -> None:
         """An attempt to send a study failed."""
         self._send_failures.labels(destination, kind).inc()
 
