@@ -158,19 +158,26 @@ class Inbox:
             )
         return IncomingInstance(self, file)
 
-    def keep_file(self, source: Path | BinaryIO, *, sender: str) -> Kept:
+    def keep_file(
+        self,
+        source: Path | BinaryIO,
+        *,
+        sender: str,
+        is_whole: Callable[[], bool] = lambda: True,
+    ) -> Kept:
         """Keep the data set of a DICOM file; the file itself is left as it is.
 
         Args:
             source: The file, or one that is open for reading and can be rewound.
             sender: What stands for its sender.
+            is_whole: Asked once everything was read: whether the file did not change meanwhile.
 
         Raises:
             NotKeptError: If it is no DICOM file, or there is no room for it.
         """
         if isinstance(source, Path):
             with as_not_kept(), source.open("rb") as stream:
-                return self.keep_file(stream, sender=sender)
+                return self.keep_file(stream, sender=sender, is_whole=is_whole)
         with as_not_kept():
             start, syntax = part10_start(source)
             uids = uids_at(source, start, syntax)
@@ -179,6 +186,8 @@ class Inbox:
         with self.incoming(uids=described, syntax=syntax, sender=sender) as instance:
             while piece := source.read(_PIECE_BYTES):
                 instance.write(piece)
+            if not is_whole():
+                raise NotKeptError("changing", "the file changed while it was read")
             return instance.keep()
 
     def studies(self) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ from ctdenoise.pacs.instance_head import InstanceUids, file_head, uids_at, uids_
 HEAD_BYTES = 1 << 16
 """So much of an arriving data set is looked at without reading the file again."""
 
-Reason = Literal["full", "limit", "too-large", "mismatch", "not-dicom", "disk"]
+Reason = Literal["full", "limit", "too-large", "mismatch", "not-dicom", "disk", "changing"]
 """Why something is not kept: no disk space, as much as there may be, one instance too large, not
-the instance that its sender says, no data set that can be parsed, an error of the disk."""
+the instance that its sender says, no data set that can be parsed, an error of the disk, a file that
+is still being written."""
 
 
 class NotKeptError(InputError):

@@ -31,6 +31,7 @@ _STATUS: dict[Reason, int] = {
     "too-large": commands.CANNOT_UNDERSTAND,
     "mismatch": commands.NOT_THE_CLASS,
     "not-dicom": commands.CANNOT_UNDERSTAND,
+    "changing": commands.OUT_OF_RESOURCES,
 }
 
 
