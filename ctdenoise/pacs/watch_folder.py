@@ -189,7 +189,7 @@ class WatchFolder:
         with suppress(OSError):
             folder = os.open(name, flags, dir_fd=root)
             try:
-                if os.listdir(folder) == [marker]:
+                if [entry.name for entry in os.scandir(folder)] == [marker]:
                     os.unlink(marker, dir_fd=folder)
                     os.rmdir(name, dir_fd=root)
             finally:
