@@ -283,9 +283,7 @@ class Inbox:
         folder = self.path / study
         name = instance_key(arrived.uids.sop_instance_uid) + _SUFFIX
         with self._lock, as_not_kept():
-            self._require_place(study)
             is_new_study = not folder.is_dir()
-            folder.mkdir(mode=0o700, exist_ok=True)
             path, outcome = self._placed(arrived, folder / name)
         if self._settings.durable:
             with as_not_kept():
@@ -302,14 +300,15 @@ class Inbox:
         if path.exists():
             if _data_set_digest(path) == arrived.sha256:
                 return path, "again"
-            folder = path.parent / CONFLICTS
-            folder.mkdir(mode=0o700, exist_ok=True)
-            path = folder / f"{path.stem}-{arrived.sha256[:16]}{_SUFFIX}"
+            path = path.parent / CONFLICTS / f"{path.stem}-{arrived.sha256[:16]}{_SUFFIX}"
             outcome = "conflict"
             if path.exists():
                 return path, outcome
+        study = path.relative_to(self.path).parts[0]
+        self._require_place(study)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         arrived.path.rename(path)
-        held = self._held.setdefault(path.relative_to(self.path).parts[0], _Held())
+        held = self._held.setdefault(study, _Held())
         held.instances += 1
         held.size += path.stat().st_size
         return path, outcome

@@ -204,6 +204,7 @@ class Receiver:
                 self._receive(one, connection, association)
         except ProtocolError as error:
             connection.send(abort(error.reason))
+            connection.wait_for_end()
             raise ConnectionEndedError(str(error)) from error
 
     def _receive(self, one: _Open, connection: Connection, association: Association) -> None:

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
+from tests.pacs import dcmtk
 from tests.pacs.sent_studies import SentStudy
 
 
@@ -35,7 +36,16 @@ def by_dcmtk(
     """Send files with storescu or dcmsend; its exit code is 0 where all were accepted."""
     options = {"storescu": ["--required"], "dcmsend": ["--no-halt", "--decompress-never"]}[program]
     return subprocess.run(
-        [program, *options, "-aet", calling, "-aec", "CTDENOISE", "127.0.0.1", str(port)]
+        [
+            dcmtk.program(program),
+            *options,
+            "-aet",
+            calling,
+            "-aec",
+            "CTDENOISE",
+            "127.0.0.1",
+            str(port),
+        ]
         + [str(path) for path in paths],
         capture_output=True,
         text=True,
