@@ -47,7 +47,7 @@ _COMMANDS = (
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
     ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
-    ("jobs", _MANY, "List, show and retry the jobs of a server or a batch."),
+    ("jobs", _MANY, "List, show and retry the jobs of a server or a batch; check who did what."),
     ("phantom", _TRY, "Make a study whose truth is known."),
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,8 @@ from cyclopts import App, Parameter
 from ctdenoise.jobs.states import State
 
 if TYPE_CHECKING:
+    from ctdenoise.core.provenance import JsonValue
+    from ctdenoise.jobs.audit_check import AuditReport
     from ctdenoise.jobs.job import Job
     from ctdenoise.tasks.jobs import FoundJob, FoundJobs
 
@@ -20,6 +22,9 @@ jobs = App(name="jobs", help_format="markdown")
 
 _SHOWN = 50
 """Jobs in a table, unless another number is asked for."""
+
+_DIGEST_SHOWN = 40
+"""A longer word is a digest, and shortened."""
 
 _Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -116,6 +121,76 @@ def retry_jobs(
         f"{count} to be tried again. A server that is running takes them on by itself, a batch "
         "when the same command is run again."
     )
+
+
+@jobs.command(name="audit")
+def audit_jobs(
+    folder: Path,
+    /,
+    *,
+    noted: str | None = None,
+    study: str | None = None,
+    lines: int = 20,
+    json: _Json = False,
+) -> int:
+    """Check the audit trail of a server, and show its newest lines.
+
+    A line that was changed, removed or put between shows. That lines were cut off at the end shows
+    only by `--noted`: note the digest of the last line elsewhere now and then. Ends with exit code
+    1 if the trail is not whole.
+
+    Args:
+        folder: State folder of `serve`, running or not.
+        noted: The digest of a last line that you noted before; the trail must still hold it.
+        study: Only lines about the study with this StudyInstanceUID.
+        lines: How many lines to show.
+        json: Print JSON for other programs.
+    """
+    from ctdenoise.cli import console
+    from ctdenoise.tasks import jobs_audit as task
+
+    report = task.run(folder, noted=noted, study=study, lines=lines)
+    if json:
+        console.print_line(task.as_json(report))
+    else:
+        _show_trail(report)
+    return 1 if report.problems else 0
+
+
+def _show_trail(report: AuditReport) -> None:
+    from rich.markup import escape
+
+    from ctdenoise.cli import console
+
+    rows = [
+        (str(line.number), line.at, line.event, escape(_facts(line.facts))) for line in report.shown
+    ]
+    if rows:
+        console.show_table(("line", "when (UTC)", "event", "what"), rows, figures=("line",))
+    for problem in report.problems:
+        console.print_line(f"broken: {problem}")
+    verdict = "not whole" if report.problems else "whole"
+    since = "" if report.first == 1 else f" from line {report.first:,} on, older files are not here"
+    count = "1 line" if report.last == report.first else f"{report.last - report.first + 1:,} lines"
+    console.print_line(f"The trail is {verdict}: {count}{since}.")
+    console.print_line(f"Its last line, to be noted elsewhere: {report.head}")
+
+
+def _facts(facts: Mapping[str, JsonValue]) -> str:
+    """What a line says, digests shortened."""
+    first = [name for name in ("who", "job") if name in facts]
+    names = [*first, *(name for name in facts if name not in first)]
+    return "  ".join(f"{name} {_short(facts[name])}" for name in names)
+
+
+def _short(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return value if len(value) <= _DIGEST_SHOWN or " " in value else f"{value[:12]}..."
+    if isinstance(value, Mapping):
+        return f"{len(value)}"
+    if isinstance(value, list):
+        return f"{len(value)}" if len(value) > 2 else ", ".join(map(_short, value))
+    return str(value)
 
 
 def _show_table(found: Sequence[Job]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import IllegalMove, LedgerError, UsageError, listed
+from ctdenoise.jobs.audit import AUDIT_FILE, Audit, local_user
 from ctdenoise.jobs.job import Job, Move
 from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.jobs.states import ENDED, State
@@ -92,7 +93,7 @@ def retry(folder: Path, names: Sequence[str], *, all_dead_letters: bool) -> tupl
         all_dead_letters: In place of names: every job that was given up.
 
     Returns:
-        The jobs as they are now.
+        The jobs as they are now. Where there is an audit trail, it says who did it.
 
     Raises:
         UsageError: If a beginning fits several ids, or if names were given and all asked for.
@@ -114,7 +115,11 @@ def retry(folder: Path, names: Sequence[str], *, all_dead_letters: bool) -> tupl
             raise IllegalMove(
                 f"only jobs that have ended can be tried again:\n{listed(going_on)}", where=folder
             )
-        return tuple(ledger.retry(id_) for id_ in ids)
+        back = tuple(ledger.retry(id_) for id_ in ids)
+    if back and (folder / AUDIT_FILE).is_file():
+        with Audit.open(folder) as audit:
+            audit.record("retried", who=local_user(), jobs=[job.id for job in back])
+    return back
 
 
 def _id_of(ledger: Ledger, name: str) -> str:

@@ -17,7 +17,10 @@ from ctdenoise.errors import InputError, OutputError
 from ctdenoise.jobs.audit import AUDIT_FILE, KEY_FILE, Audit, Entry, local_user
 from ctdenoise.jobs.audit_check import checked_trail
 from ctdenoise.jobs.audit_files import archives
+from ctdenoise.jobs.job import Job
+from ctdenoise.jobs.ledger import Ledger
 from tests.conftest import ROOT
+from tests.e2e.commands import ctdenoise
 
 STUDY = "1.2.826.0.1.3680043.8.498.4711"
 OTHER = "1.2.826.0.1.3680043.8.498.4712"
@@ -286,3 +289,42 @@ def test_a_fact_cannot_take_the_place_of_what_every_line_says(tmp_path: Path) ->
 def test_a_folder_without_a_trail_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no audit trail"):
         checked_trail(tmp_path)
+
+
+def test_the_command_says_that_a_trail_is_whole_and_shows_its_newest_lines(trail: Path) -> None:
+    done = ctdenoise("jobs", "audit", trail)
+    assert done.code == 0, done.stderr
+    assert "The trail is whole: 5 lines." in done.stdout
+    assert checked_trail(trail).head in done.stdout
+    assert STUDY not in done.stdout
+    found = json.loads(ctdenoise("jobs", "audit", trail, "--study", STUDY, "--json").stdout)
+    assert found["whole"]
+    assert [line["event"] for line in found["lines"]] == ["received", "made"]
+
+
+def test_the_command_fails_where_a_line_was_changed(trail: Path) -> None:
+    path = trail / AUDIT_FILE
+    path.write_bytes(path.read_bytes().replace(b"CT1", b"CT2"))
+    done = ctdenoise("jobs", "audit", trail)
+    assert done.code == 1
+    assert "broken: audit.jsonl, line 3" in done.stdout
+    assert "not whole" in done.stdout
+    assert not json.loads(ctdenoise("jobs", "audit", trail, "--json").stdout)["whole"]
+
+
+def test_who_asks_for_a_job_again_is_recorded(trail: Path) -> None:
+    with Ledger.open(trail) as ledger:
+        ledger.add(Job("a" * 32, "serve", "b" * 32, state="receiving"))
+        ledger.move("a" * 32, "refused")
+    done = ctdenoise("jobs", "retry", trail, "aaaa")
+    assert done.code == 0, done.stderr
+    last = lines(trail)[-1]
+    assert (last["event"], last["jobs"], last["who"]) == ("retried", ["a" * 32], local_user())
+
+
+def test_no_trail_is_begun_where_there_was_none(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.add(Job("a" * 32, "batch", "b" * 32, state="receiving"))
+        ledger.move("a" * 32, "refused")
+    assert ctdenoise("jobs", "retry", tmp_path, "aaaa").code == 0
+    assert not (tmp_path / AUDIT_FILE).exists()
