@@ -36,14 +36,21 @@ class BoundedSource:
     Args:
         stream: The file, at its beginning.
         most_bytes: How much may be read in large pieces, all together.
+        most_reads: How many pieces may be read.
     """
 
-    def __init__(self, stream: BinaryIO, *, most_bytes: int = HEADER_BYTES_MOST) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        most_bytes: int = HEADER_BYTES_MOST,
+        most_reads: int = READS_MOST,
+    ) -> None:
         self._stream = stream
         self._read = stream.read
         self._size = stream.seek(0, 2)
         stream.seek(0)
-        self._reads_left = READS_MOST
+        self._reads_left = most_reads
         self._bytes_left = most_bytes
         self.seek = stream.seek
         self.tell = stream.tell

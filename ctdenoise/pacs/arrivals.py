@@ -210,7 +210,7 @@ class Arrivals:
             timeout_s: Longest wait.
         """
         with self._changed:
-            self._changed.wait(min(timeout_s, self._next_look_s()))
+            self._changed.wait(min(timeout_s, self.next_look_s()))
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Studies that are not complete yet, in the order in which they began to arrive."""
@@ -276,17 +276,19 @@ class Arrivals:
         is_old = study.asked is None or now - study.asked >= settings.ask_again_s
         return is_old and not study.is_offered and now - study.last >= settings.counted_quiet_s
 
-    def _next_look_s(self) -> float:
-        now, settings = self._clock(), self._settings
-        looks = [_LONGEST_LOOK_S]
-        for study in self._studies.values():
-            looks.append(study.first + settings.longest_wait_s - now)
-            looks.append(study.last + settings.quiet_s - now)
-            if self._ask is not None:
-                looks.append(study.last + settings.counted_quiet_s - now)
-                looks.append((study.asked or now) + settings.ask_again_s - now)
-            if study.is_stable or study.is_offered:
-                looks.append(0.0)
+    def next_look_s(self) -> float:
+        """Seconds until a study may be complete, if nothing arrives meanwhile."""
+        with self._changed:
+            now, settings = self._clock(), self._settings
+            looks = [_LONGEST_LOOK_S]
+            for study in self._studies.values():
+                looks.append(study.first + settings.longest_wait_s - now)
+                looks.append(study.last + settings.quiet_s - now)
+                if self._ask is not None:
+                    looks.append(study.last + settings.counted_quiet_s - now)
+                    looks.append((study.asked or now) + settings.ask_again_s - now)
+                if study.is_stable or study.is_offered:
+                    looks.append(0.0)
         return max(0.0, min(looks))
 
 

@@ -27,6 +27,7 @@ HEAD_BYTES_MOST = 16 * 2**20
 """The identifiers of an instance lie before this, inflated or not."""
 
 _FIRST_LOOK_BYTES = 1 << 16
+_READS_MOST = 100_000  # an element before the identifiers takes two or three
 
 _CLASS, _INSTANCE = BaseTag(0x00080016), BaseTag(0x00080018)
 _STUDY, _SERIES = BaseTag(0x0020000D), BaseTag(0x0020000E)
@@ -107,9 +108,10 @@ class _Looked:
 
 
 def _parsed(head: bytes, transfer_syntax: str, looked: _Looked) -> Dataset:
+    source = BoundedSource(BytesIO(head), most_bytes=HEAD_BYTES_MOST, most_reads=_READS_MOST)
     try:
         return read_dataset(
-            BoundedSource(BytesIO(head), most_bytes=HEAD_BYTES_MOST),  # type: ignore[arg-type] # reads, seeks and tells
+            source,  # type: ignore[arg-type] # it reads, seeks and tells
             is_implicit_VR=transfer_syntax == ImplicitVRLittleEndian,
             is_little_endian=transfer_syntax != ExplicitVRBigEndian,
             stop_when=looked,
