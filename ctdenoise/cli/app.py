@@ -47,6 +47,7 @@ _COMMANDS = (
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
     ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
+    ("serve", _MANY, "Denoise studies as they arrive and send the results back, unattended."),
     ("jobs", _MANY, "List, show and retry the jobs of a server or a batch; check who did what."),
     ("phantom", _TRY, "Make a study whose truth is known."),
     ("demo", _TRY, "Run everything once on a phantom, in a few minutes."),
@@ -79,6 +80,10 @@ _MORE = {
         "Weights include biases. Operations are multiplications with an addition for one slice of "
         "512 x 512 pixels, in thousands of millions. The field is the edge of the square of input "
         "pixels that one output pixel depends on, or all of them."
+    ),
+    "serve": (
+        "Stops in order on SIGTERM; SIGHUP lets it read its rules again. With --once it ends with "
+        "exit code 4 if a study was given up or has to be tried again."
     ),
     "deidentify": (
         "Follows the basic confidentiality profile of DICOM PS3.15. Pixels stay as they are: words "

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ctdenoise.core.arrays import HuArray
-from ctdenoise.io.read import open_series
+from ctdenoise.io.dicom_reader import DicomReader
 from ctdenoise.io.staging import staged_file
-from ctdenoise.io.study import FoundSeries
+from ctdenoise.io.study import FoundSeries, find_series
 from ctdenoise.report.pictures import SOFT, in_display, write_picture
 
 SIDE_MOST = 160
@@ -19,14 +19,12 @@ SIDE_MOST = 160
 BEFORE, AFTER = "before", "after"
 
 
-def write_thumbnails(
-    source: FoundSeries, derived: FoundSeries | Path, folder: Path, number: int
-) -> None:
+def write_thumbnails(source: FoundSeries, derived: Path, folder: Path, number: int) -> None:
     """Write the middle slice of a series and of its result as `<number>-before.png`, `-after.png`.
 
     Args:
-        source: What was denoised.
-        derived: The result, or its folder.
+        source: What was denoised, of DICOM.
+        derived: Folder of the result.
         folder: Where to; made if it does not exist.
         number: What the pair is called.
 
@@ -35,14 +33,13 @@ def write_thumbnails(
         OutputError: If the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    series: tuple[tuple[str, FoundSeries | Path], ...] = ((BEFORE, source), (AFTER, derived))
-    for name, scan in series:
+    for name, scan in ((BEFORE, source), (AFTER, find_series(derived)[0])):
         with staged_file(folder / f"{number}-{name}.png") as stage:
             write_picture(stage, _small(_middle(scan)))
 
 
-def _middle(scan: FoundSeries | Path) -> HuArray:
-    with open_series(scan) as reader:
+def _middle(scan: FoundSeries) -> HuArray:
+    with DicomReader(scan) as reader:
         place = reader.shape[0] // 2
         middle: HuArray = reader.read(slice(place, place + 1)).hu[0]
     return middle

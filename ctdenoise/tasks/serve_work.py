@@ -26,7 +26,7 @@ from ctdenoise.errors import CTDenoiseError, InputError, UnfitResultError, Usage
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.dicom_identity import stack_key
-from ctdenoise.io.manifest import MANIFEST_FILE
+from ctdenoise.io.manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.staging import staged_file
 from ctdenoise.io.study import find_series
 from ctdenoise.jobs.performing import failure_of, one_line
@@ -89,6 +89,7 @@ class ServedSeries:
         model: Name of the denoiser; empty where none was asked.
         folder: Where the result lies below the folder of all results; empty without one.
         recipe: Digest of slices, model and settings; empty where nothing was to be made.
+        sha256: Digest of all files of the result.
         send_to: Names of the peers that get it.
         seconds: How long it took.
         noise_before_hu: Noise in the soft tissue of the series.
@@ -106,6 +107,7 @@ class ServedSeries:
     model: str = ""
     folder: str = ""
     recipe: str = ""
+    sha256: str = ""
     send_to: tuple[str, ...] = ()
     seconds: float = 0.0
     noise_before_hu: float | None = None
@@ -152,6 +154,21 @@ def process(work: StudyWork) -> dict[str, JsonValue]:
     if failed and not work.is_last_try:
         raise SeriesFailedError(_told(failed))
     return {"series": [one.as_json() for one in outcomes]}
+
+
+def check_models(orders: tuple[Order, ...]) -> None:
+    """Load every model that rules name, in the process that will use them.
+
+    Args:
+        orders: What the rules ask for.
+
+    Raises:
+        CheckpointError: If one is no checkpoint.
+        UsageError: If a GPU is asked for and there is none.
+        MissingExtraError: If a filter needs a package that is not installed.
+    """
+    for order in orders:
+        loaded(order.model, order.settings.model_dump_json())
 
 
 def outcomes_of(result: Mapping[str, Any]) -> tuple[ServedSeries, ...]:
@@ -236,6 +253,7 @@ def _made(plan: SeriesPlan, order: Order, work: StudyWork, outcome: ServedSeries
     outcome = replace(
         outcome,
         folder=f"{work.job}/{name}",
+        sha256=_digest_of_files(place),
         seconds=round(report.seconds, 3),
         noise_before_hu=report.noise_before_hu,
         noise_after_hu=report.noise_after_hu,
@@ -271,6 +289,12 @@ def loaded(model: str, settings: str) -> Denoiser:
         settings: Of `infer`, as JSON.
     """
     return load_denoiser(model, InferSettings.model_validate_json(settings))
+
+
+def _digest_of_files(folder: Path) -> str:
+    """One digest for all DICOM files of a result."""
+    files = [one.sha256 for series in read_manifest(folder).series for one in series.instances]
+    return digest(list(files), length=64)
 
 
 def _finished(record: Path, recipe: str) -> ServedSeries | None:

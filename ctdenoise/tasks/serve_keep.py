@@ -1,0 +1,123 @@
+"""Housekeeping of the server: copies of the ledger, and what is kept no longer."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctdenoise.jobs.job import Job
+from ctdenoise.jobs.states import ENDED
+from ctdenoise.pacs.inbox import Inbox
+from ctdenoise.tasks.serve_shared import KIND, Shared
+
+_log = logging.getLogger(__name__)
+
+ROUND_S = 60.0
+"""How often is looked."""
+
+_DAY_S = 86_400.0
+_CLOCK_NOTE = "serve.clock"
+
+
+@dataclass(slots=True)
+class CarefulClock:
+    """Seconds since 1970 that never run twice as fast as time itself.
+
+    What is kept for days must not be removed because somebody set the clock to next year. Where the
+    clock of the machine is ahead, as it is after the server was switched off, this one catches up
+    at double speed; it is never ahead of that of the machine.
+
+    Args:
+        now: What it shows.
+        at: Moment of the monotonic clock at which it did.
+    """
+
+    now: float
+    at: float
+
+    def advanced(self, wall: float, monotonic: float) -> float:
+        """What it shows now.
+
+        Args:
+            wall: Seconds since 1970 by the machine.
+            monotonic: Seconds of the clock that only grows.
+        """
+        self.now = min(wall, self.now + 2 * max(0.0, monotonic - self.at))
+        self.at = monotonic
+        return self.now
+
+
+class Housekeeping:
+    """Looks after the state folder now and then.
+
+    Args:
+        shared: What the parts of the server share.
+        inbox: What arrived.
+    """
+
+    def __init__(self, shared: Shared, inbox: Inbox) -> None:
+        self._shared = shared
+        self._inbox = inbox
+        noted = shared.ledger.noted(_CLOCK_NOTE)
+        wall = time.time()
+        shown = float(noted) if isinstance(noted, int | float) else wall
+        self._clock = CarefulClock(min(shown, wall), time.monotonic())
+        self._copied = time.monotonic()
+
+    def run(self) -> None:
+        """Look every minute until the server stops."""
+        while not self._shared.alarm.wait_for_stop(ROUND_S):
+            self.step()
+
+    def step(self) -> None:
+        """Copy the ledger if that is due, and remove what is old enough."""
+        shared = self._shared
+        now = self._clock.advanced(time.time(), time.monotonic())
+        shared.ledger.note(_CLOCK_NOTE, now)
+        if time.monotonic() - self._copied >= shared.settings.retention.backup_hours * 3600:
+            shared.ledger.backup()
+            self._copied = time.monotonic()
+        for study in self._inbox.studies():
+            self._look_at_study(study, now)
+        for place in (shared.folder.results, shared.folder.thumbnails):
+            for folder in place.iterdir():
+                self._look_at_result(folder, now)
+        # The ledger counts by the clock of the machine.
+        ahead_s = max(0.0, time.time() - now)
+        shared.ledger.forget(shared.settings.retention.ledger_days * _DAY_S + ahead_s)
+
+    def _look_at_study(self, study: str, now: float) -> None:
+        """Remove what arrived of a study, if every file of it was part of a job that ended."""
+        shared, keep = self._shared, self._shared.settings.retention
+        jobs = shared.ledger.jobs(kind=KIND, study=study)
+        if not jobs or any(job.state not in ENDED or job.state == "dead-letter" for job in jobs):
+            return
+        days = keep.refused_days if jobs[0].state == "refused" else keep.inbox_days
+        if now - max(job.changed for job in jobs) < days * _DAY_S:
+            return
+        known = {name for job in jobs for name in _names(job)}
+        files = [path for path in self._inbox.files(study) if path.name in known]
+        files += self._inbox.conflicts(study)
+        if files and len(files) == len(self._inbox.files(study)) + len(
+            self._inbox.conflicts(study)
+        ):
+            shared.audit.record("deleted", what="inbox", job=jobs[0].id, files=len(files))
+            self._inbox.remove(study, files)
+
+    def _look_at_result(self, folder: Path, now: float) -> None:
+        shared = self._shared
+        if not shared.ledger.knows(folder.name):
+            return  # its job is forgotten, or the ledger was restored: a person decides
+        job = shared.ledger.job(folder.name)
+        days = shared.settings.retention.results_days
+        if job.state in ("done", "refused") and now - job.changed >= days * _DAY_S:
+            shared.audit.record("deleted", what=folder.parent.name, job=job.id)
+            shutil.rmtree(folder)
+
+
+def _names(job: Job) -> list[str]:
+    names = job.payload.get("files")
+    return [str(name) for name in names] if isinstance(names, list) else []
