@@ -8,19 +8,23 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from ctdenoise.config.peers import Peer, RetrySettings
-from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import CTDenoiseError, InputError, PeerRefused
-from ctdenoise.io.checksum import sha256_of
-from ctdenoise.io.manifest import read_manifest
 from ctdenoise.jobs.facts import DestinationFacts
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.performing import one_line
 from ctdenoise.pacs.retry import BackOff
 from ctdenoise.pacs.sender import Sent, send
+from ctdenoise.tasks.serve_delivery import (
+    DELIVERIES,
+    Delivery,
+    Parcel,
+    deliveries_of,
+    parcels_of,
+    told,
+)
 from ctdenoise.tasks.serve_dispatch import reasons
 from ctdenoise.tasks.serve_shared import KIND, Shared
 from ctdenoise.tasks.serve_work import outcomes_of
@@ -34,58 +38,9 @@ _JOBS_AT_A_TIME = 16
 _ONCE = RetrySettings(tries=1)
 """Within one attempt nothing is tried again: the job is, later, and others come first."""
 
-_STATE = "delivery"
-"""Where the result of a job keeps how far sending is."""
-
 
 class StoppingError(Exception):
     """The server stops: what is confirmed is confirmed, the rest is for the next server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One file that goes to a destination.
-
-    Args:
-        path: The file.
-        sop_instance_uid: What it is.
-        sha256: Of the file when it was written.
-    """
-
-    path: Path
-    sop_instance_uid: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How far the sending of a job to one destination is.
-
-    Args:
-        tries: Attempts that failed.
-        reason: Why the last one failed.
-        is_final: Whether it is not tried again.
-        is_done: Whether everything was confirmed.
-        is_further: Whether at least something was confirmed in the last one.
-    """
-
-    tries: int = 0
-    reason: str = ""
-    is_final: bool = False
-    is_done: bool = False
-    is_further: bool = False
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """As the ledger keeps it."""
-        return {"tries": self.tries, "reason": self.reason, "given_up": self.is_final}
-
-    @classmethod
-    def from_json(cls, record: Any) -> Delivery:
-        """Read back; a fresh one from anything else."""
-        if isinstance(record, dict) and isinstance(record.get("tries"), int):
-            final = bool(record.get("given_up"))
-            return cls(record["tries"], str(record.get("reason", "")), is_final=final)
-        return cls()
 
 
 @dataclass(slots=True)
@@ -188,7 +143,7 @@ class Sender:
         return bool(self._sending)
 
     def _begin(self, job: Job) -> None:
-        deliveries = _deliveries(job)
+        deliveries = deliveries_of(job)
         sending = _Sending(job, set(), deliveries)
         self._sending[job.id] = sending
         try:
@@ -228,11 +183,11 @@ class Sender:
         del self._sending[job.id]
         result = {
             **job.result,
-            _STATE: {name: one.as_json() for name, one in sending.deliveries.items()},
+            DELIVERIES: {name: one.as_json() for name, one in sending.deliveries.items()},
         }
         waiting = {n: d for n, d in sending.deliveries.items() if not (d.is_done or d.is_final)}
         if waiting:
-            reason = _told(waiting)
+            reason = told(waiting)
             wait_s = min(self._wait_s(name, one) for name, one in waiting.items())
             moment = time.time() + wait_s
             shared.ledger.move(
@@ -254,13 +209,13 @@ class Sender:
             shared.metrics.ended("done")
             _log.info("job %s: done", job.id)
             return
-        told = "; ".join(text for text in (_told(given_up), reasons(failed)) if text)
-        shared.audit.record("dead-letter", job=job.id, reason=told)
+        why = "; ".join(text for text in (told(given_up), reasons(failed)) if text)
+        shared.audit.record("dead-letter", job=job.id, reason=why)
         # An empty result leads a job back to the work on it when a person wants it again.
         kept = result if given_up else {}
-        shared.ledger.move(job.id, "dead-letter", expected="sending", reason=told, result=kept)
+        shared.ledger.move(job.id, "dead-letter", expected="sending", reason=why, result=kept)
         shared.metrics.ended("dead-letter")
-        _log.warning("job %s: dead-letter: %s", job.id, told)
+        _log.warning("job %s: dead-letter: %s", job.id, why)
 
 
 class _Work:
@@ -299,7 +254,7 @@ class _Work:
             return Delivery(is_done=True)
         if destination.rest_s:
             return Delivery(reason=destination.last_reason)
-        changed = sum(not _is_as_written(parcel) for parcel in wanted)
+        changed = sum(not parcel.is_as_written for parcel in wanted)
         if changed:
             return self._gave_up(f"{changed} files of the result are not as they were written")
         return self._attempted(job, wanted)
@@ -355,47 +310,3 @@ class _Work:
         self._destination.last_reason = delivery.reason
         _log.warning("%s: %s", self._destination.name, delivery.reason)
         return delivery
-
-
-def parcels_of(job: Job, results: Path) -> dict[str, tuple[Parcel, ...]]:
-    """What is to be sent of a job, by destination, images before what belongs to them.
-
-    Args:
-        job: Its result says what was made, and for whom.
-        results: Folder above the results of all jobs.
-
-    Raises:
-        InputError: If a result is no longer there, or damaged.
-    """
-    found: dict[str, dict[str, Parcel]] = {}
-    for outcome in outcomes_of(job.result):
-        if not outcome.folder or not outcome.send_to:
-            continue
-        folder = results / outcome.folder
-        for series in read_manifest(folder).series:
-            for one in series.instances:
-                parcel = Parcel(folder / one.file, one.sop_instance_uid, one.sha256)
-                for name in outcome.send_to:
-                    found.setdefault(name, {})[one.sop_instance_uid] = parcel
-    return {name: tuple(parcels.values()) for name, parcels in found.items()}
-
-
-def _deliveries(job: Job) -> dict[str, Delivery]:
-    """How far it was before; nothing for a job that was begun afresh."""
-    record = job.result.get(_STATE)
-    if job.tries <= 1 or not isinstance(record, dict):
-        return {}
-    return {name: Delivery.from_json(one) for name, one in record.items()}
-
-
-def _told(deliveries: Mapping[str, Delivery]) -> str:
-    return "; ".join(_told_one(name, one) for name, one in deliveries.items())
-
-
-def _told_one(name: str, delivery: Delivery) -> str:
-    tries = f" (try {delivery.tries})" if delivery.tries else ""
-    return f"{name}: {delivery.reason}{tries}"
-
-
-def _is_as_written(parcel: Parcel) -> bool:
-    return parcel.path.is_file() and sha256_of(parcel.path) == parcel.sha256

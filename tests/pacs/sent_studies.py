@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,11 @@ class SentStudy:
         """All files, one series after the other."""
         return [instance.path for series in self.series for instance in series.instances]
 
+    def first(self, count: int) -> SentStudy:
+        """The study of a sender that broke off after so many instances of its first series."""
+        series = replace(self.series[0], instances=self.series[0].instances[:count])
+        return replace(self, series=(series,))
+
     def of(self, fate: Fate) -> tuple[SentSeries, ...]:
         """Its series of one fate."""
         return tuple(series for series in self.series if series.fate == fate)
@@ -128,6 +133,7 @@ def _series(
 
     seed = zlib.crc32(f"{name} {number}".encode())
     volume = water_disc(slices=slices, size=size, pixel_spacing_mm=2.0, noise_hu=20.0, seed=seed)
+    volume = replace(volume, hu=volume.hu.clip(-1024))  # what unsigned pixels can hold
     datasets = ct_series(volume, series=f"{name} {number}", edit=edit)
     if fate == "unfit":
         for dataset in datasets:

@@ -73,7 +73,7 @@ def test_a_study_is_done_although_one_of_its_series_is_refused(tmp_path, destina
     (job,) = jobs(state)
     assert job.state == "done"
     assert statuses(job) == ["refused", "done"]
-    assert "rescale" in job.result["series"][0]["reason"]
+    assert "Rescale" in job.result["series"][0]["reason"]
     assert len(destination.uids) == len(study.of("wanted")[0].instances)
 
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(tmp_path, destination):
     serve_once(state)
     (job,) = jobs(state)
     assert job.state == "refused"
-    assert "rescale" in job.reason
+    assert "Rescale" in job.reason
     assert study.paths[0].name not in job.reason
 
 
