@@ -65,6 +65,10 @@ class ServiceStatus:
         self._known: tuple[float, LedgerFacts] | None = None
         self._write_tried: tuple[float, bool] | None = None
 
+    def count(self) -> None:
+        """Count the jobs of a ledger that may be large, so that no reader has to wait for it."""
+        self._ledger_facts()
+
     def routes(self) -> tuple[Route, ...]:
         """What is answered."""
         return (
@@ -198,6 +202,7 @@ def status_endpoint(
             metrics=metrics,
             write=ledger.note,
         )
+        status.count()
         endpoint = Endpoint(settings, status.routes(), at_end=reading.close)
         opened.pop_all()
     return endpoint
