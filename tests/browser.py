@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -31,12 +32,14 @@ class Visit:
 
     Args:
         evaluate: Gives the value of an expression in the page.
+        screenshot: Gives what is to be seen as PNG.
         console: What it complained of.
         requests: Addresses that the page asked for, itself included.
         statuses: Status of each answer, by address.
     """
 
     evaluate: Callable[[str], Any]
+    screenshot: Callable[[], bytes]
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
@@ -94,7 +97,10 @@ class Browser:
             answer = call("Runtime.evaluate", expression=expression, returnByValue=True)
             return answer["result"].get("value")
 
-        visit = Visit(evaluate)
+        def screenshot() -> bytes:
+            return base64.b64decode(call("Page.captureScreenshot", format="png")["data"])
+
+        visit = Visit(evaluate, screenshot)
         try:
             for domain in ("Page", "Runtime", "Log", "Network"):
                 call(f"{domain}.enable")
