@@ -98,6 +98,7 @@ class Browser:
             return answer["result"].get("value")
 
         def screenshot() -> bytes:
+            call("Emulation.setScrollbarsHidden", hidden=True)
             return base64.b64decode(call("Page.captureScreenshot", format="png")["data"])
 
         visit = Visit(evaluate, screenshot)

@@ -20,7 +20,7 @@ from tests.browser import running_browser
 from tests.status_service import Service, made_series, served, service_in
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "status_page.png"
-SIZE = (1100, 1450)
+SIZE = (1100, 1700)
 
 
 def fill(service: Service, metrics: ServiceMetrics) -> None:
