@@ -1,4 +1,4 @@
-"""The server says and writes nothing of whose studies it works on: received, made, refused, given up.
+"""The server says and writes nothing of whose studies it receives, makes, refuses or gives up.
 
 Everything that it says is kept at the level DEBUG, by a root logger that is not its own.
 """
@@ -27,7 +27,7 @@ from tests.security.marked import ROOT_UID, leaks, leaks_below, marked_series, m
 Edit = Callable[[Dataset, int], None]
 
 
-def of_study(number: int, spoil: Edit = lambda dataset, index: None) -> list[Dataset]:
+def of_study(number: int, spoil: Edit) -> list[Dataset]:
     """A marked study of its own."""
     datasets = marked_series(slices=3)
     for index, dataset in enumerate(datasets):
