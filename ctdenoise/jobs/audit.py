@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from ctdenoise.core.provenance import JsonValue, canonical_json
+from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import OutputError
 from ctdenoise.jobs.audit_files import (
     Tail,
@@ -258,7 +258,7 @@ class Audit:
         }
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {"n": number, "at": at, "event": entry.event, **facts, "before": before}
-        return json.dumps(json.loads(canonical_json(line))).encode()
+        return json.dumps(line, allow_nan=False).encode()
 
     def _digests(self, value: JsonValue) -> JsonValue:
         if isinstance(value, str):

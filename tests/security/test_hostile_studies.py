@@ -25,8 +25,8 @@ from tests.conftest import ROOT
 from tests.dicom.builders import as_bytes, series_files, uid
 from tests.security.hostile import NOT_TAKEN, PREAMBLES, REFUSED, lay_traps, study
 
-TINY_FILES = int(os.environ.get("CTDENOISE_TINY_FILES", "1500"))
-MOST_OF_A_STUDY = 300
+TINY_FILES = int(os.environ.get("CTDENOISE_TINY_FILES", "700"))
+MOST_OF_A_STUDY = 150
 DATA_MB = 6000  # address space for data, of the server and of each of its workers
 HELD_MB = 1500
 SECONDS = 240

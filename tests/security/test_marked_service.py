@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.ledger import Ledger
 from tests.dicom.builders import series_files
@@ -50,8 +51,10 @@ def unplaced(dataset: Dataset, index: int) -> None:
 
 
 def bad_values(dataset: Dataset, index: int) -> None:
-    dataset.add_new(0x00081070, "PN", f"{marker_of('OperatorsName')}^" * 40)
-    dataset.PixelSpacing = ["nonsense", "0.5"] if index < 0 else dataset.PixelSpacing
+    with quiet_pydicom():  # it would quote them
+        dataset.OperatorsName = f"{marker_of('OperatorsName')}^" * 40
+        dataset.StudyTime = "ZQMARKER99999"
+        dataset.PatientAge = "ZQMARKER"
 
 
 def of_another_kernel(dataset: Dataset, index: int) -> None:
@@ -60,6 +63,11 @@ def of_another_kernel(dataset: Dataset, index: int) -> None:
 
 def changed(dataset: Dataset, index: int) -> None:
     dataset.PixelData = dataset.PixelData[::-1]
+
+
+def written(folder: Path, datasets: list[Dataset]) -> list[Path]:
+    with quiet_pydicom():
+        return series_files(folder, datasets)
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +135,14 @@ STUDIES: dict[int, tuple[Edit, str]] = {
 def worked(running: Service, heard: Heard, folder: Path) -> Service:
     """The server after studies of every fate, and after everybody asked it everything."""
     for number, (spoil, _) in STUDIES.items():
-        paths = series_files(folder / str(number), of_study(number, spoil))
-        told = by_pynetdicom(paths, running.port, calling="CT-7")
+        paths = written(folder / str(number), of_study(number, spoil))
+        with quiet_pydicom():
+            told = by_pynetdicom(paths, running.port, calling="CT-7")
         assert {one.status for one in told} == {0}
     wait_until(lambda: len(ended(running)) == len(STUDIES), what="every study has ended")
-    paths = series_files(folder / "again", of_study(10, changed))
-    by_pynetdicom(paths, running.port, calling="CT-7")
+    paths = written(folder / "again", of_study(10, changed))
+    with quiet_pydicom():
+        by_pynetdicom(paths, running.port, calling="CT-7")
     wait_until(lambda: len(ended(running)) > len(STUDIES), what="the conflict was refused")
     for job in ended(running):
         for path in (f"/jobs/{job.id}", f"/jobs/{job.id}?x={ROOT_UID}"):
