@@ -52,7 +52,11 @@ def deflate_bomb() -> bytes:
     plain = file_of("deflate")
     data_set = plain[144 + int.from_bytes(plain[140:144], "little") :]
     pixels = data_set.index(b"\xe0\x7f\x10\x00")
-    bomb = data_set[:pixels] + b"\xe0\x7f\x10\x00OW\0\0" + (BOMB_MEBIBYTES * MEBIBYTE).to_bytes(4, "little")
+    bomb = (
+        data_set[:pixels]
+        + b"\xe0\x7f\x10\x00OW\0\0"
+        + (BOMB_MEBIBYTES * MEBIBYTE).to_bytes(4, "little")
+    )
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(bomb)
     for _ in range(BOMB_MEBIBYTES):
