@@ -10,7 +10,7 @@ import http.client
 import json
 import ssl
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -163,7 +163,7 @@ class WebConnection:
 
     @contextmanager
     def get(
-        self, path: str, *, accept: str, query: Mapping[str, str] | None = None
+        self, path: str, *, accept: str, query: Sequence[tuple[str, str]] = ()
     ) -> Iterator[Answer]:
         """Ask for something.
 
