@@ -99,15 +99,10 @@ def retrieve(
 
 
 def _listed(peer: Peer, wanted: Wanted, back_off: BackOff) -> tuple[Match, ...]:
-    while True:
-        try:
-            matches = find(peer, "image", wanted, most=MATCHES_MOST)
-        except PeerUnavailable as error:
-            back_off.wait(error)
-            continue
-        if not matches:
-            raise PeerRefused("it has nothing that fits.", where=shown(peer))
-        return matches
+    matches = back_off.until_it_works(lambda: find(peer, "image", wanted, most=MATCHES_MOST))
+    if not matches:
+        raise PeerRefused("it has nothing that fits.", where=shown(peer))
+    return matches
 
 
 def _once(peer: Peer, missing: Sequence[Match], folder: Path, all_count: int) -> Iterator[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ctdenoise.config.peers import RetrySettings
 from ctdenoise.errors import PeerUnavailable
 
 _logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -87,3 +90,18 @@ class BackOff:
             plain = min(plain * settings.factor, longest)
         change = 1 + settings.jitter * self.jitter.uniform(-1, 1)
         return min(plain * change, longest)
+
+    def until_it_works(self, call: Callable[[], Result]) -> Result:
+        """What a call returns, made again as long as a peer is unavailable.
+
+        Args:
+            call: What to do.
+
+        Raises:
+            PeerUnavailable: If it was to the last try.
+        """
+        while True:
+            try:
+                return call()
+            except PeerUnavailable as error:
+                self.wait(error)

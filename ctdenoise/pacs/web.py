@@ -35,6 +35,9 @@ _FIXES = {
     404: "Check the path of the address: often it ends in /dicom-web or /rs.",
 }
 _PIECE_BYTES = 2**20
+_QUERY_SIGNS = "*?^/:@!$'(),;"
+"""Signs that go into a query as they are: Orthanc before 1.12 does not decode them, and finds
+nothing. All but ^, which names of patients are full of, may stand there (RFC 3986 3.4)."""
 
 
 @dataclass(slots=True)
@@ -176,7 +179,9 @@ class WebConnection:
             PeerUnavailable, PeerRefused: If there is no answer; what its status means is up to the
                 caller.
         """
-        target = quote(self._path + path) + (f"?{urlencode(query)}" if query else "")
+        target = quote(self._path + path)
+        if query:
+            target += f"?{urlencode(query, quote_via=quote, safe=_QUERY_SIGNS)}"
         with self._answer("GET", target, {"Accept": accept}) as answer:
             yield answer
 

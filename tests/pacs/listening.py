@@ -71,6 +71,7 @@ def store_scp(
     syntaxes: Sequence[str] = tuple(AllTransferSyntaxes),
     classes: Sequence[str] = (CTImageStorage,),
     tls: ssl.SSLContext | None = None,
+    tls_settings: dict[str, Any] | None = None,
     ae: AE | None = None,
     **more: Any,
 ) -> Iterator[DimsePeer]:
@@ -80,7 +81,8 @@ def store_scp(
         answer: Gives the status for every instance.
         syntaxes: Transfer syntaxes that it accepts.
         classes: SOP classes that it accepts, beside C-ECHO.
-        tls: Encryption.
+        tls: Encryption on its side.
+        tls_settings: Encryption on ours.
         ae: An application entity to be used instead.
         more: Settings of the peer that is given.
     """
@@ -91,7 +93,7 @@ def store_scp(
     handlers = [(evt.EVT_C_STORE, answer)]
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
     try:
-        yield peer_at(server.server_address[1], **more)
+        yield peer_at(server.server_address[1], tls=tls_settings, **more)
     finally:
         server.shutdown()
 
