@@ -25,6 +25,9 @@ from ctdenoise.io.dicom_codes import (
 PRODUCT = "ctdenoise"
 """Manufacturer and model of everything that is written."""
 
+LAST_WORDS = "not a new acquisition"
+"""How every DerivationDescription of ours ends."""
+
 LONG_STRING = 64
 """Most characters of a value of VR LO."""
 
@@ -121,7 +124,7 @@ def derivation_of(history: Sequence[Step], settings: DicomSettings | None = None
     for dose in doses:
         dose_fraction = dose if dose_fraction is None else dose_fraction * dose
     parts = [f"{PRODUCT} {__version__}", *(_sentence(step) for step in history)]
-    parts.append("not a new acquisition")
+    parts.append(LAST_WORDS)
     models = [_told("model", step.params["model"]) for step in history if "model" in step.params]
     return Derivation(
         key=_key(history, settings),

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from ctdenoise.core.orientation import plane
 from ctdenoise.core.series_facts import ArrivedBy, SeriesFacts
-from ctdenoise.io.dicom_derivation import PRODUCT
+from ctdenoise.io.dicom_derivation import LAST_WORDS, PRODUCT
 from ctdenoise.io.dicom_file import DamagedFileError, quiet_pydicom, read_header
 from ctdenoise.io.dicom_values import HeaderValues
 from ctdenoise.io.study import FoundSeries
@@ -65,7 +65,7 @@ def _made_by_us(values: HeaderValues, steps: tuple[str, ...]) -> str:
 
     Descriptions are no evidence: people and archives change them.
     """
-    if steps:
+    if not {"phantom", LAST_WORDS}.issuperset(steps):
         return "it is a derived series of ctdenoise"
     if values.text("Manufacturer") == PRODUCT and values.text("ImageType").startswith("DERIVED"):
         return "its equipment is ctdenoise"
