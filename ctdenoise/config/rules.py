@@ -112,6 +112,11 @@ class RuleAction(Settings):
     """As `infer --model`: a checkpoint, a folder that `train` made, or the name of a classical
     filter such as `nlm`."""
 
+    digest: str | None = Field(default=None, pattern=r"^([0-9a-f]{12}|[0-9a-f]{64})$")
+    """Which model it must be: the 12 digits that `run.json` and the derived series call its digest,
+    or the 64 of `sha256sum` of its file, which nobody can forge. The server does not start with
+    another one, and works on nothing with it."""
+
     infer: str = "default"
     """Settings of `infer`: the name of a ready file, or the path of a YAML file."""
 

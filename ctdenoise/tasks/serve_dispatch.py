@@ -176,6 +176,7 @@ class Dispatcher:
                 slices=one.slices,
                 rule=one.rule,
                 model=one.model,
+                model_digest=one.model_digest,
                 recipe=one.recipe,
                 sha256=one.sha256,
             )

@@ -24,11 +24,13 @@ class Order:
         model: As `infer --model`.
         settings: Of `infer`.
         send_to: Names of the peers that get the result.
+        digest: What the model must have; None for any.
     """
 
     model: str
     settings: InferSettings
     send_to: tuple[str, ...]
+    digest: str | None = None
 
 
 def orders_of(rules: Rules) -> dict[str, Order]:
@@ -41,7 +43,9 @@ def orders_of(rules: Rules) -> dict[str, Order]:
         SettingsError: If the settings of `infer` that a rule names cannot be read.
     """
     return {
-        rule.name: Order(_model(rule.do.model), rule.do.infer_settings(), rule.do.send_to)
+        rule.name: Order(
+            _model(rule.do.model), rule.do.infer_settings(), rule.do.send_to, rule.do.digest
+        )
         for rule in rules
         if rule.do is not None
     }

@@ -25,11 +25,13 @@ from ctdenoise.core.series_facts import ArrivedBy
 from ctdenoise.errors import CTDenoiseError, InputError, UnfitResultError, UsageError
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
+from ctdenoise.io.checksum import sha256_of
 from ctdenoise.io.dicom_identity import stack_key
 from ctdenoise.io.manifest import MANIFEST_FILE, read_manifest
 from ctdenoise.io.staging import staged_file
 from ctdenoise.io.study import find_series
 from ctdenoise.jobs.performing import failure_of, one_line
+from ctdenoise.networks.checkpoint import MODEL_FILE
 from ctdenoise.tasks import infer
 from ctdenoise.tasks.serve_plan import Order, SeriesPlan, plan_study
 from ctdenoise.tasks.serve_thumbnails import write_thumbnails
@@ -87,6 +89,7 @@ class ServedSeries:
         reason: Why it is not done.
         rule: Name of the rule; empty without one.
         model: Name of the denoiser; empty where none was asked.
+        model_digest: Which one it was; empty where none was asked.
         folder: Where the result lies below the folder of all results; empty without one.
         recipe: Digest of slices, model and settings; empty where nothing was to be made.
         sha256: Digest of all files of the result.
@@ -105,6 +108,7 @@ class ServedSeries:
     reason: str = ""
     rule: str = ""
     model: str = ""
+    model_digest: str = ""
     folder: str = ""
     recipe: str = ""
     sha256: str = ""
@@ -168,7 +172,7 @@ def check_models(orders: tuple[Order, ...]) -> None:
         MissingExtraError: If a filter needs a package that is not installed.
     """
     for order in orders:
-        loaded(order.model, order.settings.model_dump_json())
+        denoiser_of(order)
 
 
 def outcomes_of(result: Mapping[str, Any]) -> tuple[ServedSeries, ...]:
@@ -233,11 +237,17 @@ def _settled(plan: SeriesPlan, work: StudyWork) -> ServedSeries:
 def _made(plan: SeriesPlan, order: Order, work: StudyWork, outcome: ServedSeries) -> ServedSeries:
     settings = order.settings
     try:
-        denoiser = loaded(order.model, settings.model_dump_json())
+        denoiser = denoiser_of(order)
     except CTDenoiseError as error:  # it was there when the server started
         raise SeriesFailedError(f"the model cannot be loaded: {one_line(error.what)}") from error
     recipe = recipe_of(plan, denoiser, settings)
-    outcome = replace(outcome, model=denoiser.name, recipe=recipe, send_to=order.send_to)
+    outcome = replace(
+        outcome,
+        model=denoiser.name,
+        model_digest=denoiser.digest,
+        recipe=recipe,
+        send_to=order.send_to,
+    )
     results, name = Path(work.results), f"{plan.series.number:03d}"
     before = work.made_before.get(recipe)
     if before is not None and (results / before / MANIFEST_FILE).is_file():
@@ -278,6 +288,31 @@ def recipe_of(plan: SeriesPlan, denoiser: Denoiser, settings: InferSettings) -> 
     source = plan.series.source
     slices = [source.series_instance_uid, stack_key(source)]
     return digest([slices, denoiser.name, denoiser.digest, settings.as_json()], length=32)
+
+
+def denoiser_of(order: Order) -> Denoiser:
+    """The denoiser that a rule asks for.
+
+    Args:
+        order: What the rule asks for.
+
+    Raises:
+        CTDenoiseError: If it cannot be loaded, or is not the one that the rule means.
+    """
+    denoiser = loaded(order.model, order.settings.model_dump_json())
+    if order.digest is None:
+        return denoiser
+    found = denoiser.digest
+    if len(order.digest) > len(found):
+        path = Path(order.model)
+        file = path / MODEL_FILE if path.is_dir() else path
+        found = sha256_of(file) if file.is_file() else found
+    if found != order.digest:
+        raise UsageError(
+            f"the model is not the one that the rule means: its digest is {found}, not "
+            f"{order.digest}."
+        )
+    return denoiser
 
 
 @lru_cache(maxsize=4)
