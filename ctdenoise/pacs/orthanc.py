@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, BinaryIO, cast
 
 from ctdenoise.config.receiver import OrthancSettings
@@ -271,12 +272,12 @@ class OrthancPoller:
 def _json(
     connection: WebConnection,
     path: str,
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str] = MappingProxyType({}),
     *,
     missing: bool = False,
 ) -> Any:
     """Parsed JSON that the archive answers; None where `missing` allows that nothing is there."""
-    with connection.get(path, accept="application/json", query=query) as answer:
+    with connection.get(path, accept="application/json", query=tuple(query.items())) as answer:
         if missing and answer.status == 404:
             return None
         answer.require_success()
