@@ -77,10 +77,13 @@ def _written(part: Iterator[bytes], wanted: set[str], folder: Path, most_bytes: 
     path = folder / f"{uuid.uuid4().hex}.part"
     try:
         with as_not_kept():
-            with path.open("xb") as file:
-                for piece in part:
+            file = path.open("xb")
+        with file:
+            for piece in part:
+                with as_not_kept():
                     _require_room(file.tell() + len(piece), most_bytes)
                     file.write(piece)
+        with as_not_kept():
             uid = _identity(path)
             if uid not in wanted:
                 return ""

@@ -26,6 +26,13 @@ QUICK = {"connect_s": 20.0, "association_s": 20.0, "answer_s": 20.0, "network_s"
 AT_ONCE = RetrySettings(tries=3, first_wait_s=1.0, factor=2.0, jitter=0.0)
 
 
+SERVER_LEAVES_SOCKETS = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+"""For tests in which the client goes first: pynetdicom 3.0.4 then does not close the socket of its
+server (`AssociationSocket._shutdown_socket` closes it only where shutting it down succeeds)."""
+
+
 class TellsWaits:
     """A clock on which nobody waits, that remembers how long one would have."""
 

@@ -20,6 +20,7 @@ from ctdenoise.pacs.matches import Wanted
 from ctdenoise.pacs.sender import send
 from tests.pacs.listening import (
     AT_ONCE,
+    SERVER_LEAVES_SOCKETS,
     TellsWaits,
     peer_at,
     read_request,
@@ -28,6 +29,8 @@ from tests.pacs.listening import (
     store_scp,
     until_closed,
 )
+
+pytestmark = SERVER_LEAVES_SOCKETS
 
 SHORT = {"connect_s": 20.0, "association_s": 0.4, "answer_s": 0.4, "network_s": 0.4}
 

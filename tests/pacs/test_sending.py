@@ -23,7 +23,17 @@ from pynetdicom.presentation import AllStoragePresentationContexts
 from ctdenoise.errors import InputError, PeerRefused, PeerUnavailable
 from ctdenoise.pacs.sender import Sent, send
 from tests.dicom.builders import ct_series, marked_volume, series_files
-from tests.pacs.listening import AT_ONCE, TellsWaits, dcmtk, peer_at, series, store_scp
+from tests.pacs.listening import (
+    AT_ONCE,
+    SERVER_LEAVES_SOCKETS,
+    TellsWaits,
+    dcmtk,
+    peer_at,
+    series,
+    store_scp,
+)
+
+pytestmark = SERVER_LEAVES_SOCKETS
 
 
 def data_set(path: Path) -> bytes:

@@ -18,7 +18,9 @@ from ctdenoise.errors import PeerError, PeerRefused, SettingsError
 from ctdenoise.pacs.client import echo
 from ctdenoise.pacs.sender import send
 from tests.pacs.certificates import Authority, authority
-from tests.pacs.listening import peer_at, series, store_scp
+from tests.pacs.listening import SERVER_LEAVES_SOCKETS, peer_at, series, store_scp
+
+pytestmark = SERVER_LEAVES_SOCKETS
 
 
 @pytest.fixture(scope="module")
