@@ -215,5 +215,9 @@ class OrthancSettings(Settings):
     web_root: str = Field(default="/dicom-web", pattern=r"^/[A-Za-z0-9/_-]*$")
     """Where the DICOMweb plugin answers, below the address."""
 
-    changes_per_poll: int = Field(default=100, ge=1, le=1000)
+    start: Literal["now", "beginning"] = "now"
+    """Where to begin the first time: with studies that become stable from now on, or with all that
+    the archive remembers."""
+
+    changes_per_request: int = Field(default=200, ge=2, le=1000)
     """Most changes to ask for at a time."""

@@ -20,14 +20,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Self
 
 from ctdenoise.config.receiver import InboxSettings
 from ctdenoise.errors import OutputError
 from ctdenoise.io.dicom_bounds import DamagedFileError
 from ctdenoise.io.dicom_uids import is_uid
 from ctdenoise.pacs.incoming import Arrived, IncomingFile, NotKeptError, as_not_kept, sync_folder
-from ctdenoise.pacs.instance_head import InstanceUids, meta_of, part10_start, uids_at
+from ctdenoise.pacs.instance_head import meta_of, part10_start, uids_at
+from ctdenoise.pacs.kept import Kept, Outcome, instance_key, study_key
 from ctdenoise.pacs.rounds import Rounds, read_rounds, write_rounds
 
 __all__ = ["Inbox", "InboxUsage", "Kept", "NotKeptError", "instance_key", "study_key"]
@@ -37,31 +38,6 @@ _INCOMING = ".incoming"
 _SUFFIX = ".dcm"
 _PIECE_BYTES = 1 << 20
 _KEY = re.compile(r"[0-9a-f]{32}")
-_Outcome = Literal["new", "again", "conflict"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One instance that is safe in the inbox.
-
-    Args:
-        study: Key of its study: a digest, which names nobody.
-        path: Where it is.
-        outcome: "new", or "again" if the same bytes were here before, or "conflict" if other bytes
-            were here under the same SOPInstanceUID.
-        uids: What it says it is.
-        sender: AE title of who sent it.
-        size: Bytes of its data set.
-        sha256: Of its data set, as it arrived.
-    """
-
-    study: str
-    path: Path
-    outcome: _Outcome
-    uids: InstanceUids
-    sender: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +63,16 @@ class _Held:
     size: int = 0
 
 
-def study_key(study_instance_uid: str) -> str:
-    """What a study is called in the inbox and in jobs: a digest of its StudyInstanceUID."""
-    return _key("study", study_instance_uid)
-
-
-def instance_key(sop_instance_uid: str) -> str:
-    """What an instance is called in the inbox: a digest of its SOPInstanceUID."""
-    return _key("instance", sop_instance_uid)
-
-
-def _key(role: str, uid: str) -> str:
-    return hashlib.sha256(f"{role}\x1f{uid}".encode()).hexdigest()[:32]
-
-
 class Inbox:
     """The inbox in a folder; may be used by several threads, and by one process at a time.
 
     Args:
         folder: Where it is, or is to be.
         settings: How much it takes.
+
+    Attributes:
+        path: The folder.
+        scratch: A folder in it for what is not complete yet; emptied when it is opened.
 
     Raises:
         OutputError: If the folder cannot be made or written.
@@ -116,11 +82,11 @@ class Inbox:
         self.path = folder
         self._settings = settings or InboxSettings()
         self._lock = threading.Lock()
-        self._incoming = folder / _INCOMING
+        self.scratch = folder / _INCOMING
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.rmtree(self._incoming, ignore_errors=True)
-            self._incoming.mkdir(mode=0o700)
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir(mode=0o700)
             self._held = {key: _held(folder / key) for key in self._keys()}
         except OSError as error:
             raise OutputError(
@@ -128,6 +94,11 @@ class Inbox:
                 where=folder,
                 fix="Its folder must belong to the user that receives, and be writable.",
             ) from error
+
+    @property
+    def most_bytes(self) -> int:
+        """Largest instance that is taken."""
+        return self._settings.instance_mb * 2**20
 
     @property
     def is_durable(self) -> bool:
@@ -151,10 +122,13 @@ class Inbox:
         if not all(is_uid(uid) for uid in uids):
             raise NotKeptError("not-dicom", "its SOP class or SOP instance UID is no UID")
         self._require_room()
-        most = self._settings.instance_mb * 2**20
         with as_not_kept():
             file = IncomingFile(
-                self._incoming, uids=uids, transfer_syntax=syntax, sender=sender, most_bytes=most
+                self.scratch,
+                uids=uids,
+                transfer_syntax=syntax,
+                sender=sender,
+                most_bytes=self.most_bytes,
             )
         return IncomingInstance(self, file)
 
@@ -294,9 +268,9 @@ class Inbox:
         uids, sender = arrived.uids, arrived.sender
         return Kept(study, path, outcome, uids, sender, arrived.size, arrived.sha256)
 
-    def _placed(self, arrived: Arrived, path: Path) -> tuple[Path, _Outcome]:
+    def _placed(self, arrived: Arrived, path: Path) -> tuple[Path, Outcome]:
         """Rename what arrived to its place, unless the same is there; called with the lock held."""
-        outcome: _Outcome = "new"
+        outcome: Outcome = "new"
         if path.exists():
             if _data_set_digest(path) == arrived.sha256:
                 return path, "again"

@@ -13,6 +13,7 @@ from ctdenoise.errors import CTDenoiseError
 from ctdenoise.jobs.facts import EntranceFacts
 from ctdenoise.pacs.arrivals import Arrivals
 from ctdenoise.pacs.inbox import Inbox, Kept
+from ctdenoise.pacs.orthanc import OrthancPoller
 from ctdenoise.pacs.receiver import Receiver
 from ctdenoise.pacs.watch_folder import WatchFolder
 from ctdenoise.tasks.serve_shared import Shared
@@ -97,6 +98,21 @@ class Entrances:
                 shared=shared,
             )
             for one in settings.folders
+        ]
+        self.pollers += [
+            Poller(
+                f"archive {one.sender}",
+                OrthancPoller(
+                    one,
+                    inbox,
+                    on_kept=self._kept,
+                    on_stable=arrivals.stable,
+                    memory=shared.ledger,
+                ).look,
+                every_s=one.poll_s,
+                shared=shared,
+            )
+            for one in settings.orthanc
         ]
 
     @property
