@@ -14,7 +14,7 @@ from ctdenoise.config.http import HttpSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.jobs.endpoint import Endpoint
 from ctdenoise.jobs.exposition import ServiceMetrics
-from ctdenoise.jobs.facts import DestinationFacts, EntranceFacts, ServiceFacts
+from ctdenoise.jobs.facts import DestinationFacts, EntranceFacts, ReceptionFacts, ServiceFacts
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.jobs.states import State
@@ -56,6 +56,7 @@ def facts(**changed: object) -> ServiceFacts:
             DestinationFacts("archive", "dimse", last_success=now - 62),
             DestinationFacts("research", "dicomweb"),
         ),
+        "reception": ReceptionFacts({"full": 0}, {"called-ae": 0}),
     }
     return ServiceFacts(**{**values, **changed})  # type: ignore[arg-type]
 

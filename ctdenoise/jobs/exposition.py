@@ -17,13 +17,18 @@ from threading import Lock
 from typing import Literal, get_args
 
 from ctdenoise.errors import MissingExtraError
-from ctdenoise.jobs.facts import ServiceFacts
+from ctdenoise.jobs.facts import ReceptionFacts, ServiceFacts
 from ctdenoise.jobs.states import MOVES, State
 
 try:
     from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
     from prometheus_client.exposition import generate_latest
-    from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+    from prometheus_client.metrics_core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        InfoMetricFamily,
+        Metric,
+    )
 except ImportError as error:
     raise MissingExtraError(
         "the service needs prometheus-client, which is not installed.",
@@ -38,7 +43,6 @@ MOST_SENDERS = 50
 
 OTHER = "other"
 
-TurnedAway = Literal["disk", "limit", "unreadable", "conflict", "error"]
 Outcome = Literal["done", "refused", "dead-letter"]
 FailureKind = Literal["transient", "final"]
 
@@ -93,12 +97,6 @@ class ServiceMetrics:
             "Bytes of the instances that were stored in the inbox.",
             registry=registry,
         )
-        self._turned_away = Counter(
-            "ctdenoise_instances_turned_away",
-            "Instances that were not taken: the sender was told so and keeps them.",
-            ["reason"],
-            registry=registry,
-        )
         self._ended = Counter(
             "ctdenoise_studies_ended",
             "Studies that came to an end, by how they ended.",
@@ -129,8 +127,6 @@ class ServiceMetrics:
             registry=registry,
         )
 
-        for reason in get_args(TurnedAway):
-            self._turned_away.labels(reason)
         for outcome in get_args(Outcome):
             self._ended.labels(outcome)
         for destination in destinations:
@@ -147,10 +143,6 @@ class ServiceMetrics:
         """
         self._received.labels(self._sender(sender)).inc()
         self._received_bytes.inc(size_bytes)
-
-    def turned_away(self, reason: TurnedAway) -> None:
-        """One instance was not stored."""
-        self._turned_away.labels(reason).inc()
 
     def processed(self, *, seconds: float, slices: int) -> None:
         """A result of a study is on disk."""
@@ -261,6 +253,33 @@ class ServiceMetrics:
         for destination in service.destinations:
             failing.add_metric([destination.name], destination.is_failing)
         yield failing
+        if service.reception is not None:
+            yield from _refused(service.reception)
+
+
+def _refused(reception: ReceptionFacts) -> Iterator[Metric]:
+    """Counters that somebody else keeps."""
+    instances = CounterMetricFamily(
+        "ctdenoise_instances_turned_away",
+        "Instances that were not taken: the sender was told so and keeps them.",
+        labels=["reason"],
+    )
+    for reason, count in reception.turned_away.items():
+        instances.add_metric([reason], count)
+    yield instances
+    associations = CounterMetricFamily(
+        "ctdenoise_associations_refused",
+        "Connections of senders that were refused.",
+        labels=["reason"],
+    )
+    for reason, count in reception.refused_associations.items():
+        associations.add_metric([reason], count)
+    yield associations
+    yield CounterMetricFamily(
+        "ctdenoise_instances_conflicting",
+        "Instances under a UID that another instance had; kept apart.",
+        value=reception.conflicts,
+    )
 
 
 class _Moment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,21 @@ class EntranceFacts:
     is_open: bool
     connections: int = 0
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptionFacts:
+    """What senders were refused since the start.
+
+    Args:
+        turned_away: Instances that were not kept, by why; the sender was told so.
+        refused_associations: Connections that were refused, by why.
+        conflicts: Instances under a UID that another instance had; kept apart.
+    """
+
+    turned_away: Mapping[str, int] = field(default_factory=dict)
+    refused_associations: Mapping[str, int] = field(default_factory=dict)
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,7 @@ class ServiceFacts:
         disk_limit_bytes: Below this nothing more is received.
         entrances: How studies come in.
         destinations: Where results go.
+        reception: What senders were refused; None where nothing listens.
     """
 
     started: float
@@ -76,3 +93,4 @@ class ServiceFacts:
     disk_limit_bytes: int
     entrances: tuple[EntranceFacts, ...] = field(default_factory=tuple)
     destinations: tuple[DestinationFacts, ...] = field(default_factory=tuple)
+    reception: ReceptionFacts | None = None

@@ -79,6 +79,11 @@ class Receiver:
         return int(self._listening.getsockname()[1])
 
     @property
+    def is_listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._thread is not None and self._thread.is_alive() and not self._is_ending
+
+    @property
     def statistics(self) -> ReceiverStatistics:
         """What it did so far."""
         with self._changed:

@@ -148,7 +148,7 @@ def _shared(
     if ledger.restored:
         _log.warning("%s", ledger.restored)
     audit = opened.enter_context(Audit.open(folder.path))
-    metrics = ServiceMetrics(__version__)
+    metrics = ServiceMetrics(__version__, destinations=settings.peers)
     in_force = RulesInForce.of(settings.rules)
     return Shared(settings, folder, ledger, audit, metrics, in_force, alarm)
 
@@ -336,4 +336,5 @@ class _Server:
             disk_limit_bytes=shared.settings.inbox.free_mb * 2**20,
             entrances=self._entrances.facts(),
             destinations=self._sender.facts(),
+            reception=self._entrances.reception(),
         )

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Self, get_args
 
 from ctdenoise.errors import CTDenoiseError
-from ctdenoise.jobs.facts import EntranceFacts
+from ctdenoise.jobs.facts import EntranceFacts, ReceptionFacts
+from ctdenoise.pacs.acceptance import Refused
 from ctdenoise.pacs.arrivals import Arrivals
 from ctdenoise.pacs.inbox import Inbox, Kept
+from ctdenoise.pacs.incoming import Reason
 from ctdenoise.pacs.orthanc import OrthancPoller
 from ctdenoise.pacs.receiver import Receiver
 from ctdenoise.pacs.watch_folder import WatchFolder
@@ -127,8 +129,21 @@ class Entrances:
         if receiver is not None and settings is not None:
             name = f"DICOM receiver {settings.ae_title} on port {receiver.port}"
             connections = receiver.statistics.connections
-            found.insert(0, EntranceFacts(name, is_open=True, connections=connections))
+            listens = receiver.is_listening
+            problem = "" if listens else "Nothing listens any more."
+            found.insert(0, EntranceFacts(name, listens, connections, problem))
         return tuple(found)
+
+    def reception(self) -> ReceptionFacts | None:
+        """What senders were refused, what never happened included; None where nothing listens."""
+        if self._receiver is None:
+            return None
+        counted = self._receiver.statistics
+        return ReceptionFacts(
+            {why: counted.refused.get(why, 0) for why in get_args(Reason)},
+            {why: counted.refused_associations.get(why, 0) for why in get_args(Refused)},
+            counted.conflicts,
+        )
 
     def __enter__(self) -> Self:
         if self._receiver is not None:

@@ -153,7 +153,7 @@ def not_ready_because(service: ServiceFacts, ledger: LedgerFacts) -> tuple[str, 
     reasons = []
     if service.is_draining:
         reasons.append("The service is stopping.")
-    if not service.is_dispatching:
+    elif not service.is_dispatching:
         reasons.append("Nothing hands out work: the dispatcher ended.")
     if not ledger.is_writable:
         reasons.append("The ledger cannot be written.")

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ctdenoise.jobs.exposition import MOST_SENDERS, LedgerFacts, ServiceMetrics
+from ctdenoise.jobs.facts import ReceptionFacts
 from tests.status_service import facts
 
 LEDGER = LedgerFacts(
@@ -29,7 +30,6 @@ def test_what_happened_is_counted():
     metrics = ServiceMetrics("1.2.3")
     for size in (1000, 2000):
         metrics.received("CT1", size_bytes=size)
-    metrics.turned_away("disk")
     metrics.processed(seconds=41.0, slices=312)
     metrics.ended("done")
     metrics.sent("archive", 312)
@@ -37,7 +37,6 @@ def test_what_happened_is_counted():
     values = read(metrics)
     assert values["ctdenoise_instances_received_total", ("sender", "CT1")] == 2
     assert values["ctdenoise_received_bytes_total",] == 3000
-    assert values["ctdenoise_instances_turned_away_total", ("reason", "disk")] == 1
     assert values["ctdenoise_processing_seconds_count",] == 1
     assert values["ctdenoise_processing_seconds_bucket", ("le", "30.0")] == 0
     assert values["ctdenoise_processing_seconds_bucket", ("le", "60.0")] == 1
@@ -56,7 +55,6 @@ def test_what_may_be_alerted_on_is_there_before_it_happens():
     for kind in ("transient", "final"):
         name = "ctdenoise_send_failures_total"
         assert values[name, ("destination", "archive"), ("kind", kind)] == 0
-    assert values["ctdenoise_instances_turned_away_total", ("reason", "disk")] == 0
 
 
 def test_every_state_has_its_number_even_if_it_is_none():
@@ -86,6 +84,15 @@ def test_the_service_is_described():
     assert values["ctdenoise_destination_failing", ("destination", "archive")] == 0
     assert values["ctdenoise_entrance_open", ("entrance", "watch folder")] == 1
     assert values["process_resident_memory_bytes",] > 1e6
+
+
+def test_what_senders_were_refused_is_told_as_the_receiver_counts_it():
+    refused = ReceptionFacts({"full": 3, "mismatch": 0}, {"called-ae": 2}, conflicts=1)
+    values = read(ServiceMetrics("1.2.3"), facts(reception=refused))
+    assert values["ctdenoise_instances_turned_away_total", ("reason", "full")] == 3
+    assert values["ctdenoise_instances_turned_away_total", ("reason", "mismatch")] == 0
+    assert values["ctdenoise_associations_refused_total", ("reason", "called-ae")] == 2
+    assert values["ctdenoise_instances_conflicting_total",] == 1
 
 
 @pytest.mark.parametrize(
