@@ -51,9 +51,10 @@ Event = Literal[
     "started",  # a server began to work: version, settings digest
     "stopped",  # it ended, and how
     "rules-changed",  # the rules differ from those it ran with before: both digests
-    "received",  # files of a study arrived: from whom, how many, their hashes
+    "received",  # a study is complete and became a job: from whom, how many, their hash
     "conflict",  # an instance arrived again with other bytes and was kept apart
-    "denied",  # a peer or request was turned away: which, and why
+    "association",  # somebody sent something: AE title and address, how many, of which studies
+    "denied",  # connections that were turned away: from where, why, how many
     "made",  # a result was made: hashes of input and output, model, settings
     "sent",  # a result was sent: where, how many, their hashes
     "refused",  # a study ended without a result: why

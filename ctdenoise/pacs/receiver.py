@@ -19,11 +19,12 @@ from typing import Self
 from ctdenoise.config.receiver import ReceiverSettings, ReceiverTlsSettings
 from ctdenoise.errors import SettingsError, UsageError
 from ctdenoise.io.dicom_file import quiet_pydicom
-from ctdenoise.pacs.acceptance import Association, answer_to, may_connect
+from ctdenoise.pacs.acceptance import Association, Refused, answer_to, may_connect
 from ctdenoise.pacs.inbox import Inbox, Kept
 from ctdenoise.pacs.receiver_counts import ReceiverStatistics, ReceptionCounts
 from ctdenoise.pacs.storage_session import StorageSession
 from ctdenoise.pacs.upper_layer import Connection, ConnectionEndedError, Pdu, ProtocolError, abort
+from ctdenoise.pacs.visits import Visit, Watcher
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +56,21 @@ class Receiver:
         settings: Who may send what, and where it listens.
         on_kept: Called for each instance as soon as it is safe, in the thread of its connection,
             before the sender is told; must not raise.
+        watcher: Told of everybody who comes.
     """
 
     def __init__(
-        self, inbox: Inbox, settings: ReceiverSettings, *, on_kept: Callable[[Kept], None]
+        self,
+        inbox: Inbox,
+        settings: ReceiverSettings,
+        *,
+        on_kept: Callable[[Kept], None],
+        watcher: Watcher | None = None,
     ) -> None:
         self._inbox = inbox
         self._settings = settings
         self._counts = ReceptionCounts(on_kept)
+        self._watcher = watcher
         self._context = None if settings.tls is None else _tls_context(settings.tls)
         self._changed = threading.Condition()
         self._open: dict[int, _Open] = {}
@@ -165,7 +173,7 @@ class Receiver:
             count, most = len(self._open), self._settings.associations
             is_welcome = may_connect(address, self._settings.senders)
             if self._is_ending or not is_welcome or count >= 2 * most:
-                self._counts.turned_away("busy" if is_welcome else "address")
+                self._turned_away(address, "busy" if is_welcome else "address")
                 endpoint.close()
                 return
             number, self._numbers = self._numbers, self._numbers + 1
@@ -199,25 +207,28 @@ class Receiver:
         one.endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         one.endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._context is not None:
-            self._encrypt(one, self._context)
+            self._encrypt(one, self._context, address)
         connection = Connection(
             one.endpoint, pdu_bytes=settings.pdu_bytes, pdu_timeout_s=settings.pdu_timeout_s
         )
         try:
             association = self._agreed(connection, address, is_busy=is_busy)
             if association is not None:
-                self._receive(one, connection, association)
+                self._receive(one, connection, association, address)
         except ProtocolError as error:
             connection.send(abort(error.reason))
             connection.wait_for_end()
             raise ConnectionEndedError(str(error)) from error
 
-    def _receive(self, one: _Open, connection: Connection, association: Association) -> None:
+    def _receive(
+        self, one: _Open, connection: Connection, association: Association, address: str
+    ) -> None:
+        visit = Visit(association.sender, address, self._counts)
         one.session = StorageSession(
             connection,
             association,
             self._inbox,
-            self._counts,
+            visit,
             idle_timeout_s=self._settings.idle_timeout_s,
         )
         try:
@@ -225,10 +236,18 @@ class Receiver:
         except ConnectionEndedError:
             if not self._is_ending:
                 raise
+        finally:
+            if self._watcher is not None and (visit.instances or visit.refused):
+                self._watcher.visited(visit)
         if self._is_ending:
             connection.send(abort(0, by_user=True))
 
-    def _encrypt(self, one: _Open, context: ssl.SSLContext) -> None:
+    def _turned_away(self, address: str, why: Refused) -> None:
+        self._counts.turned_away(why)
+        if self._watcher is not None:
+            self._watcher.turned_away(address, why)
+
+    def _encrypt(self, one: _Open, context: ssl.SSLContext, address: str) -> None:
         try:
             one.endpoint.settimeout(self._settings.association_timeout_s)
             encrypted = context.wrap_socket(
@@ -237,7 +256,7 @@ class Receiver:
             one.endpoint = encrypted
             encrypted.do_handshake()
         except (OSError, ValueError) as error:
-            self._counts.turned_away("tls")
+            self._turned_away(address, "tls")
             raise ConnectionEndedError("no encryption as it must be") from error
 
     def _agreed(self, connection: Connection, address: str, *, is_busy: bool) -> Association | None:
@@ -250,7 +269,7 @@ class Receiver:
         if answer.association is not None:
             self._counts.agreed()
             return answer.association
-        self._counts.turned_away(answer.refused or "protocol")
+        self._turned_away(address, answer.refused or "protocol")
         _log.warning("an association from %s was refused (%s)", address, answer.refused)
         connection.wait_for_end()
         return None

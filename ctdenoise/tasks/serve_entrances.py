@@ -19,6 +19,7 @@ from ctdenoise.pacs.orthanc import OrthancPoller
 from ctdenoise.pacs.receiver import Receiver
 from ctdenoise.pacs.watch_folder import WatchFolder
 from ctdenoise.tasks.serve_shared import Shared
+from ctdenoise.tasks.serve_visits import Visits
 
 _log = logging.getLogger(__name__)
 
@@ -87,11 +88,14 @@ class Entrances:
         self._shared = shared
         self._arrivals = arrivals
         self._receiver: Receiver | None = None
+        self._visits = Visits(shared)
         self._opened = ExitStack()
         self._threads: list[threading.Thread] = []
         settings = shared.settings
         if settings.receiver is not None and listen:
-            self._receiver = Receiver(inbox, settings.receiver, on_kept=self._kept)
+            self._receiver = Receiver(
+                inbox, settings.receiver, on_kept=self._kept, watcher=self._visits
+            )
         self.pollers = [
             Poller(
                 f"watch folder {one.sender}",
@@ -162,6 +166,7 @@ class Entrances:
         trace: TracebackType | None,
     ) -> None:
         self._opened.close()
+        self._visits.close()
         for thread in self._threads:
             thread.join(self._shared.settings.stop_s)
 
