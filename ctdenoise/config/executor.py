@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ctdenoise.config.base import Settings
 
@@ -54,21 +55,67 @@ class ProcessesSettings(Settings):
     by a fresh one."""
 
 
-Place = Annotated[InProcessSettings | ProcessesSettings, Field(discriminator="name")]
+class TlsFiles(Settings):
+    """Certificates for encrypted connections."""
+
+    ca: Path
+    """Certificates of those who may sign that of a peer (PEM)."""
+
+    cert: Path
+    """Our own certificate (PEM)."""
+
+    key: Path
+    """Its key (PEM)."""
+
+
+class DistributedSettings(Settings):
+    """Many studies at a time on the workers of a Dask scheduler, on any number of machines.
+
+    Everybody who can reach a scheduler can run programs on its workers: keep it in a network that
+    is trusted, or use TLS.
+    """
+
+    name: Literal["distributed"] = "distributed"
+
+    address: Annotated[
+        str, Field(pattern=r"^(local:[1-9]\d{0,3}|(tcp|tls|ucx)://[^/\s]+:\d{1,5})$")
+    ]
+    """Where the scheduler listens: `tcp://host:8786`, `tls://host:8786`; or `local:2` for two
+    workers on this machine."""
+
+    tls: TlsFiles | None = None
+    """Certificates, for `tls://`."""
+
+    gpu: bool = False
+    """Work only on workers that were started with `--resources GPU=1`, on one study for each."""
+
+    connect_s: float = Field(default=30.0, gt=0)
+    """How long to wait for the scheduler and for its first worker, s."""
+
+    @model_validator(mode="after")
+    def _encrypted_with_files(self) -> Self:
+        if self.address.startswith("tls://") != (self.tls is not None):
+            raise ValueError("an address tls:// and the files of `tls` go together")
+        return self
+
+
+Place = Annotated[
+    InProcessSettings | ProcessesSettings | DistributedSettings, Field(discriminator="name")
+]
 
 
 class ExecutorSettings(Settings):
     """Where studies are worked on, and what each may take."""
 
     place: Place = InProcessSettings()
-    """`in-process` or `processes`."""
+    """`in-process`, `processes` or `distributed`."""
 
     limits: LimitSettings = LimitSettings()
     """What one study may take."""
 
     threads: int | None = Field(default=None, ge=1)
     """Threads that one study is computed with. Null: the processors shared among the processes of
-    this machine."""
+    this machine; one on a cluster."""
 
     niceness: int = Field(default=0, ge=0, le=19)
     """How much worker processes give way to other programs of the machine: 19 takes only what

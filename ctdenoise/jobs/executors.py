@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import assert_never
 
 from ctdenoise.config.executor import (
+    DistributedSettings,
     ExecutorSettings,
     InProcessSettings,
     ProcessesSettings,
@@ -41,11 +43,17 @@ def threads_of(settings: ExecutorSettings, *, gpus: int = 0) -> int:
     """
     if settings.threads is not None:
         return settings.threads
+    if isinstance(settings.place, DistributedSettings):
+        return 1
     return max(1, usable_processors() // workers_of(settings, gpus=gpus))
 
 
 def build_executor(
-    settings: ExecutorSettings, *, prepare: Prepare | None = None, gpus: int = 0
+    settings: ExecutorSettings,
+    *,
+    prepare: Prepare | None = None,
+    gpus: int = 0,
+    shared: Path | None = None,
 ) -> Executor:
     """The executor that settings ask for, ready to work; to be closed.
 
@@ -53,9 +61,13 @@ def build_executor(
         settings: Where to work, and the limits.
         prepare: What each process does before its first unit.
         gpus: GPUs that may be used; one worker process for each unless the number is given.
+        shared: A folder that all machines of a cluster must see under the same name; by default
+            the present one.
 
     Raises:
-        UsageError: If worker processes are asked for elsewhere than on Linux.
+        MissingExtraError: If Dask is needed and not installed.
+        PeerError: If a scheduler cannot be reached.
+        UsageError: If its workers cannot be used.
     """
     match settings.place:
         case InProcessSettings():
@@ -63,5 +75,10 @@ def build_executor(
         case ProcessesSettings() as place:
             workers = workers_of(settings, gpus=gpus)
             return Processes(settings, place, workers=workers, prepare=prepare)
+        case DistributedSettings() as place:
+            from ctdenoise.jobs.cluster import Distributed
+
+            folder = Path.cwd() if shared is None else shared
+            return Distributed(settings, place, shared=folder, prepare=prepare)
         case _:
             assert_never(settings.place)
