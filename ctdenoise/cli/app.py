@@ -47,6 +47,7 @@ _COMMANDS = (
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
     ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
+    ("batch", _MANY, "Simulate, denoise or evaluate many studies, on one machine or a cluster."),
     ("pacs", _MANY, "Ask a PACS what it has, get from it and send to it, by DIMSE or DICOMweb."),
     ("serve", _MANY, "Denoise studies as they arrive and send the results back, unattended."),
     ("jobs", _MANY, "List, show and retry the jobs of a server or a batch; check who did what."),
@@ -101,7 +102,7 @@ _MORE = {
 FUNCTIONS = {"import": "import_weights"}
 """Function and module of a command whose name is a word of the language."""
 
-FAMILIES = frozenset(("jobs", "pacs"))
+FAMILIES = frozenset(("batch", "jobs", "pacs"))
 """Commands that have commands of their own: their module holds an `App` of that name."""
 
 for _place, (_name, _group, _help) in enumerate(_COMMANDS):

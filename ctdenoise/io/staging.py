@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ctdenoise.errors import OutputError, OutputExistsError
 
-_MARK = ".ctdenoise-partial-"
+PARTIAL_MARK = ".ctdenoise-partial-"
+"""Beginning of the names of outputs that are not whole yet."""
 
 
 def require_free_folder(out: Path) -> None:
@@ -84,7 +85,7 @@ def staged_folder(out: Path, *, adopted: Path | None = None) -> Iterator[Path]:
     with _as_output_error(out, _NO_PLACE):
         made = _make_parents(out.parent)
     with _as_output_error(out):
-        stage = out.parent / f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{out.name}"
+        stage = out.parent / f"{PARTIAL_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{out.name}"
         if adopted is not None:
             adopted.rename(stage)
         for leftover in _leftovers(out):
@@ -130,7 +131,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: If the disk is full or the place cannot be written.
     """
-    stage = path.with_name(f"{_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+    stage = path.with_name(f"{PARTIAL_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
     with _as_output_error(path, _NO_PLACE):
         made = _make_parents(path.parent)
     with _as_output_error(path):
@@ -164,8 +165,8 @@ def _as_output_error(where: Path, reasons: Mapping[int, str] | None = None) -> I
 def _outermost(where: Path) -> Path:
     """The output that a path inside a staged folder belongs to."""
     for parent in reversed((where, *where.parents)):
-        if parent.name.startswith(_MARK):
-            return parent.with_name(parent.name.removeprefix(_MARK).split("-", 2)[2])
+        if parent.name.startswith(PARTIAL_MARK):
+            return parent.with_name(parent.name.removeprefix(PARTIAL_MARK).split("-", 2)[2])
     return where
 
 
@@ -214,8 +215,8 @@ def _leftovers(out: Path) -> list[Path]:
         return []
     found = []
     for entry in out.parent.iterdir():
-        owner, _, rest = entry.name.removeprefix(_MARK).partition("-")
-        ours = entry.name.startswith(_MARK) and rest.partition("-")[2] == out.name
+        owner, _, rest = entry.name.removeprefix(PARTIAL_MARK).partition("-")
+        ours = entry.name.startswith(PARTIAL_MARK) and rest.partition("-")[2] == out.name
         if ours and owner.isdigit() and not _is_running(int(owner)):
             found.append(entry)
     return found

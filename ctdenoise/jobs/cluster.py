@@ -7,7 +7,7 @@ import queue
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from ctdenoise.config.executor import DistributedSettings, ExecutorSettings
 from ctdenoise.errors import MissingExtraError, PeerUnavailable, UsageError, listed
 from ctdenoise.jobs.parcels import packed
-from ctdenoise.jobs.work import Failure, Finished, WorkUnit
+from ctdenoise.jobs.work import Failure, Finished, Prepare, WorkUnit
 
 try:
     import dask
@@ -58,11 +58,11 @@ class Distributed:
         place: DistributedSettings,
         *,
         shared: Path,
-        prepare: Callable[[int], object] | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         self._place = place
         self._done: queue.SimpleQueue[Future[Finished | Refused]] = queue.SimpleQueue()
-        self._units: dict[str, tuple[WorkUnit, bytes, float]] = {}
+        self._units: dict[str, tuple[bytes, float]] = {}
         self._names: dict[str, str] = {}
         self._futures: dict[str, Future[Finished | Refused]] = {}
         self._refused: dict[str, str] = {}
@@ -81,7 +81,7 @@ class Distributed:
                 probe,
                 token,
                 settings.replaced(place={"name": "in-process"}).model_dump_json(),
-                prepare,
+                packed(prepare),
             )
             self._require_workers()
             self._opened = opened.pop_all()
@@ -104,7 +104,7 @@ class Distributed:
         Raises:
             Exception: Whatever pickling it raises.
         """
-        self._units[unit.id] = (unit, packed(unit), time.monotonic())
+        self._units[unit.id] = (packed(unit), time.monotonic())
         self._begin(unit.id)
 
     def finished(self, timeout_s: float) -> tuple[Finished, ...]:
@@ -152,7 +152,8 @@ class Distributed:
                 raise self._no_worker()
         future = self._client.submit(
             do_unit,
-            self._units[name][1],
+            name,
+            self._units[name][0],
             self._terms,
             key=f"study-{self._terms.run}-{self._submitted}",
             workers=usable,
@@ -166,7 +167,7 @@ class Distributed:
         """What became of a unit; nothing where it was begun again."""
         name = self._names.pop(future.key)
         del self._futures[name]
-        unit, _, begun = self._units[name]
+        begun = self._units[name][1]
         try:
             result = future.result()
         except KilledWorker:
@@ -184,7 +185,7 @@ class Distributed:
             return
         del self._units[name]
         seconds = result.seconds or time.monotonic() - begun
-        yield Finished(unit.id, result.result, result.failure, seconds)
+        yield Finished(name, result.result, result.failure, seconds)
 
     def _lost(self) -> PeerUnavailable:
         return PeerUnavailable(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
@@ -15,11 +14,7 @@ from ctdenoise.config.executor import (
 from ctdenoise.core.processors import usable_processors
 from ctdenoise.jobs.in_process import InProcess
 from ctdenoise.jobs.processes import Processes
-from ctdenoise.jobs.work import Executor
-
-Prepare = Callable[[int], object]
-"""Called in a process before its first unit, with its number among those that work at a time; a
-function of a module, or a `partial` of one."""
+from ctdenoise.jobs.work import Executor, Prepare
 
 
 def workers_of(settings: ExecutorSettings, *, gpus: int = 0) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from ctdenoise.jobs.performing import performed
-from ctdenoise.jobs.work import Finished, WorkUnit
+from ctdenoise.jobs.work import Finished, Prepare, WorkUnit
 
 
 class InProcess:
@@ -16,7 +15,7 @@ class InProcess:
         prepare: Called once before the first unit, with 0.
     """
 
-    def __init__(self, prepare: Callable[[int], object] | None = None) -> None:
+    def __init__(self, prepare: Prepare | None = None) -> None:
         self._prepare = prepare
         self._waiting: deque[WorkUnit] = deque()
 

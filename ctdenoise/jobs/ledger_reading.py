@@ -74,6 +74,23 @@ def jobs(
     return tuple(one for _, one in parts[:limit])
 
 
+def jobs_after(
+    database: sqlite3.Connection, number: int, *, most: int
+) -> tuple[int, tuple[Job, ...]]:
+    """Some jobs in the order in which they were added, and where to go on after them.
+
+    Args:
+        database: The ledger.
+        number: Of the job after which to begin; 0 for the first.
+        most: How many at most.
+    """
+    rows = database.execute(
+        f"SELECT {COLUMNS}, number FROM job WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608 - our own constant
+        (number, most),
+    ).fetchall()
+    return (rows[-1][-1] if rows else number), tuple(job_of(row[:-1]) for row in rows)
+
+
 def counts(database: sqlite3.Connection) -> Mapping[State, int]:
     """How many jobs are in each state."""
     known: dict[State, int] = dict.fromkeys(MOVES, 0)

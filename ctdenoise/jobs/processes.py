@@ -14,7 +14,7 @@ from ctdenoise.config.executor import ExecutorSettings, ProcessesSettings
 from ctdenoise.errors import CTDenoiseError, UsageError
 from ctdenoise.jobs.parcels import packed
 from ctdenoise.jobs.process_tree import memory_mb
-from ctdenoise.jobs.work import Failure, Finished, WorkUnit
+from ctdenoise.jobs.work import Failure, Finished, Prepare, WorkUnit
 from ctdenoise.jobs.worker import Orders
 from ctdenoise.jobs.worker_handle import WorkerHandle
 
@@ -35,7 +35,7 @@ class Processes:
         place: When a process is replaced by a fresh one.
         workers: How many units are worked on at a time.
         prepare: Called in each process before its first unit, with its number among those that
-            work at a time; a function of a module, or a `partial` of one.
+            work at a time; a function of a module, or a `partial` of one. Bytes if it is packed.
 
     Raises:
         UsageError: Elsewhere than on Linux.
@@ -47,16 +47,16 @@ class Processes:
         place: ProcessesSettings,
         *,
         workers: int,
-        prepare: Callable[[int], object] | None = None,
+        prepare: Prepare | bytes | None = None,
     ) -> None:
         if not hasattr(os, "pidfd_open"):
             raise UsageError(
                 "worker processes with limits need Linux.", fix="Work on one study at a time."
             )
         self._settings, self._place, self._workers = settings, place, workers
-        self._prepare = prepare
+        self._prepare = prepare if isinstance(prepare, bytes) else packed(prepare)
         self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
-        self._inbox: deque[tuple[WorkUnit, bytes]] = deque()
+        self._inbox: deque[tuple[str, bytes]] = deque()
         self._wake_in, self._wake_out = os.pipe()
         self._is_closing = False
         self._keeper = threading.Thread(target=self._keep, name="worker processes", daemon=True)
@@ -73,7 +73,16 @@ class Processes:
         Raises:
             Exception: Whatever pickling it raises.
         """
-        self._inbox.append((unit, packed(unit)))
+        self.submit_parcel(unit.id, packed(unit))
+
+    def submit_parcel(self, name: str, parcel: bytes) -> None:
+        """Take a unit on that was packed elsewhere; what it needs is imported by the worker alone.
+
+        Args:
+            name: Id of the unit.
+            parcel: The unit, packed.
+        """
+        self._inbox.append((name, parcel))
         os.write(self._wake_out, b"u")
 
     def finished(self, timeout_s: float) -> tuple[Finished, ...]:
@@ -152,7 +161,7 @@ class _Crew:
         """Whether any unit is worked on."""
         return any(worker.unit is not None for worker in self.members)
 
-    def begin(self, unit: WorkUnit, data: bytes) -> Finished | None:
+    def begin(self, name: str, parcel: bytes) -> Finished | None:
         """Give a unit to a process; its failure where none can be started."""
         if self._idle:
             worker = self._idle.pop()
@@ -161,10 +170,10 @@ class _Crew:
                 worker = WorkerHandle(self._orders(self._seats[0]))
             except OSError as error:
                 words = f"no process can be started for it ({os.strerror(error.errno or 0)})"
-                return Finished(unit.id, failure=Failure("lost", words))
+                return Finished(name, failure=Failure("lost", words))
             self._seats.pop(0)
             self.members.append(worker)
-        worker.give(unit, data)
+        worker.give(name, parcel)
         return None
 
     def ends(self) -> Iterator[Connection | int]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from distributed import get_worker
@@ -18,9 +17,8 @@ from distributed import get_worker
 from ctdenoise import __version__
 from ctdenoise.config.executor import ExecutorSettings, ProcessesSettings
 from ctdenoise.errors import CTDenoiseError
-from ctdenoise.jobs.parcels import unpacked
 from ctdenoise.jobs.processes import Processes
-from ctdenoise.jobs.work import Failure, Finished, WorkUnit
+from ctdenoise.jobs.work import Failure, Finished
 
 _WAIT_S = 3600.0
 
@@ -36,7 +34,7 @@ class Terms:
         probe: A file that every worker must see, too.
         token: What the file says.
         settings: Limits and priority, as JSON.
-        prepare: See `Processes`.
+        prepare: See `Processes`; packed, so that workers of Dask import nothing of it.
     """
 
     run: str
@@ -45,7 +43,7 @@ class Terms:
     probe: Path
     token: str
     settings: str
-    prepare: Callable[[int], object] | None = field(compare=False)
+    prepare: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +90,26 @@ def objection(terms: Terms) -> str | None:
     return None
 
 
-def do_unit(parcel: bytes, terms: Terms) -> Finished | Refused:
+def do_unit(name: str, parcel: bytes, terms: Terms) -> Finished | Refused:
     """Do a unit in a worker process of this machine; called by Dask.
 
     Args:
+        name: Id of the unit.
         parcel: The unit, packed.
         terms: Of the run.
     """
     why = objection(terms)
     if why is not None:
         return Refused(get_worker().address, why)
-    unit: WorkUnit = unpacked(parcel)
     executor = _crews.executor(terms)
     try:
-        executor.submit(unit)
+        executor.submit_parcel(name, parcel)
         while True:
             done = executor.finished(_WAIT_S)
             if done:
                 return done[0]
     except CTDenoiseError as error:
-        return Finished(unit.id, failure=Failure("lost", error.what))
+        return Finished(name, failure=Failure("lost", error.what))
 
 
 def end_run(run: str) -> None:

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+Prepare = Callable[[int], object]
+"""Called in a process before its first unit, with its number among those that work at a time; a
+function of a module, or a `partial` of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkUnit:

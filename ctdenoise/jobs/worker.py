@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -21,7 +20,7 @@ from ctdenoise.core.workers import hear_stop, mark_as_worker
 from ctdenoise.jobs.parcels import packed, unpacked
 from ctdenoise.jobs.performing import failure_of, performed
 from ctdenoise.jobs.process_tree import held_mb, kill_session
-from ctdenoise.jobs.work import Failure, Finished, WorkUnit
+from ctdenoise.jobs.work import Failure, Finished, Prepare, WorkUnit
 
 if sys.platform != "win32":
     import resource
@@ -42,13 +41,13 @@ class Orders:
 
     Args:
         seat: Its number among those that work at a time.
-        prepare: Called once, with the seat; None for nothing.
+        prepare: What to call once, with the seat, packed; None, packed, for nothing.
         limits: What a unit may take.
         niceness: How much it gives way to others.
     """
 
     seat: int
-    prepare: Callable[[int], object] | None
+    prepare: bytes
     limits: LimitSettings
     niceness: int
 
@@ -97,8 +96,9 @@ def _begin(orders: Orders) -> Failure | None:
     if orders.limits.memory_mb is not None:
         _lower(resource.RLIMIT_DATA, (2 * orders.limits.memory_mb + _DATA_ALLOWANCE_MB) * _MB)
     try:
-        if orders.prepare is not None:
-            orders.prepare(orders.seat)
+        prepare: Prepare | None = unpacked(orders.prepare)
+        if prepare is not None:
+            prepare(orders.seat)
     except Exception as error:  # noqa: BLE001 - told in the failure of each unit
         return failure_of(error)
     return None

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 from ctdenoise.jobs.parcels import packed
 from ctdenoise.jobs.process_tree import kill_session
-from ctdenoise.jobs.work import Failure, Finished, WorkUnit
+from ctdenoise.jobs.work import Failure, Finished
 from ctdenoise.jobs.worker import GRACE_S, Answer, Orders
 
 START_S = 300.0
@@ -42,7 +42,7 @@ class WorkerHandle:
 
     def __init__(self, orders: Orders) -> None:
         self.seat = orders.seat
-        self.unit: WorkUnit | None = None
+        self.unit: str | None = None
         self.is_ready = False
         self.units_done = 0
         self.held_first_mb = self.held_mb = 0.0
@@ -89,16 +89,16 @@ class WorkerHandle:
         """Whether it was told to stop."""
         return self._stopped_for is not None
 
-    def give(self, unit: WorkUnit, data: bytes) -> None:
+    def give(self, name: str, parcel: bytes) -> None:
         """Hand over a unit; a worker that was lost meanwhile shows it by its end.
 
         Args:
-            unit: What to do.
-            data: The same, pickled.
+            name: Id of the unit.
+            parcel: The unit, packed.
         """
-        self.unit = unit
+        self.unit = name
         self._begin()
-        self._send(packed((unit.id, data)))
+        self._send(packed((name, parcel)))
 
     def take(self) -> Finished | None:
         """What it says: a unit that came to its end, or None.
@@ -162,7 +162,7 @@ class WorkerHandle:
         if self.unit is None:
             return None
         failure = self._stopped_for or Failure("lost", _how_it_ended(code))
-        return Finished(self.unit.id, failure=failure, seconds=time.monotonic() - self._begun)
+        return Finished(self.unit, failure=failure, seconds=time.monotonic() - self._begun)
 
     def _begin(self) -> None:
         """Start the clock of the unit."""
