@@ -19,7 +19,8 @@ from ctdenoise.cli.options import (
 
 if TYPE_CHECKING:
     from ctdenoise.config.batch import BatchSettings
-    from ctdenoise.tasks.batch import BatchReport, BatchRequest
+    from ctdenoise.tasks.batch import BatchReport
+    from ctdenoise.tasks.batch_dispatch import BatchRequest
     from ctdenoise.tasks.batch_sources import BatchSources
     from ctdenoise.tasks.batch_summary import Row
 

@@ -47,7 +47,7 @@ class ProcessesSettings(Settings):
     """Studies worked on at a time. Null: one for each GPU that may be used, otherwise half the
     processors."""
 
-    studies_each: int = Field(default=100, ge=1)
+    studies_each: int = Field(default=1000, ge=1)
     """Studies after which a process is replaced by a fresh one."""
 
     grown_mb: int = Field(default=1024, ge=0)

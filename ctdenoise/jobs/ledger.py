@@ -61,7 +61,7 @@ class Ledger:
         self._reading = reading
         self._writing = writing
         self._read_lock = threading.Lock()
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()
         self._unchecked = 0
         self._clock: Callable[[], float] = time.time
 
@@ -382,9 +382,21 @@ class Ledger:
         return self._writing
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Put all changes of this thread on the disk together at the end, or none of them.
+
+        Until then nobody reads them, this ledger included.
+        """
+        with self._changing():
+            yield
+
+    @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._write_lock, told_in_words(self._path):
             database = self._writer()
+            if database.in_transaction:  # of `together`
+                yield database
+                return
             before = database.total_changes
             with transaction(database):
                 yield database

@@ -5,19 +5,15 @@ from __future__ import annotations
 import fcntl
 import secrets
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from ctdenoise import __version__
-from ctdenoise.config.base import Settings
-from ctdenoise.config.batch import BatchSettings
 from ctdenoise.config.load import write_settings
-from ctdenoise.core.moment import moment_of
-from ctdenoise.core.progress import SILENT, Advance, Progress
+from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.errors import OutputExistsError, StudyError, UsageError
 from ctdenoise.io.runfile import Run, write_run
@@ -26,16 +22,13 @@ from ctdenoise.jobs.executors import build_executor
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.jobs.states import ENDED, State
-from ctdenoise.jobs.work import Executor, Finished, Prepare, WorkUnit
-from ctdenoise.tasks.batch_sources import BatchKind, BatchSources, BatchStudy, studies_of
-from ctdenoise.tasks.batch_study import StudyTask, done_before, files_digest
+from ctdenoise.jobs.work import Executor
+from ctdenoise.tasks.batch_dispatch import STUDIES_FOLDER, TOGETHER, BatchRequest, Dispatch
+from ctdenoise.tasks.batch_sources import BatchStudy, studies_of
+from ctdenoise.tasks.batch_study import done_before, files_digest
 from ctdenoise.tasks.batch_summary import Row, write_tables
 
-STUDIES_FOLDER = "studies"
-FAILURES_FOLDER = "failures"
 _LOCK_FILE = "lock"
-_LOOK_S = 1.0
-_PAUSE_MOST_S = 3600.0
 
 _DIFFERS = {
     "kind": "another command",
@@ -45,52 +38,6 @@ _DIFFERS = {
     "format": "another --format",
     "seed": "another --seed",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRequest:
-    """What is asked for.
-
-    Args:
-        kind: Which command.
-        work: Does one study; a function of a module that takes a `StudyTask`.
-        sources: Where the studies are.
-        out: Folder for their folders, the ledger and the tables.
-        settings: Of the command.
-        batch: Where to work, and how often to try again.
-        model: What denoises; None where nothing does.
-        model_digest: Of it.
-        file_format: What to write; empty for the usual.
-        seed: Same seed, same noise.
-        compared: Whether each study is a reference with its tests.
-        prepare: What each process does before its first study.
-        gpus: How many GPUs of this machine may be used.
-    """
-
-    kind: BatchKind
-    work: Callable[[StudyTask], Mapping[str, JsonValue]]
-    sources: BatchSources
-    out: Path
-    settings: Settings
-    batch: BatchSettings
-    model: str | None = None
-    model_digest: str = ""
-    file_format: str = ""
-    seed: int = 0
-    compared: bool = False
-    prepare: Prepare | None = None
-    gpus: int = 0
-
-    def facts(self) -> dict[str, JsonValue]:
-        """All that decides the results beside the studies themselves."""
-        return {
-            "kind": self.kind,
-            "version": __version__,
-            "settings": digest(self.settings.as_json()),
-            "model": self.model_digest,
-            "format": self.file_format,
-            "seed": self.seed,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +112,7 @@ def _all_done(ledger: Ledger, request: BatchRequest, progress: Progress) -> int:
         closing(_executor(request)) as executor,
         progress.stage("Studies", total, done=done) as advance,
     ):
-        dispatch = _Dispatch(ledger, request, executor, advance)
+        dispatch = Dispatch(ledger, request, executor, advance)
         dispatch.work()
         return dispatch.pace.made
 
@@ -227,14 +174,16 @@ def _enlist(ledger: Ledger, request: BatchRequest) -> None:
     """Put every study that is not known yet into the ledger, and look at those that are."""
     salt = str(ledger.noted("salt"))
     number = sum(ledger.counts().values())
-    for study in studies_of(request.sources, compared=request.compared):
-        # The name of a folder must not tell a path, even to somebody who guesses it.
-        key = digest([salt, *map(str, study.paths)])
-        if ledger.knows(key):
-            _look_at(ledger, request, ledger.job(key))
-        else:
-            number += 1
-            ledger.add(_new_job(request, study, key, number))
+    studies = studies_of(request.sources, compared=request.compared)
+    while some := tuple(islice(studies, TOGETHER)):
+        with ledger.together():
+            for study in some:
+                # The name of a folder must not tell a path, even to somebody who guesses it.
+                key = digest([salt, *map(str, study.paths)])
+                if ledger.knows(key):
+                    _look_at(ledger, request, ledger.job(key))
+                else:
+                    number += ledger.add(_new_job(request, study, key, number + 1))
 
 
 def _new_job(request: BatchRequest, study: BatchStudy, key: str, number: int) -> Job:
@@ -253,111 +202,17 @@ def _look_at(ledger: Ledger, request: BatchRequest, job: Job) -> None:
         ledger.retry(job.id, reason="run again")
     elif job.state == "done":
         try:
-            files = files_digest(_paths(job))
+            files = files_digest(request.paths(job))
         except (StudyError, OSError):
             return  # what was made of it stays, though it is gone
-        if done_before(_folder(request, job), digest(request.facts()), files) is None:
+        if done_before(request.folder(job), digest(request.facts()), files) is None:
             ledger.retry(job.id, reason="its files were changed, or its result was removed")
-
-
-def _paths(job: Job) -> tuple[Path, ...]:
-    paths = job.payload["paths"]
-    return tuple(Path(str(path)) for path in paths) if isinstance(paths, list | tuple) else ()
-
-
-def _folder(request: BatchRequest, job: Job) -> Path:
-    return request.out.absolute() / STUDIES_FOLDER / str(job.payload["folder"])
-
-
-def _unit(request: BatchRequest, job: Job) -> WorkUnit:
-    failures = request.out.absolute() / FAILURES_FOLDER
-    task = StudyTask(
-        _paths(job),
-        _folder(request, job),
-        failures / f"{job.payload['folder']}.txt",
-        digest(request.facts()),
-        moment_of(job.created),
-        request.settings.model_dump_json(),
-        request.model,
-        request.file_format,
-        request.seed,
-    )
-    return WorkUnit(job.id, request.work, task)
 
 
 def _executor(request: BatchRequest) -> Executor:
     return build_executor(
         request.batch.executor, prepare=request.prepare, gpus=request.gpus, shared=request.out
     )
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How many studies came to their end in this run, and how fast."""
-
-    began: float
-    made: int = 0
-    failed: int = 0
-
-    def tell(self, advance: Advance, *, is_made: bool) -> None:
-        """Count a study and say how it goes."""
-        self.made += is_made
-        self.failed += not is_made
-        hours = (time.perf_counter() - self.began) / 3600
-        failed = f", {self.failed} failed" if self.failed else ""
-        advance(note=f"{self.made / hours if hours else 0:.0f} an hour{failed}")
-
-
-class _Dispatch:
-    """Hands studies out, and writes down what became of each."""
-
-    def __init__(
-        self, ledger: Ledger, request: BatchRequest, executor: Executor, advance: Advance
-    ) -> None:
-        self._ledger, self._request, self._executor = ledger, request, executor
-        self._advance = advance
-        self._under_way: dict[str, Job] = {}
-        self.pace = _Pace(time.perf_counter())
-
-    def work(self) -> None:
-        """Have every study done that waits, those included that are to be tried again."""
-        while True:
-            self._begin_some()
-            if not self._under_way:
-                due_s = self._ledger.next_due_s()
-                if due_s is None:
-                    return
-                # Nothing to wait for but time, or a worker that joins.
-                threading.Event().wait(min(_LOOK_S, due_s) if due_s > 0 else _LOOK_S)
-                continue
-            for finished in self._executor.finished(_LOOK_S):
-                self._settle(self._under_way.pop(finished.id), finished)
-
-    def _begin_some(self) -> None:
-        while len(self._under_way) < self._executor.capacity:
-            job = self._ledger.claim(self._request.kind)
-            if job is None:
-                return
-            self._under_way[job.id] = job
-            self._executor.submit(_unit(self._request, job))
-
-    def _settle(self, job: Job, finished: Finished) -> None:
-        failure = finished.failure
-        if failure is None:
-            self._ledger.move(job.id, "done", expected="running", result=finished.result)
-            self.pace.tell(self._advance, is_made=True)
-        elif failure.final:
-            self._ledger.move(job.id, "refused", expected="running", reason=failure.words)
-            self.pace.tell(self._advance, is_made=False)
-        elif job.tries > self._request.batch.retries:
-            self._ledger.move(job.id, "dead-letter", expected="running", reason=failure.words)
-            self.pace.tell(self._advance, is_made=False)
-        else:
-            pause_s = self._request.batch.retry_after_s * 2 ** (job.tries - 1)
-            due = time.time() + min(pause_s, _PAUSE_MOST_S)
-            self._ledger.move(
-                job.id, "ready", expected="running", reason=failure.words, not_before=due
-            )
 
 
 def _sweep(out: Path) -> None:

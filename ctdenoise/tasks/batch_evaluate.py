@@ -10,7 +10,7 @@ from ctdenoise.config.evaluation import EvaluateSettings
 from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.tasks import evaluate, judge
-from ctdenoise.tasks.batch import BatchRequest
+from ctdenoise.tasks.batch_dispatch import BatchRequest
 from ctdenoise.tasks.batch_infer import infer_request
 from ctdenoise.tasks.batch_sources import BatchSources
 from ctdenoise.tasks.batch_study import StudyResult, StudyTask, done_study

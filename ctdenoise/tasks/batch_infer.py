@@ -18,7 +18,7 @@ from ctdenoise.io.study import FoundSeries
 from ctdenoise.io.write import FileFormat
 from ctdenoise.jobs.executors import threads_of
 from ctdenoise.tasks import infer
-from ctdenoise.tasks.batch import BatchRequest
+from ctdenoise.tasks.batch_dispatch import BatchRequest
 from ctdenoise.tasks.batch_series import every_series, mean_of, summed
 from ctdenoise.tasks.batch_sources import BatchSources
 from ctdenoise.tasks.batch_study import StudyResult, StudyTask, done_study

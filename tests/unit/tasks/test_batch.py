@@ -20,7 +20,8 @@ from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.errors import OutputExistsError, UsageError
 from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.tasks import batch
-from ctdenoise.tasks.batch import BatchReport, BatchRequest
+from ctdenoise.tasks.batch import BatchReport
+from ctdenoise.tasks.batch_dispatch import BatchRequest
 from ctdenoise.tasks.batch_sources import BatchSources
 from tests.unit.tasks import batch_samples as samples
 
