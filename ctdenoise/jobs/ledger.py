@@ -35,9 +35,6 @@ from ctdenoise.jobs.states import ENDED, State
 _CHANGES_BETWEEN_CHECKPOINTS: Final = 2000
 """After so many changed rows, what was committed is taken over from the -wal file."""
 
-_AT_A_TIME: Final = 500
-"""Jobs that are read together where all are wanted."""
-
 
 class Ledger:
     """Jobs and how far they are; see `open`.
@@ -247,13 +244,7 @@ class Ledger:
 
     def every_job(self) -> Iterator[Job]:
         """All jobs in the order in which they were added; only some are held at a time."""
-        number = 0
-        while True:
-            with self._reading_alone() as database:
-                number, some = ledger_reading.jobs_after(database, number, most=_AT_A_TIME)
-            if not some:
-                return
-            yield from some
+        return ledger_reading.every_job(self._reading_alone)
 
     def counts(self) -> Mapping[State, int]:
         """How many jobs are in each state, states without any included."""

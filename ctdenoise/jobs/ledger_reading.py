@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from ctdenoise.errors import LedgerError
 from ctdenoise.jobs.job import Job, Move
@@ -12,6 +13,10 @@ from ctdenoise.jobs.states import MOVES, State
 
 Wanted = tuple[Collection[State], str | None, str | None]
 """States (empty for all), kind and study (None for any) of the jobs that are wanted."""
+
+
+_AT_A_TIME = 500
+"""Jobs that are read together where all are wanted."""
 
 
 def found(database: sqlite3.Connection, id_: str) -> Job | None:
@@ -74,21 +79,23 @@ def jobs(
     return tuple(one for _, one in parts[:limit])
 
 
-def jobs_after(
-    database: sqlite3.Connection, number: int, *, most: int
-) -> tuple[int, tuple[Job, ...]]:
-    """Some jobs in the order in which they were added, and where to go on after them.
+def every_job(alone: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> Iterator[Job]:
+    """All jobs in the order in which they were added; only some are held at a time.
 
     Args:
-        database: The ledger.
-        number: Of the job after which to begin; 0 for the first.
-        most: How many at most.
+        alone: Gives the ledger for one query.
     """
-    rows = database.execute(
-        f"SELECT {COLUMNS}, number FROM job WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608 - our own constant
-        (number, most),
-    ).fetchall()
-    return (rows[-1][-1] if rows else number), tuple(job_of(row[:-1]) for row in rows)
+    number = 0
+    while True:
+        with alone() as database:
+            rows = database.execute(
+                f"SELECT {COLUMNS}, number FROM job WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608 - our own constant
+                (number, _AT_A_TIME),
+            ).fetchall()
+        if not rows:
+            return
+        number = rows[-1][-1]
+        yield from (job_of(row[:-1]) for row in rows)
 
 
 def counts(database: sqlite3.Connection) -> Mapping[State, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.batch import BatchSettings
 from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.conversion import ConvertSettings
 from ctdenoise.config.demo import DemoSettings
@@ -40,8 +41,10 @@ KINDS: dict[str, type[Settings]] = {
     "convert": ConvertSettings,
     "sample": SampleSettings,
     "pacs": PacsSettings,
+    "batch": BatchSettings,
 }
 DEFAULTS = {
+    "batch": "default",
     "serve": "default",
     "simulate": "default",
     "infer": "default",
