@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -212,10 +213,10 @@ def evaluate(
         overrides: Settings to change, as key=value; may be given several times.
         seed: Same seed, same figures.
     """
-    from ctdenoise.tasks.batch_evaluate import compare_request, judge_request
+    from ctdenoise.config.load import find_settings_file, load_settings
+    from ctdenoise.tasks.batch_evaluate import compare_request, judge_request, write_cohort
 
     sources, own = options.sources(studies), options.settings()
-    from ctdenoise.config.load import find_settings_file, load_settings
 
     if model is not None:
         from ctdenoise.config.judgement import JudgeSettings
@@ -228,11 +229,18 @@ def evaluate(
 
     file = find_settings_file("evaluate", config or "default")
     settings = load_settings(EvaluateSettings, file, overrides)
-    _run(compare_request(sources, settings, own, out=out), done="evaluated")
+    _run(compare_request(sources, settings, own, out=out), done="evaluated", after=write_cohort)
 
 
-def _run(request: BatchRequest, *, done: str) -> None:
+def _run(
+    request: BatchRequest, *, done: str, after: Callable[[Path], Path | None] | None = None
+) -> None:
     """Work through the studies and print what came of them.
+
+    Args:
+        request: What is asked for.
+        done: What should have been done with each: "simulated".
+        after: Makes something of all of them together.
 
     Raises:
         SomeStudiesFailed: If some failed, with every reason.
@@ -243,7 +251,8 @@ def _run(request: BatchRequest, *, done: str) -> None:
 
     with console.progress() as progress:
         report = task.run(request, progress=progress)
-    _show(report, done)
+        together = None if after is None else after(report.out)
+    _show(report, done, together)
     if report.failures:
         rows = [_reason(row) for row in report.failed]
         more = [""] * (report.failures - len(rows))
@@ -255,7 +264,7 @@ def _run(request: BatchRequest, *, done: str) -> None:
         )
 
 
-def _show(report: BatchReport, done: str) -> None:
+def _show(report: BatchReport, done: str, together: Path | None) -> None:
     from ctdenoise.cli.console import show_facts
 
     before = f", {report.kept} before" if report.kept else ""
@@ -267,6 +276,7 @@ def _show(report: BatchReport, done: str) -> None:
             ("pace", pace),
             ("written to", str(report.out)),
             ("table", "studies.csv and studies.json"),
+            ("cohort", "" if together is None else f"{together}/cohort.csv and cohort.json"),
         ),
     )
 

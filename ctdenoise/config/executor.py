@@ -76,6 +76,7 @@ class DistributedSettings(Settings):
     """
 
     name: Literal["distributed"] = "distributed"
+    """The workers of a Dask scheduler."""
 
     address: Annotated[
         str, Field(pattern=r"^(local:[1-9]\d{0,3}|(tcp|tls|ucx)://[^/\s]+:\d{1,5})$")

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -338,11 +338,7 @@ class Ledger:
             self._take_over()
 
     def backup(self) -> Path:
-        """Copy the ledger into `backup/`, where older copies move one place up.
-
-        Returns:
-            The copy.
-        """
+        """Copy the ledger into `backup/`, where older ones move up; returns the copy."""
         with told_in_words(self._path):
             return ledger_copies.make_copy(self._folder)
 
@@ -372,14 +368,9 @@ class Ledger:
             raise LedgerError("the ledger was opened for reading only.", where=self._path)
         return self._writing
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Put all changes of this thread on the disk together at the end, or none of them.
-
-        Until then nobody reads them, this ledger included.
-        """
-        with self._changing():
-            yield
+    def together(self) -> AbstractContextManager[object]:
+        """Put all changes of this thread on the disk together, or none; none is read before."""
+        return self._changing()
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from ctdenoise.config.batch import BatchSettings
 from ctdenoise.config.evaluation import EvaluateSettings
 from ctdenoise.config.judgement import JudgeSettings
+from ctdenoise.config.statistics import StatisticsSettings
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.tasks import evaluate, judge
-from ctdenoise.tasks.batch_dispatch import BatchRequest
+from ctdenoise.errors import UsageError
+from ctdenoise.tasks import cohort, evaluate, judge
+from ctdenoise.tasks.batch_dispatch import STUDIES_FOLDER, BatchRequest
 from ctdenoise.tasks.batch_infer import infer_request
 from ctdenoise.tasks.batch_sources import BatchSources
 from ctdenoise.tasks.batch_study import StudyResult, StudyTask, done_study
 from ctdenoise.tasks.judge_plan import JudgeRequest, planned
 
+_log = logging.getLogger(__name__)
+
+COHORT_FOLDER = "cohort"
 EVALUATION_FOLDER = "evaluation"
 """Folder of the comparison inside that of the study."""
 
@@ -102,3 +109,27 @@ def judge_request(
     return replace(
         request, kind="evaluate", work=judge_study, settings=settings, file_format="", seed=seed
     )
+
+
+def write_cohort(out: Path) -> Path | None:
+    """Put the comparisons that there are together, each as a patient of its own.
+
+    Args:
+        out: The output folder of the batch.
+
+    Returns:
+        The folder with the figures of the cohort; None where there are fewer than two patients, or
+        their tests differ.
+    """
+    found = sorted((out / STUDIES_FOLDER).glob(f"*/{EVALUATION_FOLDER}"))
+    place = out / COHORT_FOLDER
+    if place.exists():
+        shutil.rmtree(place)  # of fewer studies
+    if len(found) < 2:
+        return None
+    try:
+        cohort.run(found, StatisticsSettings(), out=place)
+    except UsageError as error:
+        _log.warning("No figures of the cohort: %s", error.what)
+        return None
+    return place
