@@ -19,7 +19,6 @@ from ctdenoise.jobs.ledger_sqlite import LEDGER_FILE, connected, is_damage, told
 IN_USE_FILE: Final = "ledger.in-use"
 """There while somebody writes: if the -wal file is gone then, committed moves are gone."""
 
-_MAGIC: Final = b"SQLite format 3\x00"
 _HEADER_BYTES: Final = 100
 
 
@@ -68,7 +67,7 @@ def require_readable(folder: Path) -> None:
     """
     if _is_absent(folder):
         raise none_here(folder)
-    damage = _damage_of_header(folder / LEDGER_FILE)
+    damage = _damage_of_header(folder / LEDGER_FILE, read_only=True)
     if damage:
         raise LedgerError(
             f"the ledger is damaged ({damage}).", where=folder / LEDGER_FILE, fix=_SERVE
@@ -107,19 +106,30 @@ def damage_of(folder: Path) -> str:
         LedgerError: If it is the database of another program, or of a newer version.
     """
     path = folder / LEDGER_FILE
-    return _damage_of_header(path) or _damage_inside(path)
+    return _damage_of_header(path, read_only=False) or _damage_inside(path)
 
 
-def _damage_of_header(path: Path) -> str:
+def _damage_of_header(path: Path, *, read_only: bool, immutable: bool = False) -> str:
+    """What is broken about the beginning of a ledger; empty if nothing is.
+
+    The file is read through SQLite alone. A file that is opened otherwise and closed takes all of
+    this process's locks on it away (POSIX), those of other connections of SQLite as well; another
+    process would then take itself for the last user and remove the -wal file under our hands
+    (sqlite.org/howtocorrupt.html, 2.2).
+    """
     if not path.exists():
         return "it is missing"
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if len(header) < _HEADER_BYTES:
+    if path.stat().st_size < _HEADER_BYTES:
         return "it is cut off"
-    if not header.startswith(_MAGIC):
+    try:
+        with (
+            told_in_words_unless_damaged(path),
+            closing(connected(path, read_only=read_only, immutable=immutable)) as database,
+        ):
+            application = database.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.DatabaseError:
         return "its header is destroyed"
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+    if application != APPLICATION_ID:
         raise LedgerError(
             "this is the database of another program, not a ledger of ctdenoise.",
             where=path,
@@ -211,7 +221,8 @@ def _restored(folder: Path, damage: str) -> str:
 
 def _is_whole(copy: Path) -> bool:
     try:
-        return not (_damage_of_header(copy) or _damage_inside(copy, immutable=True))
+        damage = _damage_of_header(copy, read_only=True, immutable=True)
+        return not (damage or _damage_inside(copy, immutable=True))
     except (LedgerError, OSError):
         return False
 

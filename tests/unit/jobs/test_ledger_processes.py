@@ -129,3 +129,29 @@ def test_the_wal_file_is_taken_over_now_and_then(tmp_path):
         for number in range(5000):  # each writes a page of 4096 bytes
             ledger.note("cursor", number)
         assert (tmp_path / "ledger.sqlite-wal").stat().st_size < 10_000_000
+
+
+ADD_AND_CLOSE = """
+import sys
+from pathlib import Path
+from ctdenoise.jobs.job import Job
+from ctdenoise.jobs.ledger import Ledger
+with Ledger.open(Path(sys.argv[1]), create=False, restore=False) as ledger:
+    ledger.add(Job(id=sys.argv[2], kind="serve", study="5" * 16))
+"""
+
+
+def test_what_others_write_is_seen_whoever_else_of_this_process_looks_at_the_file(tmp_path):
+    """A second reader in the process must not take the locks of the first away."""
+    with Ledger.open(tmp_path) as ledger:
+        for name in ("first", "second"):
+            with Ledger.open(tmp_path, read_only=True):
+                subprocess.run(
+                    [sys.executable, "-c", ADD_AND_CLOSE, tmp_path, name], cwd=ROOT, check=True
+                )
+            ledger.backup()
+            claimed = ledger.claim()
+            assert claimed is not None
+            assert claimed.id == name
+    with Ledger.open(tmp_path, read_only=True) as ledger:
+        assert ledger.counts()["running"] == 2
