@@ -46,6 +46,8 @@ def facts(**changed: object) -> ServiceFacts:
         "is_draining": False,
         "workers": 2,
         "busy": 1,
+        "arriving": 1,
+        "arriving_instances": 147,
         "disk_free_bytes": 412_300_000_000,
         "disk_limit_bytes": 5_000_000_000,
         "entrances": (

@@ -208,6 +208,11 @@ class ServiceMetrics:
         yield jobs
         oldest = ledger.oldest_ready
         yield _gauge(
+            "ctdenoise_studies_arriving",
+            "Studies that are not complete yet, so that there is no job for them.",
+            service.arriving,
+        )
+        yield _gauge(
             "ctdenoise_oldest_waiting_seconds",
             "Age of the job that has waited longest; 0 where none waits.",
             0.0 if oldest is None else max(0.0, now - oldest),

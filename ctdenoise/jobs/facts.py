@@ -78,6 +78,8 @@ class ServiceFacts:
         busy: How many are.
         disk_free_bytes: Free space where the state folder lies.
         disk_limit_bytes: Below this nothing more is received.
+        arriving: Studies that are not complete yet, so that there is no job for them.
+        arriving_instances: What is here of them.
         entrances: How studies come in.
         destinations: Where results go.
         reception: What senders were refused; None where nothing listens.
@@ -91,6 +93,8 @@ class ServiceFacts:
     busy: int
     disk_free_bytes: int
     disk_limit_bytes: int
+    arriving: int = 0
+    arriving_instances: int = 0
     entrances: tuple[EntranceFacts, ...] = field(default_factory=tuple)
     destinations: tuple[DestinationFacts, ...] = field(default_factory=tuple)
     reception: ReceptionFacts | None = None

@@ -325,6 +325,7 @@ class _Server:
 
     def _facts(self) -> ServiceFacts:
         shared = self._shared
+        arriving = self._arrivals.waiting()
         return ServiceFacts(
             started=shared.started,
             uptime_s=time.monotonic() - shared.started_monotonic,
@@ -334,6 +335,8 @@ class _Server:
             busy=self._dispatcher.busy,
             disk_free_bytes=shared.folder.free_bytes(),
             disk_limit_bytes=shared.settings.inbox.free_mb * 2**20,
+            arriving=len(arriving),
+            arriving_instances=sum(one.instances for one in arriving),
             entrances=self._entrances.facts(),
             destinations=self._sender.facts(),
             reception=self._entrances.reception(),

@@ -276,10 +276,19 @@ def _facts(service: ServiceFacts, done_last_hour: int) -> tuple[tuple[str, str],
     hour = "the last hour" if service.uptime_s >= 3600 else "the time since the start"
     return (
         ("Up for", duration_text(service.uptime_s)),
+        ("Arriving", _arriving_text(service)),
         ("Working on", f"{service.busy} of {service.workers} at once"),
         ("Done", f"{done_last_hour:,} in {hour}"),
         ("Disk", f"{free} free, nothing is received below {limit}"),
     )
+
+
+def _arriving_text(service: ServiceFacts) -> str:
+    """Studies that are on their way."""
+    if not service.arriving:
+        return "nothing"
+    noun = "study" if service.arriving == 1 else "studies"
+    return f"{service.arriving:,} {noun}, {service.arriving_instances:,} instances so far"
 
 
 def _entrance(entrance: EntranceFacts) -> ShownPlace:

@@ -143,6 +143,20 @@ def test_a_result_is_shown_with_its_figures(service):
         assert words in page
 
 
+@pytest.mark.parametrize(
+    ("arriving", "words"),
+    [
+        ({"arriving": 0, "arriving_instances": 0}, "nothing"),
+        ({"arriving": 1, "arriving_instances": 12}, "1 study, 12 instances so far"),
+        ({"arriving": 3, "arriving_instances": 4120}, "3 studies, 4,120 instances so far"),
+    ],
+    ids=["none", "one", "several"],
+)
+def test_studies_that_still_arrive_are_told_of(service, arriving, words):
+    with served(service, known=lambda: facts(**arriving)) as endpoint:
+        assert f"<dt>Arriving</dt><dd>{words}</dd>" in got(endpoint, "/")[1]
+
+
 def test_one_state_can_be_looked_at_alone(service):
     service.job(1, "done", reason="reason of the first")
     service.job(2, "refused", reason="reason of the second")
