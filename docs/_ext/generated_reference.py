@@ -44,7 +44,7 @@ PLAIN = {
 class CommandHelp(Directive):
     """The help of one command, or of the program where no command is named."""
 
-    optional_arguments = 1
+    optional_arguments = 2  # a command, and one of its own commands
 
     def run(self) -> list[nodes.Node]:
         """A literal block with the help."""
