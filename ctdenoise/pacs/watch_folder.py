@@ -18,6 +18,7 @@ from typing import Protocol
 from ctdenoise.config.receiver import WatchFolderSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import InputError
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.pacs.inbox import Inbox, Kept, NotKeptError
 
 __all__ = ["Looked", "Memory", "WatchFolder"]
@@ -134,7 +135,8 @@ class WatchFolder:
                 fix="Make it, and let the user that runs this read and change it.",
             ) from error
         try:
-            self._look_below(root, look)
+            with quiet_pydicom():
+                self._look_below(root, look)
         finally:
             os.close(root)
         self._seen, self._empty = look.seen, look.empty
