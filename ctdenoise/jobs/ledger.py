@@ -12,13 +12,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from ctdenoise.core.provenance import JsonValue
-from ctdenoise.errors import IllegalMove, LedgerError
+from ctdenoise.errors import LedgerError, OutputError
 from ctdenoise.jobs import ledger_copies, ledger_moves, ledger_opening, ledger_reading
 from ctdenoise.jobs import ledger_remembered as remembered
 from ctdenoise.jobs.job import Job, Move
@@ -30,7 +30,7 @@ from ctdenoise.jobs.ledger_sqlite import (
     told_in_words,
     transaction,
 )
-from ctdenoise.jobs.states import ENDED, State
+from ctdenoise.jobs.states import State
 
 _CHANGES_BETWEEN_CHECKPOINTS: Final = 2000
 """After so many changed rows, what was committed is taken over from the -wal file."""
@@ -304,7 +304,8 @@ class Ledger:
         """Forget jobs that ended long ago, with their history and their instances.
 
         What was confirmed by destinations is forgotten as well when it is as old, unless a job
-        that has not ended may still need it.
+        that has not ended may still need it. Where most of a large ledger is free then, its room is
+        given back.
 
         Args:
             older_than_s: Seconds since their last move.
@@ -316,19 +317,12 @@ class Ledger:
         Raises:
             IllegalMove: If one of the states is not an end.
         """
-        if not ENDED.issuperset(states):
-            raise IllegalMove(f"only jobs that have ended can be forgotten: {', '.join(ENDED)}.")
-        before = self._clock() - older_than_s
-        count = 0
-        for state in states:
-            while True:  # in parts, so that others may write in between
-                with self._changing() as database:
-                    some = remembered.forget_jobs(database, state, before=before)
-                count += some
-                if not some:
-                    break
-        with self._changing() as database:
-            remembered.forget_delivered(database, before=before)
+        count = remembered.forget(self._changing, states, before=self._clock() - older_than_s)
+        with self._reading_alone() as database:
+            is_mostly_free = remembered.is_mostly_free(database)
+        if is_mostly_free:
+            with suppress(OutputError):  # it needs room; without it the room is used again later
+                self.vacuum()
         return count
 
     def vacuum(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, cast
 
 from ctdenoise.core.provenance import JsonValue, canonical_json
-from ctdenoise.errors import LedgerError
+from ctdenoise.errors import IllegalMove, LedgerError
 from ctdenoise.jobs.ledger_reading import job as job_of_id
 from ctdenoise.jobs.ledger_rows import by_digest, uid_digest
 from ctdenoise.jobs.states import ENDED, MOVES, State
@@ -18,6 +19,9 @@ _ASKED_AT_ONCE: Final = 500
 
 _FORGOTTEN_AT_ONCE: Final = 500
 """Jobs forgotten in one transaction."""
+
+_FREE_BYTES: Final = 64 << 20
+"""Less room than this is not worth copying a ledger for."""
 
 
 def add_delivered(
@@ -93,7 +97,50 @@ def noted(database: sqlite3.Connection, key: str) -> JsonValue:
         raise LedgerError("a note in the ledger cannot be read; it is damaged.") from error
 
 
-def forget_jobs(database: sqlite3.Connection, state: State, *, before: float) -> int:
+def forget(
+    changing: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    states: Collection[State],
+    *,
+    before: float,
+) -> int:
+    """Forget what ended before a time, a part at a time so that others may write in between.
+
+    Args:
+        changing: Begins a transaction.
+        states: Which of the ended jobs.
+        before: Seconds since 1970.
+
+    Returns:
+        How many jobs.
+
+    Raises:
+        IllegalMove: If one of the states is not an end.
+    """
+    if not ENDED.issuperset(states):
+        raise IllegalMove(f"only jobs that have ended can be forgotten: {', '.join(ENDED)}.")
+    count = 0
+    for state in states:
+        while True:
+            with changing() as database:
+                some = _forget_jobs(database, state, before=before)
+            if not some:
+                break
+            count += some
+    with changing() as database:
+        _forget_delivered(database, before=before)
+    return count
+
+
+def is_mostly_free(database: sqlite3.Connection) -> bool:
+    """Whether most of a large file is room that was given free."""
+    pages, free, page_bytes = (
+        int(database.execute(f"PRAGMA {fact}").fetchone()[0])
+        for fact in ("page_count", "freelist_count", "page_size")
+    )
+    return 2 * free > pages and free * page_bytes > _FREE_BYTES
+
+
+def _forget_jobs(database: sqlite3.Connection, state: State, *, before: float) -> int:
     """Forget some of the jobs that ended in a state before a time; says how many."""
     return database.execute(
         "DELETE FROM job WHERE number IN "
@@ -102,7 +149,7 @@ def forget_jobs(database: sqlite3.Connection, state: State, *, before: float) ->
     ).rowcount
 
 
-def forget_delivered(database: sqlite3.Connection, *, before: float) -> None:
+def _forget_delivered(database: sqlite3.Connection, *, before: float) -> None:
     """Forget what was confirmed before a time and before the oldest job that has not ended."""
     going_on = ", ".join(f"'{state}'" for state in MOVES if state not in ENDED)
     oldest = database.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ctdenoise.errors import IllegalMove
+from ctdenoise.jobs import ledger_remembered
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.ledger import Ledger
 
@@ -140,7 +141,12 @@ class TestForgetting:
         with pytest.raises(IllegalMove, match="have ended"):
             ledger.forget(0, states=["ready"])
 
-    def test_thousands_are_forgotten_and_their_room_is_given_back(self, ledger, clock, tmp_path):
+    @pytest.mark.parametrize("worth_it", [True, False], ids=["large", "small"])
+    def test_the_room_of_thousands_is_given_back_where_it_is_much(
+        self, ledger, clock, tmp_path, monkeypatch, worth_it
+    ):
+        if worth_it:
+            monkeypatch.setattr(ledger_remembered, "_FREE_BYTES", 100_000)
         ledger._writing.execute("PRAGMA synchronous = OFF")
         payload = {"files": ["x" * 500]}
         for number in range(1200):
@@ -148,6 +154,8 @@ class TestForgetting:
             ledger.add(job)
             ledger.move(str(number), "refused")
         clock.now += HOUR
+        ledger.add(Job(id="new", kind="serve", study="5"))
         assert ledger.forget(60) == 1200
-        ledger.vacuum()
-        assert (tmp_path / "ledger.sqlite").stat().st_size < 200_000
+        ledger._take_over()
+        assert ((tmp_path / "ledger.sqlite").stat().st_size < 200_000) is worth_it
+        assert [job.id for job in ledger.jobs()] == ["new"]
