@@ -15,7 +15,7 @@ from datetime import datetime
 from ctdenoise.report.rendering import rendered
 
 _LONGEST_REASON = 260
-_SHORT_ID = 12
+_SHORT_ID = 26
 
 
 @dataclass(frozen=True, slots=True)

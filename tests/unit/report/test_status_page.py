@@ -64,8 +64,8 @@ def test_the_policy_names_the_style_as_a_browser_hashes_it():
 
 
 def test_a_long_id_is_shortened_and_a_short_one_is_not():
-    assert ShownJob("a" * 14, "", "done", 0, 0).short_id == "a" * 14
-    assert ShownJob("a" * 34, "", "done", 0, 0).short_id == "a" * 12 + "\N{HORIZONTAL ELLIPSIS}"
+    assert ShownJob("a" * 28, "", "done", 0, 0).short_id == "a" * 28
+    assert ShownJob("a" * 34, "", "done", 0, 0).short_id == "a" * 26 + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_figures_of_a_job_are_those_of_the_series_that_were_made():
