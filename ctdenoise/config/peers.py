@@ -164,8 +164,8 @@ class DimsePeer(Settings):
     limit for the peer; 16 MB are refused all the same."""
 
     tcp_no_delay: bool = True
-    """Send small messages at once (no Nagle algorithm): without it every instance may wait 40 ms
-    for the one before."""
+    """Send small messages at once (no Nagle algorithm), and on Linux confirm at once what arrives:
+    without it every instance may wait 40 ms for the one before."""
 
     associations: int = Field(default=1, ge=1, le=16)
     """Connections over which instances are sent side by side."""

@@ -23,6 +23,7 @@ from pynetdicom.presentation import build_context
 from ctdenoise.config.peers import DimsePeer
 from ctdenoise.errors import PeerError, PeerRefused, PeerUnavailable
 from ctdenoise.io.dicom_encoding import IMPLEMENTATION_VERSION_NAME
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.io.dicom_uids import IMPLEMENTATION_CLASS_UID
 from ctdenoise.pacs.commands import COMMAND_BYTES_MOST, Command, parsed
 from ctdenoise.pacs.connection import (
@@ -34,7 +35,6 @@ from ctdenoise.pacs.connection import (
     RELEASE_RQ,
     Connection,
 )
-from ctdenoise.pacs.quiet import quiet_network
 from ctdenoise.pacs.refusals import aborted, rejected
 
 CONTEXTS_MOST = 128
@@ -250,7 +250,7 @@ def opened(peer: DimsePeer, proposals: Sequence[Proposal]) -> Iterator[Associati
         PeerRefused: If the peer rejects it for good.
         SettingsError: If a certificate or key cannot be read.
     """
-    with quiet_network():
+    with quiet_pydicom():
         connection = Connection(peer)
         association: Association | None = None
         try:

@@ -11,6 +11,7 @@ from pydicom.uid import UID
 
 from ctdenoise.config.peers import DimsePeer, Peer
 from ctdenoise.errors import PeerRefused, UsageError
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.pacs.association import Proposal, context_for, opened
 from ctdenoise.pacs.commands import Operation, request
 from ctdenoise.pacs.finding import FIND, PLAIN, found
@@ -23,7 +24,6 @@ from ctdenoise.pacs.matches import (
     asked_for,
     match_of,
 )
-from ctdenoise.pacs.quiet import quiet_network
 from ctdenoise.pacs.web import JSON, WebConnection
 from ctdenoise.pacs.web_finding import found_by_web
 
@@ -79,7 +79,7 @@ def echo(peer: Peer) -> Echo:
             name = str(UID(context.transfer_syntax).name)
             return Echo(connected - started, seconds, name, association.implementation)
     with (
-        quiet_network(),
+        quiet_pydicom(),
         WebConnection(peer) as connection,
         connection.get("/studies", accept=JSON, query=[("limit", "1")]) as reply,
     ):
@@ -102,7 +102,7 @@ def asking(peer: Peer) -> Iterator[Ask]:
         with opened(peer, [FIND]) as association:
             yield lambda level, keys, shown, most: found(association, level, keys, shown, most=most)
         return
-    with quiet_network(), WebConnection(peer) as connection:
+    with quiet_pydicom(), WebConnection(peer) as connection:
         yield lambda level, keys, shown, most: found_by_web(
             connection, level, keys, shown, most=most
         )

@@ -51,6 +51,7 @@ class Connection:
     def __init__(self, peer: DimsePeer) -> None:
         self.name = shown(peer)
         self._timeouts = peer.timeouts
+        self._at_once = peer.tcp_no_delay
         context = None if peer.tls is None else client_context(peer.tls)
         try:
             self._socket = _connected(peer)
@@ -106,6 +107,7 @@ class Connection:
         view, got = memoryview(data), 0
         until = time.monotonic() + within_s
         try:
+            self._acknowledge_at_once()
             while got < count:
                 left = until - time.monotonic()
                 if left <= 0:
@@ -118,6 +120,16 @@ class Connection:
         except OSError as error:
             raise self._failure(error, "while an answer was awaited") from error
         return data
+
+    def _acknowledge_at_once(self) -> None:
+        """Confirm what arrives without a delay.
+
+        A peer that keeps back the second half of its answer until the first is confirmed (Nagle's
+        algorithm, as in programs of dcmtk) would wait 40 ms for every instance. Linux forgets the
+        option, so that it is set again and again.
+        """
+        if self._at_once and hasattr(socket, "TCP_QUICKACK"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _failure(self, error: OSError, when: str) -> PeerError:
         if isinstance(error, TimeoutError):

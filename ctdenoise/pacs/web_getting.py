@@ -10,12 +10,12 @@ from pathlib import Path
 from ctdenoise.config.peers import WebPeer
 from ctdenoise.errors import OutputError
 from ctdenoise.io.dicom_bounds import DamagedFileError
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.pacs.inbox import instance_key
 from ctdenoise.pacs.incoming import NotKeptError, as_not_kept
 from ctdenoise.pacs.instance_head import part10_start, uids_at
 from ctdenoise.pacs.matches import Match
 from ctdenoise.pacs.multipart import Parts, boundary_of
-from ctdenoise.pacs.quiet import quiet_network
 from ctdenoise.pacs.web import Answer, WebConnection
 
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -45,7 +45,7 @@ def get_by_web(
         path = f"/studies/{match.uid('study')}/series/{match.uid('series')}"
         by_series.setdefault(path, []).append(match)
     one_by_one = known > 0 and len(matches) <= _ONE_BY_ONE_MOST * (known + len(matches))
-    with quiet_network(), WebConnection(peer) as connection:
+    with quiet_pydicom(), WebConnection(peer) as connection:
         for path, series in by_series.items():
             wanted = {match.uid("image") for match in series}
             paths = [f"{path}/instances/{uid}" for uid in sorted(wanted)] if one_by_one else [path]

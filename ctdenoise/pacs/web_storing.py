@@ -8,8 +8,8 @@ from typing import Any
 
 from ctdenoise.config.peers import WebPeer
 from ctdenoise.errors import PeerRefused, PeerUnavailable
+from ctdenoise.io.dicom_file import quiet_pydicom
 from ctdenoise.pacs.outgoing import Outgoing, file_head
-from ctdenoise.pacs.quiet import quiet_network
 from ctdenoise.pacs.refusals import Fate, Verdict, verdict
 from ctdenoise.pacs.storing import Answered
 from ctdenoise.pacs.web import Answer, WebConnection
@@ -33,7 +33,7 @@ def store_by_web(instances: Sequence[Outgoing], peer: WebPeer) -> Iterator[Answe
         PeerRefused: If it refuses the requests altogether.
         SettingsError: If a secret or a certificate cannot be read.
     """
-    with quiet_network(), WebConnection(peer) as connection:
+    with quiet_pydicom(), WebConnection(peer) as connection:
         waiting = list(reversed(list(_batches(instances, peer))))
         while waiting:
             batch = waiting.pop()

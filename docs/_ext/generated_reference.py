@@ -114,6 +114,7 @@ def groups_of(kind: type[Settings]) -> list[tuple[str, type[Settings]]]:
             for inner in settings_in(field.annotation):
                 if inner not in found:
                     mark = "[]" if is_list(field.annotation) else ""
+                    mark = ".NAME" if get_origin(field.annotation) is dict else mark
                     found[inner] = f"{found[current]}{field.alias or name}{mark}."
                     waiting.append(inner)
     return [(key, group) for group, key in found.items()]
@@ -124,6 +125,9 @@ def table_of(group: type[Settings], key: str) -> str:
     sentence = " ".join((group.__doc__ or "").split("\n\n")[0].split())
     kind = group.model_fields.get("name")
     tag = f" with `name: {kind.default}`" if kind is not None and kind.default else ""
+    by_kind = group.model_fields.get("kind")
+    if not tag and by_kind is not None and isinstance(by_kind.default, str):
+        tag = f" with `kind: {by_kind.default}`"
     title = f"**`{key.rstrip('.') or group.__name__}`**{tag}: {sentence}"
     rows = [
         f"| `{key}{field.alias or name}` | {type_text(field)} | {default_text(field)} "
