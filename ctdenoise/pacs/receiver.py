@@ -184,7 +184,12 @@ class Receiver:
                 daemon=True,
             )
             self._open[number] = _Open(endpoint, thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads
+                self._counts.turned_away("busy")
+                del self._open[number]
+                endpoint.close()
 
     def _serve(self, number: int, address: str, is_busy: bool) -> None:
         with self._changed:

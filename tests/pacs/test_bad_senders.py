@@ -182,6 +182,24 @@ def test_one_more_than_the_most_connections_is_told_to_come_back(tmp_path: Path)
     assert here.receiver.statistics.refused_associations == {"busy": 1}
 
 
+def test_a_system_without_more_threads_turns_one_away_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("association"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with receiving(tmp_path) as here:
+        with monkeypatch.context() as patch, RawSender(here.port) as sender:
+            patch.setattr(threading.Thread, "start", refuse)
+            assert sender.read() == (0, b"")
+        assert accepts(here)
+    assert here.receiver.statistics.refused_associations == {"busy": 1}
+
+
 def _wait_until(condition) -> None:
     pause, until = threading.Event(), time.monotonic() + 30
     while not condition():
