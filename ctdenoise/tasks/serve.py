@@ -193,7 +193,7 @@ def _recover(shared: Shared) -> int:
     rules = digest(_as_json(shared.settings.rules))
     before = shared.ledger.noted(_RULES_NOTE)
     if before not in (None, rules):
-        shared.audit.record("rules-changed", before=before, after=rules)
+        shared.audit.record("rules-changed", rules_before=before, rules=rules)
     shared.ledger.note(_RULES_NOTE, rules)
     settings = digest(shared.settings.as_json())
     shared.audit.record("started", version=__version__, settings=settings, rules=rules)
@@ -289,7 +289,7 @@ class _Server:
             _log.warning("the rules stay as they were: %s", error.what)
             return
         before, after = (digest(_as_json(one)) for one in (shared.in_force.rules, rules))
-        shared.audit.record("rules-changed", before=before, after=after)
+        shared.audit.record("rules-changed", rules_before=before, rules=after)
         shared.ledger.note(_RULES_NOTE, after)
         shared.in_force = in_force
         _log.info("%d rules are in force; nothing else was read again", len(rules))

@@ -310,3 +310,17 @@ def test_the_audit_trail_says_what_was_done_and_names_nobody(tmp_path, study, de
         header = read_header(path).dataset
         for name in ("PatientName", "PatientID", "AccessionNumber", "StudyInstanceUID"):
             assert str(header[name].value) not in text
+
+
+def test_a_server_whose_rules_were_changed_starts_and_the_audit_trail_has_both(
+    tmp_path, study, destination
+):
+    state = tmp_path / "state"
+    arrive(state, study.paths)
+    serve_once(state, rules=[{"name": "none", "skip": "nothing is wanted"}])
+    serve_once(state)
+    lines = [json.loads(line) for line in (state / "audit.jsonl").read_text().splitlines()]
+    (changed,) = [line for line in lines if line["event"] == "rules-changed"]
+    first, second = [line["rules"] for line in lines if line["event"] == "started"]
+    assert (changed["rules_before"], changed["rules"]) == (first, second)
+    assert first != second
