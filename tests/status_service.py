@@ -63,6 +63,11 @@ def facts(**changed: object) -> ServiceFacts:
     return ServiceFacts(**{**values, **changed})  # type: ignore[arg-type]
 
 
+def job_id(number: int) -> str:
+    """An id of the length that a service gives: parts of two digests."""
+    return f"{number:012x}-{number:012x}"
+
+
 @dataclass(frozen=True)
 class Service:
     """A state folder and its ledger."""
@@ -85,7 +90,7 @@ class Service:
         Returns:
             Its id.
         """
-        id_ = f"{number:032x}-1"
+        id_ = job_id(number)
         first: State = "receiving" if state == "receiving" else "ready"
         self.ledger.add(Job(id_, "serve", study or f"{number:032x}", state=first))
         result = {"series": list(series)} if series else None

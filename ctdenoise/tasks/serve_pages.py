@@ -166,7 +166,8 @@ class ServicePages:
         left = rows - len(under_way)
         waiting = self._ledger.jobs(_WAITING, newest_first=False, limit=left) if left else ()
         total = sum(counts.get(state, 0) for state in (*_UNDER_WAY, *_WAITING))
-        now = ShownTable("Now", "waiting", self._all_shown([*under_way, *waiting]), total)
+        jobs = self._all_shown([*under_way, *waiting])
+        now = ShownTable("Now", "waiting", jobs, max(total, len(jobs)))
         return (now, *(self._table(state, counts, rows=rows) for state in _ENDED_WORST_FIRST))
 
     def _table(self, state: State, counts: Mapping[State, int], *, rows: int) -> ShownTable:
@@ -180,7 +181,7 @@ class ServicePages:
             title=title,
             kind="results" if state == "done" else "problems" if ended else "waiting",
             jobs=self._all_shown(jobs),
-            total=counts.get(state, 0),
+            total=max(counts.get(state, 0), len(jobs)),  # counts are a little older
             more=f"/?state={state}" if rows < self._settings.rows else "",
             note=note,
             command=command,

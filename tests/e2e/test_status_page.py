@@ -11,7 +11,7 @@ import pytest
 from ctdenoise.config.http import HttpSettings
 from ctdenoise.jobs.facts import DestinationFacts, EntranceFacts
 from tests.browser import Browser, running_browser
-from tests.status_service import HOSTILE, Service, facts, made_series, served, service_in
+from tests.status_service import HOSTILE, Service, facts, job_id, made_series, served, service_in
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
@@ -95,7 +95,7 @@ def test_a_browser_runs_no_script_even_if_one_slipped_in(browser, service):
 @pytest.mark.parametrize("path", ["/", "/?state=dead-letter", "/?state=done", "job"])
 @pytest.mark.parametrize("known", [facts, troubled], ids=["well", "troubled"])
 def test_nothing_is_wider_than_a_phone(browser, service, path, known):
-    job = f"/jobs/{20:032x}-1"
+    job = f"/jobs/{job_id(20)}"
     with (
         served(service, known=known) as endpoint,
         browser.visit(endpoint.url + (job if path == "job" else path), **PHONE) as seen,
