@@ -29,6 +29,7 @@ from ctdenoise.pacs.inbox import Inbox
 from ctdenoise.pacs.rounds import Rounds
 from ctdenoise.tasks.serve_dispatch import Dispatcher
 from ctdenoise.tasks.serve_entrances import Entrances
+from ctdenoise.tasks.serve_expected import ExpectedCount
 from ctdenoise.tasks.serve_folder import StateFolder, own_folder, remove_half_made
 from ctdenoise.tasks.serve_intake import Intake
 from ctdenoise.tasks.serve_keep import Housekeeping
@@ -228,7 +229,9 @@ class _Server:
         if once:
             completeness = completeness.replaced(quiet_s=0.001, counted_quiet_s=0)
         self._shared = shared
-        self._arrivals = Arrivals(inbox, completeness)
+        ask = None if once else shared.settings.ask
+        expected = None if ask is None else ExpectedCount(ask, shared.settings.peers[ask])
+        self._arrivals = Arrivals(inbox, completeness, expected=expected)
         self._intake = Intake(shared, self._arrivals)
         self._dispatcher = Dispatcher(shared, executor)
         self._sender = Sender(shared)
