@@ -27,6 +27,7 @@ from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.config.sampling import SampleSettings
+from ctdenoise.config.serve import ServeSettings
 from ctdenoise.config.training import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,7 @@ SETTINGS: dict[str, tuple[type[Settings], str]] = {
     "compare": (CompareSettings, "default"),
     "fuse": (FuseSettings, "default"),
     "convert": (ConvertSettings, "default"),
+    "serve": (ServeSettings, "default"),
 }
 OTHER_PROGRAMS = {"cd", "export", "git", "head", "mkdir", "python3", "source", "tar", "torchrun"}
 """Programs of other people; their commands are not run here."""

@@ -16,7 +16,7 @@ import yaml
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.ledger import Ledger
 
-PATIENCE_S = 240.0
+PATIENCE_S = 120.0
 
 
 @contextmanager
