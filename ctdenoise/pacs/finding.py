@@ -34,6 +34,8 @@ IDENTIFIER_BYTES_MOST = 2**20
 FIND = Proposal(STUDY_ROOT_FIND, PLAIN)
 """What an association is opened for."""
 
+_AFTER_CANCEL_MOST = 10_000  # what a peer may have on its way when it is asked to stop
+
 _FAILURES = {
     0x0122: "the service is not supported",
     0x0124: "not authorised",
@@ -80,6 +82,8 @@ def found(
                 yield texts(data)
             if count == most + 1:
                 association.send(context, cancel(number))
+            elif count > most + _AFTER_CANCEL_MOST:
+                raise PeerRefused("it does not stop sending matches.", where=association.name)
         elif answer.status in (SUCCESS, CANCELLED):
             return
         else:

@@ -74,6 +74,7 @@ _SYNTAXES = tuple(
 _SOME_FAILED = 0xB000
 _DOES_NOT_MATCH, _NOT_AUTHORISED, _OUT_OF_RESOURCES = 0xA900, 0x0124, 0xA700
 _UIDS_MOST = 200  # in one request: some archives refuse longer lists
+_MESSAGES_MOST = 10 * _UIDS_MOST  # an instance and a word about it for each, and some more
 
 
 def get(matches: Sequence[Match], peer: DimsePeer, folder: Path) -> Iterator[str]:
@@ -130,7 +131,7 @@ def _get_group(
     command = request(Operation.GET, number, STUDY_ROOT_GET, has_data=True)
     association.send(context, command, encoded_identifier(context, "image", keys))
     by_number = {one.number: one for one in association.contexts}
-    while True:
+    for _ in range(_MESSAGES_MOST):
         arrived_in, answer = association.receive()
         if answer.field == Operation.STORE:
             uid = _take(association, by_number.get(arrived_in), answer, wanted, folder)
@@ -146,6 +147,7 @@ def _get_group(
             return
         if answer.status not in PENDING:
             raise failed(answer.status, association.name)
+    raise PeerRefused("it does not come to an end.", where=association.name)
 
 
 def _take(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ _FIXES = {
     404: "Check the path of the address: often it ends in /dicom-web or /rs.",
 }
 _PIECE_BYTES = 2**20
+_SLOWEST_BYTES_PER_S = 1000
 _QUERY_SIGNS = "*?^/:@!$'(),;"
 """Signs that go into a query as they are: Orthanc before 1.12 does not decode them, and finds
 nothing. All but ^, which names of patients are full of, may stand there (RFC 3986 3.4)."""
@@ -53,6 +55,7 @@ class Answer:
     content_type: str
     _response: http.client.HTTPResponse
     _name: str
+    _patience_s: float
 
     def pieces(self, *, most_bytes: int) -> Iterator[bytes]:
         """The body, piece by piece.
@@ -65,6 +68,7 @@ class Answer:
             PeerRefused: If it is longer than allowed.
         """
         size = 0
+        started = time.monotonic()
         while True:
             try:
                 piece = self._response.read1(_PIECE_BYTES)
@@ -73,6 +77,9 @@ class Answer:
             if not piece:
                 break
             size += len(piece)
+            seconds = time.monotonic() - started
+            if size < _SLOWEST_BYTES_PER_S * (seconds - self._patience_s):
+                raise PeerUnavailable("its answer comes far too slowly.", where=self._name)
             if size > most_bytes:
                 raise PeerRefused(
                     f"its answer is longer than {most_bytes} bytes.", where=self._name
@@ -225,7 +232,7 @@ class WebConnection:
         done = False
         try:
             kind = response.getheader("Content-Type") or ""
-            yield Answer(response.status, kind, response, self.name)
+            yield Answer(response.status, kind, response, self.name, self._timeouts.network_s)
             done = response.isclosed()  # the body was read to its end
         finally:
             if not done:

@@ -25,7 +25,6 @@ HOMES = {
     "llvmlite": {"simulation", "inference"},
     "pydicom": {"io", "pacs"},
     "pynetdicom": {"pacs"},
-    "dicomweb_client": {"pacs"},
     "dask": {"jobs"},
     "distributed": {"jobs"},
     "prometheus_client": {"jobs"},
@@ -84,7 +83,6 @@ def test_every_library_in_the_table_has_a_user(modules):
         "llvmlite",
         "dask",
         "distributed",
-        "dicomweb_client",
         "pynetdicom",
     }
 

@@ -176,6 +176,18 @@ def test_what_the_archive_answers_is_told_apart(datasets, tmp_path, status, kind
         retrieve(peer, STUDY, tmp_path / "out", retry=AT_ONCE, clock=TellsWaits())
 
 
+def test_an_archive_that_does_not_come_to_an_end_is_left(datasets, tmp_path):
+    def endless(chosen, event):
+        while True:
+            yield 0xFF00, sent(datasets[0])
+
+    with (
+        archive(datasets[:1], endless, extra=60_000) as peer,
+        pytest.raises(PeerRefused, match="does not come to an end"),
+    ):
+        retrieve(peer, STUDY, tmp_path / "out")
+
+
 def test_a_study_that_is_not_there_is_told(tmp_path):
     with archive([], everything) as peer, pytest.raises(PeerRefused, match="nothing that fits"):
         retrieve(peer, STUDY, tmp_path / "out")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 
 import pytest
 
+from ctdenoise.config.load import checked
+from ctdenoise.config.peers import WebPeer
 from ctdenoise.errors import PeerRefused, PeerUnavailable
 from ctdenoise.pacs.client import echo, find
 from ctdenoise.pacs.matches import Wanted
 from ctdenoise.pacs.sender import send
-from tests.pacs.listening import AT_ONCE, TellsWaits, series
+from tests.pacs.listening import AT_ONCE, QUICK, TellsWaits, scripted, series
 from tests.pacs.web_answers import Asked, Reply, stored, web_server
 
 SECRET = "Marker^Someone"  # noqa: S105 - stands for what a page of errors may hold
@@ -214,3 +218,20 @@ def test_an_answer_longer_than_any_is_not_taken_into_memory():
         pytest.raises(PeerRefused, match="longer than"),
     ):
         echo(peer)
+
+
+def test_an_answer_that_drips_is_not_waited_for_to_its_end():
+    left = threading.Event()
+
+    def drips(caller: socket.socket) -> None:
+        caller.recv(10_000)
+        caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not left.wait(0.05):
+            caller.sendall(b" ")
+
+    with scripted(drips) as server:
+        url = f"http://127.0.0.1:{server.port}/dicom-web"
+        peer = checked(WebPeer, {"url": url, "timeouts": {**QUICK, "network_s": 0.5}})
+        with pytest.raises(PeerUnavailable, match="far too slowly"):
+            echo(peer)
+        left.set()
