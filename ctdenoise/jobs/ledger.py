@@ -27,6 +27,7 @@ from ctdenoise.jobs.ledger_sqlite import (
     LEDGER_FILE,
     checkpoint,
     connected,
+    is_full,
     told_in_words,
     transaction,
 )
@@ -85,13 +86,13 @@ class Ledger:
         """
         path = folder / LEDGER_FILE
         said = ""
-        if read_only:
-            ledger_opening.require_readable(folder)
-        else:
-            if create:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            said = ledger_opening.prepare(folder, create=create, restore=restore)
         with told_in_words(path), ExitStack() as opened:
+            if read_only:
+                ledger_opening.require_readable(folder)
+            else:
+                if create:
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                said = ledger_opening.prepare(folder, create=create, restore=restore)
             reading = opened.enter_context(closing(connected(path, read_only=read_only)))
             ledger_opening.require_version(reading, path, exactly=True)
             if read_only:
@@ -374,11 +375,18 @@ class Ledger:
                 yield database
                 return
             before = database.total_changes
-            with transaction(database):
-                yield database
-            self._unchecked += database.total_changes - before
-            if self._unchecked >= _CHANGES_BETWEEN_CHECKPOINTS:
-                self._take_over()
+            try:
+                with transaction(database):
+                    yield database
+            except sqlite3.OperationalError as error:
+                if is_full(error):  # the room of the -wal file can then be used again
+                    self._unchecked = _CHANGES_BETWEEN_CHECKPOINTS
+                raise
+            finally:
+                self._unchecked += database.total_changes - before
+                if self._unchecked >= _CHANGES_BETWEEN_CHECKPOINTS:
+                    with suppress(sqlite3.OperationalError):  # no change depends on it
+                        self._take_over()
 
     def _take_over(self) -> None:
         with self._read_lock:

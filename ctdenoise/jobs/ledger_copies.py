@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,20 +57,18 @@ def make_copy(folder: Path) -> Path:
     """
     target = copy_path(folder, 0)
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    stage = target.with_name(target.name + _UNFINISHED)
-    stage.unlink(missing_ok=True)
-    private_file(stage)
-    with (
-        closing(connected(folder / LEDGER_FILE, read_only=True)) as source,
-        closing(sqlite3.connect(stage, isolation_level=None)) as copy,
-    ):
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
-    synced(stage)
-    for age in range(COPIES_KEPT - 1, 0, -1):
-        with suppress(FileNotFoundError):
-            copy_path(folder, age - 1).replace(copy_path(folder, age))
-    stage.replace(target)
+    with staged(target.with_name(target.name + _UNFINISHED)) as stage:
+        with (
+            closing(connected(folder / LEDGER_FILE, read_only=True)) as source,
+            closing(sqlite3.connect(stage, isolation_level=None)) as copy,
+        ):
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+        synced(stage)
+        for age in range(COPIES_KEPT - 1, 0, -1):
+            with suppress(FileNotFoundError):
+                copy_path(folder, age - 1).replace(copy_path(folder, age))
+        stage.replace(target)
     synced(target.parent)
     return target
 
@@ -85,15 +84,25 @@ def put_back(copy: Path, folder: Path) -> Path:
         Where the damaged one lies now.
     """
     ledger = folder / LEDGER_FILE
-    stage = ledger.with_name(f".{LEDGER_FILE}{_UNFINISHED}")
-    stage.unlink(missing_ok=True)
-    private_file(stage)
-    stage.write_bytes(copy.read_bytes())
-    synced(stage)
-    aside = set_aside(folder)
-    stage.replace(ledger)
+    with staged(ledger.with_name(f".{LEDGER_FILE}{_UNFINISHED}")) as stage:
+        stage.write_bytes(copy.read_bytes())
+        synced(stage)
+        aside = set_aside(folder)
+        stage.replace(ledger)
     synced(folder)
     return aside
+
+
+@contextmanager
+def staged(stage: Path) -> Iterator[Path]:
+    """A new private file to be moved to its place; it vanishes if that is not reached."""
+    stage.unlink(missing_ok=True)
+    try:
+        private_file(stage)
+        yield stage
+    finally:
+        for ending in (*COMPANIONS, "-journal"):
+            stage.with_name(stage.name + ending).unlink(missing_ok=True)
 
 
 def set_aside(folder: Path) -> Path:

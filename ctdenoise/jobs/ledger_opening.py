@@ -176,16 +176,13 @@ def _is_absent(folder: Path) -> bool:
 def _make(folder: Path) -> None:
     """Make a new ledger; it appears whole."""
     ledger = folder / LEDGER_FILE
-    stage = folder / f".{LEDGER_FILE}.new"
-    for ending in (*copies.COMPANIONS, "-journal"):
-        stage.with_name(stage.name + ending).unlink(missing_ok=True)
-    copies.private_file(stage)
-    with told_in_words(ledger), closing(sqlite3.connect(stage, isolation_level=None)) as database:
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrate(database)
-        database.execute("PRAGMA journal_mode = WAL")
-    copies.synced(stage)
-    stage.rename(ledger)
+    with told_in_words(ledger), copies.staged(folder / f".{LEDGER_FILE}.new") as stage:
+        with closing(sqlite3.connect(stage, isolation_level=None)) as database:
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            migrate(database)
+            database.execute("PRAGMA journal_mode = WAL")
+        copies.synced(stage)
+        stage.rename(ledger)
     copies.synced(folder)
 
 
@@ -260,7 +257,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Let one process at a time make, check or restore a ledger."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise none_here(folder) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -89,7 +90,7 @@ def checkpoint(writing: sqlite3.Connection, other: sqlite3.Connection) -> None:
 
 @contextmanager
 def told_in_words(where: Path) -> Iterator[None]:
-    """Raise what SQLite raises as an error that says what to do.
+    """Raise what SQLite or the system raises as an error that says what to do.
 
     Args:
         where: The database.
@@ -102,6 +103,13 @@ def told_in_words(where: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise in_words(error, where) from error
+    except OSError as error:
+        if isinstance(error, CTDenoiseError):
+            raise
+        if isinstance(error, PermissionError):
+            raise _closed(where) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise _unwritten("the disk is full" if full else _disk_says(error), where) from error
 
 
 def in_words(error: sqlite3.Error, where: Path) -> CTDenoiseError:
@@ -113,8 +121,8 @@ def in_words(error: sqlite3.Error, where: Path) -> CTDenoiseError:
     """
     code = primary_code(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        what = "the disk is full" if code == sqlite3.SQLITE_FULL else "the disk reported an error"
-        return OutputError(f"the ledger could not be written: {what}.", where=where, fix=_FULL)
+        full = is_full(error)
+        return _unwritten("the disk is full" if full else "the disk reported an error", where)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LedgerError(
             f"another process has been writing into the ledger for {BUSY_S:.0f} s.",
@@ -124,12 +132,24 @@ def in_words(error: sqlite3.Error, where: Path) -> CTDenoiseError:
     if code in (*_DAMAGE, sqlite3.SQLITE_ERROR):  # the last: a table is missing
         return LedgerError("the ledger is damaged.", where=where, fix=_CORRUPT)
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return LedgerError(
-            "the ledger cannot be opened here.",
-            where=where,
-            fix="Its folder must belong to the user who runs this, and be writable for them.",
-        )
+        return _closed(where)
     return LedgerError(f"the ledger cannot be used ({type(error).__name__}).", where=where)
+
+
+def _unwritten(why: str, where: Path) -> OutputError:
+    return OutputError(f"the ledger could not be written: {why}.", where=where, fix=_FULL)
+
+
+def _disk_says(error: OSError) -> str:
+    return os.strerror(error.errno or 0).lower()
+
+
+def _closed(where: Path) -> LedgerError:
+    return LedgerError(
+        "the ledger cannot be opened here.",
+        where=where,
+        fix="Its folder must belong to the user who runs this, and be writable for them.",
+    )
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -140,3 +160,8 @@ def primary_code(error: sqlite3.Error) -> int:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error means that the file itself is broken."""
     return primary_code(error) in _DAMAGE
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether an error means that the disk is full."""
+    return primary_code(error) == sqlite3.SQLITE_FULL
