@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
 from ctdenoise.cli.app import app
@@ -82,6 +84,51 @@ def test_a_study_comes_back_from_orthanc_as_it_was_sent(beside_orthanc, tmp_path
     assert [len(result["found"][level]) for level in ("study", "series", "image")] == [1, 2, 6]
     assert result["found"]["series"][0]["StudyDescription"] == "Chest"
     assert all(not path.name.startswith("1.2") for path in (tmp_path / "all").iterdir())
+
+
+def values(folder: Path) -> dict[str, tuple[str, Dataset]]:
+    """Transfer syntax and every value of the files of a folder, by SOPInstanceUID.
+
+    Orthanc writes lengths of groups and of sequences anew, and cuts padding off the end.
+    """
+    found = {}
+    for path in folder.glob("*.dcm"):
+        file = dcmread(path)
+        dataset = Dataset({e.tag: e for e in file if e.tag.element and e.tag.group != 0xFFFC})
+        found[str(file.SOPInstanceUID)] = (str(file.file_meta.TransferSyntaxUID), dataset)
+    return found
+
+
+def every_syntax(orthanc, sent: Path, out: Path):
+    for to, peer in (("dimse", orthanc.dimse), ("web", orthanc.web)):
+        assert run("send", sent, "--to", peer)[0] == 0
+        for study in json.loads(run("find", peer, "--json")[1]):
+            name = out / f"{to}-{study['StudyInstanceUID']}"
+            code, text = run("get", peer, "--study", study["StudyInstanceUID"], "--out", name)
+            assert code == 0, text
+    return orthanc.json("/statistics")["CountInstances"]
+
+
+@pytest.mark.ctdata
+def test_real_images_in_all_transfer_syntaxes_come_back_as_they_were_sent(
+    beside_orthanc, ctdata, tmp_path
+):
+    taken: dict[str, Path] = {}
+    for path in sorted((ctdata / "zoo" / "nema_transfer_syntaxes").iterdir()):
+        with contextlib.suppress(InvalidDicomError):
+            taken.setdefault(str(dcmread(path, stop_before_pixels=True).SOPInstanceUID), path)
+    (tmp_path / "sent").mkdir()
+    for number, path in enumerate(taken.values()):
+        (tmp_path / "sent" / f"{number}.dcm").write_bytes(path.read_bytes())
+    stored = beside_orthanc(every_syntax, sent=tmp_path / "sent", out=tmp_path)
+    sent = values(tmp_path / "sent")
+    assert stored == len(sent) == len(taken)
+    for to in ("dimse", "web"):
+        back = {}
+        for folder in tmp_path.glob(f"{to}-*"):
+            back |= values(folder)
+        assert back.keys() == sent.keys()
+        assert [uid for uid, dataset in sent.items() if back[uid] != dataset] == []
 
 
 def looks(orthanc, folder: Path):

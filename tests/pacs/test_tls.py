@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from ctdenoise.config.load import checked
-from ctdenoise.config.peers import WebPeer
+from ctdenoise.config.peers import RetrySettings, WebPeer
 from ctdenoise.errors import PeerError, PeerRefused, SettingsError
 from ctdenoise.pacs.client import echo
 from ctdenoise.pacs.sender import send
 from tests.pacs.certificates import Authority, authority
-from tests.pacs.listening import SERVER_LEAVES_SOCKETS, peer_at, series, store_scp
+from tests.pacs.listening import SERVER_LEAVES_SOCKETS, dcmtk, peer_at, series, store_scp
 
 pytestmark = SERVER_LEAVES_SOCKETS
 
@@ -65,6 +67,31 @@ def test_both_sides_prove_who_they_are_and_files_arrive(trusted, tmp_path):
         assert echo(peer).answer_s > 0
         assert send(series(tmp_path, slices=6, size=200), peer).sent == 6
     assert len(got) == 6
+
+
+def test_storescp_of_dcmtk_takes_encrypted_files_from_those_it_knows(trusted, stranger, tmp_path):
+    program, folder = dcmtk("storescp"), trusted.folder
+    files, kept = series(tmp_path / "sent", slices=3), tmp_path / "kept"
+    kept.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    key, own = folder / "server.key", folder / "server.crt"
+    server = subprocess.Popen(
+        [program, "+tls", str(key), str(own), "+cf", str(trusted.certificate), "-rc",
+         "-od", str(kept), str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        known = tls(trusted, certificate=folder / "client.pem")
+        patient = RetrySettings(tries=100, first_wait_s=0.1, factor=1.0)  # until it listens
+        assert send(files, peer_at(port, tls=known), retry=patient).sent == 3
+        for wrong in (tls(trusted), {**known, "certificate": stranger.folder / "client.pem"}):
+            with pytest.raises(PeerError):
+                send(files, peer_at(port, tls=wrong), retry=RetrySettings(tries=1))
+    finally:
+        server.terminate()
+        server.wait(30)
+    assert len(list(kept.iterdir())) == 3
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger"])
