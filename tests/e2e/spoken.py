@@ -11,7 +11,8 @@ from ctdenoise.cli.app import app
 FOLDER = Path(__file__).parents[2] / "pipelines"
 
 SAY = """#!/usr/bin/env bash
-{{ printf '{name}'; printf '\\x1f%s' "$@"; printf '\\n'; }} >>"$SAID"
+line={name}$(printf '\\x1f%s' "$@")
+printf '%s\\n' "$line" >>"$SAID" # at once, as others may write as well
 for word in "$@"; do
     if [[ $word == *.yaml && -f $word ]]; then cp "$word" "$SAID.yaml"; fi
 done
