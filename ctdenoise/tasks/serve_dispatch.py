@@ -57,6 +57,7 @@ class Dispatcher:
         self._shared = shared
         self._executor = executor
         self._running: dict[str, Job] = {}
+        self._unsettled: list[Finished] = []
         self._is_short_of_room = False
 
     @property
@@ -71,9 +72,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Work until the server stops; what is under way then is left to the next server."""
-        while not self._shared.alarm.is_stopping:
-            if not self.step():
-                self._shared.alarm.wait(_LOOK_S)
+        self._shared.again_and_again(self.step, idle_s=_LOOK_S)
 
     def drain(self, until: float) -> None:
         """Let what is under way end, and begin nothing.
@@ -82,16 +81,21 @@ class Dispatcher:
             until: Moment of the monotonic clock at which nothing is waited for any more.
         """
         while self._running and time.monotonic() < until:
-            for finished in self._executor.finished(_LOOK_S):
-                self._settle(finished)
+            self._collect()
 
     def step(self) -> bool:
         """Begin what can be begun and settle what ended; whether anything is under way."""
         self._begin()
         if self._running:
-            for finished in self._executor.finished(_LOOK_S):
-                self._settle(finished)
+            self._collect()
         return bool(self._running)
+
+    def _collect(self) -> None:
+        """Settle what ended; what cannot be written down stays, to be settled the next time."""
+        self._unsettled += self._executor.finished(0.0 if self._unsettled else _LOOK_S)
+        while self._unsettled:
+            self._settle(self._unsettled[0])
+            del self._unsettled[0]
 
     def _begin(self) -> None:
         shared = self._shared
@@ -143,7 +147,7 @@ class Dispatcher:
         }
 
     def _settle(self, finished: Finished) -> None:
-        job = self._running.pop(finished.id)
+        job = self._running[finished.id]
         if finished.failure is not None:
             verdict = self._failed(job, finished.failure)
         else:
@@ -151,6 +155,7 @@ class Dispatcher:
         if verdict.to in ("made", "done"):
             self._record_made(job, finished)
         self._lead(job, verdict)
+        del self._running[finished.id]
 
     def _failed(self, job: Job, failure: Failure) -> Verdict:
         settings = self._shared.settings.work_again

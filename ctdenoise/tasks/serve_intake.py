@@ -32,9 +32,12 @@ class Intake:
 
     def run(self) -> None:
         """Take what is complete until the server stops."""
-        while not self._shared.alarm.is_stopping:
-            self.step()
-            self._arrivals.wait(_LONGEST_WAIT_S)
+        self._shared.again_and_again(self._step_and_wait, idle_s=0.0)
+
+    def _step_and_wait(self) -> bool:
+        self.step()
+        self._arrivals.wait(_LONGEST_WAIT_S)
+        return True
 
     def step(self) -> int:
         """Take what is complete now; returns how many studies that were."""

@@ -69,8 +69,12 @@ class Housekeeping:
 
     def run(self) -> None:
         """Look every minute until the server stops."""
-        while not self._shared.alarm.wait_for_stop(ROUND_S):
+        self._shared.again_and_again(self._wait_and_step, idle_s=0.0)
+
+    def _wait_and_step(self) -> bool:
+        if not self._shared.alarm.wait_for_stop(ROUND_S):
             self.step()
+        return True
 
     def step(self) -> None:
         """Copy the ledger if that is due, and remove what is old enough."""

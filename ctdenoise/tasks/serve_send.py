@@ -113,9 +113,7 @@ class Sender:
 
     def run(self) -> None:
         """Send until the server stops."""
-        while not self._shared.alarm.is_stopping:
-            if not self.step():
-                self._shared.alarm.wait(_LOOK_S)
+        self._shared.again_and_again(self.step, idle_s=_LOOK_S)
 
     def close(self, until: float) -> None:
         """End the threads, after the instance that each is sending.
@@ -130,6 +128,8 @@ class Sender:
 
     def step(self) -> bool:
         """Hand on what can be sent and settle what was; whether anything is under way."""
+        for sending in [one for one in self._sending.values() if not one.open]:
+            self._settle(sending)  # it could not be written down before
         while len(self._sending) < _JOBS_AT_A_TIME:
             job = self._shared.ledger.claim(KIND, state="made")
             if job is None:
@@ -180,7 +180,6 @@ class Sender:
 
     def _settle(self, sending: _Sending) -> None:
         job, shared = sending.job, self._shared
-        del self._sending[job.id]
         result = {
             **job.result,
             DELIVERIES: {name: one.as_json() for name, one in sending.deliveries.items()},
@@ -194,8 +193,9 @@ class Sender:
                 job.id, "made", expected="sending", reason=reason, result=result, not_before=moment
             )
             _log.warning("job %s: sent later: %s", job.id, reason)
-            return
-        self._end(job, result, {n: d for n, d in sending.deliveries.items() if d.is_final})
+        else:
+            self._end(job, result, {n: d for n, d in sending.deliveries.items() if d.is_final})
+        del self._sending[job.id]
 
     def _wait_s(self, name: str, delivery: Delivery) -> float:
         own = BackOff(self._shared.settings.send_again).seconds(max(1, delivery.tries))
@@ -240,6 +240,8 @@ class _Work:
                 delivery = self._delivered(job, parcels)
             except StoppingError:
                 return
+            except CTDenoiseError as error:  # what it did could not be written down
+                delivery = self._rest(one_line(error.what))
             self._ended.put((job.id, destination.name, delivery))
 
     def _delivered(self, job: Job, parcels: Sequence[Parcel]) -> Delivery:

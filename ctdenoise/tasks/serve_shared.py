@@ -12,6 +12,7 @@ from pathlib import Path
 from ctdenoise.config.rules import Rules
 from ctdenoise.config.serve import ServeSettings
 from ctdenoise.core.series_facts import ArrivedBy
+from ctdenoise.errors import OutputError
 from ctdenoise.jobs.audit import Audit
 from ctdenoise.jobs.exposition import ServiceMetrics
 from ctdenoise.jobs.ledger import Ledger
@@ -19,6 +20,9 @@ from ctdenoise.tasks.serve_folder import StateFolder
 from ctdenoise.tasks.serve_plan import Order, orders_of
 
 _log = logging.getLogger(__name__)
+
+PAUSE_S = 5.0
+"""How long is waited where something could not be written."""
 
 KIND = "serve"
 """Kind of the jobs of a server."""
@@ -160,6 +164,27 @@ class Shared:
         """How series of some senders come in."""
         found: dict[str, ArrivedBy] = {one.sender: "folder" for one in self.settings.folders}
         return found | dict.fromkeys((one.sender for one in self.settings.orthanc), "orthanc")
+
+    def again_and_again(self, step: Callable[[], bool], *, idle_s: float) -> None:
+        """Do a step until the server stops, and outlast a disk that is full for a while.
+
+        A step that could not be written down is done again, so it must leave everything as it was.
+
+        Args:
+            step: Returns whether there is more to do at once.
+            idle_s: Longest wait where there is not.
+        """
+        said = ""
+        while not self.alarm.is_stopping:
+            try:
+                if not step():
+                    self.alarm.wait(idle_s)
+                said = ""
+            except OutputError as error:
+                if error.what != said:
+                    _log.error("%s", error.what)
+                said = error.what
+                self.alarm.wait_for_stop(PAUSE_S)
 
     def has_room(self) -> bool:
         """Whether there is as much free space as there should be before anything is begun."""

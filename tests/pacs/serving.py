@@ -16,6 +16,7 @@ from ctdenoise.pacs.inbox import Inbox
 from ctdenoise.pacs.sender import SendReport, Sent
 from ctdenoise.tasks import serve
 from ctdenoise.tasks.serve import ServeReport
+from ctdenoise.tasks.serve_shared import Alarm
 
 WANTED = {"name": "soft", "when": {"what": "CT", "kernel": "B30f"}}
 SHARP = {"name": "sharp", "when": {"kernel": "B70f"}, "skip": "a sharp kernel"}
@@ -110,3 +111,22 @@ def jobs(state: Path) -> tuple[Job, ...]:
 def statuses(job: Job) -> list[str]:
     """What became of each series of a job."""
     return [one["status"] for one in job.result["series"]]
+
+
+def until_done(state: Path, **changes: Any) -> None:
+    """Let a server with all its threads run until one study has ended, then stop it in order."""
+    alarm = Alarm()
+    quick = {"completeness": {"quiet_s": 0.01}, "receiver": {"port": 0}}
+
+    def watch() -> None:
+        with Ledger.open(state, read_only=True) as ledger:
+            while not alarm.is_stopping and not ledger.jobs(("done", "refused", "dead-letter")):
+                alarm.wait_for_stop(0.05)
+        alarm.stop()
+
+    serve.run(
+        settings(**quick, **changes),
+        state=state,
+        alarm=alarm,
+        on_ready=lambda _: alarm.thread("watch", watch),
+    )
