@@ -35,6 +35,9 @@ def _copy(task: StudyTask, folder: Path) -> StudyResult:
             os.kill(os.getpid(), signal.SIGKILL)
         case ["die-once", *_] if tries.stat().st_size == 1:
             os.kill(os.getpid(), signal.SIGKILL)
+        case ["kill-worker", *_] if tries.stat().st_size == 1:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(300)
         case ["wait", *_] if tries.stat().st_size == 1:
             time.sleep(300)
         case ["partly"]:

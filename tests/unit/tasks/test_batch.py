@@ -178,6 +178,19 @@ def test_a_killed_process_loses_one_study_which_is_tried_again(tmp_path):
     assert not list((tmp_path / "out" / "studies").glob(".*"))
 
 
+def test_the_study_of_a_killed_worker_of_a_cluster_is_done_again_and_no_other_twice(tmp_path):
+    pytest.importorskip("distributed")
+    for name, says in (("a", "fine"), ("b", "kill-worker then fine"), ("c", "fine"), ("d", "fine")):
+        study(tmp_path / "in" / name, says)
+    report = run(tmp_path, place={"name": "distributed", "address": "local:2"})
+    rows = table(tmp_path / "out")
+    assert [row["status"] for row in rows] == ["made"] * 4
+    assert [tries(tmp_path, name) for name in "abcd"] == [1, 2, 1, 1]
+    assert [row["tries"] for row in rows] == ["1"] * 4  # Dask itself began it again
+    assert (report.made, report.failures) == (4, 0)
+    assert not list((tmp_path / "out" / "studies").glob(".*"))
+
+
 def test_what_is_made_is_dated_by_the_job_whatever_the_clock_says(tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     study(tmp_path / "in" / "a", "fine")
@@ -223,7 +236,7 @@ def test_a_coordinator_that_is_stopped_leaves_what_the_same_command_goes_on_with
 
 def wait_for(path: Path) -> None:
     end = time.monotonic() + DEADLINE_S
-    while not path.exists():
+    while not path.exists() or not path.stat().st_size:
         assert time.monotonic() < end
         time.sleep(0.01)
 
