@@ -273,7 +273,8 @@ def _local(workers: int, *, gpu: bool) -> Iterator[LocalCluster]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL + 1,
             memory_limit=0,  # limits are those of the processes that do the work
             local_directory=place,
