@@ -6,6 +6,7 @@ is written in another way if that loses nothing, and the report says so.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -31,7 +32,6 @@ from pydicom.uid import (
 )
 
 from ctdenoise.errors import InputError, PeerRefused, listed
-from ctdenoise.io.checksum import sha256_of
 from ctdenoise.io.dicom_encoding import file_meta_of
 from ctdenoise.io.dicom_file import (
     DamagedFileError,
@@ -87,7 +87,7 @@ class Outgoing:
 def outgoing(files: Sequence[Path]) -> tuple[Outgoing, ...]:
     """What is known of some files without reading their pixels.
 
-    A file that is there twice, byte for byte, is sent once.
+    A data set that is there twice, byte for byte, is sent once.
 
     Args:
         files: DICOM files, with or without a preamble.
@@ -105,8 +105,8 @@ def outgoing(files: Sequence[Path]) -> tuple[Outgoing, ...]:
             problems.append(f"{path.name}: {why}")
             continue
         twin = found.setdefault(one.sop_instance_uid, one)
-        if twin is not one and sha256_of(twin.path) != sha256_of(path):
-            problems.append(f"{path.name}: another file with other bytes has the same identity")
+        if twin is not one and _digest(twin) != _digest(one):
+            problems.append(f"{path.name}: another file has the same identity and other contents")
     if problems:
         raise InputError(
             f"{len(problems)} of {len(files)} files cannot be sent:\n{listed(problems)}",
@@ -132,6 +132,12 @@ def _look_at(path: Path) -> Outgoing:
         size = file.seek(0, 2)
     syntax = str(transfer_syntax(header.dataset))
     return Outgoing(path, sop_class, identity, syntax, start, size - start)
+
+
+def _digest(instance: Outgoing) -> tuple[str, bytes]:
+    with instance.path.open("rb") as file:
+        file.seek(instance.start)
+        return instance.transfer_syntax, hashlib.file_digest(file, "sha256").digest()
 
 
 def converted(instance: Outgoing, syntax: str) -> bytes:
