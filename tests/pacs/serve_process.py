@@ -38,6 +38,7 @@ def serving(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
             [*command, "--state", str(state)], stdout=output, stderr=output, cwd=folder
         )
     try:
+        (folder / "pid").write_text(str(process.pid))
         until(lambda: "Ready:" in says.read_text() or process.poll() is not None)
         assert process.poll() is None, says.read_text()
         yield state
