@@ -156,6 +156,8 @@ class Inbox:
             start, syntax = part10_start(source)
             uids = uids_at(source, start, syntax)
             source.seek(start)
+        with self._lock:  # before it is written, since there may be very many of them
+            self._require_place(study_key(uids.study_instance_uid))
         described = (uids.sop_class_uid, uids.sop_instance_uid)
         with self.incoming(uids=described, syntax=syntax, sender=sender) as instance:
             while piece := source.read(_PIECE_BYTES):

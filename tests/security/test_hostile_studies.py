@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +95,17 @@ def fill(watched: Path, outside: Path) -> None:
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     place = tmp_path_factory.mktemp("hostile")
-    watched, state, outside = (place / name for name in ("watched", "state", "outside"))
+    watched, _state, outside = (place / name for name in ("watched", "state", "outside"))
     watched.mkdir()
     fill(watched, outside)
-    open_ones = lay_traps(watched, outside)
+    with ExitStack() as opened:
+        for one in lay_traps(watched, outside):
+            opened.enter_context(one)
+        return served(place)
+
+
+def served(place: Path) -> Outcome:
+    watched, state = place / "watched", place / "state"
     config = place / "serve.yaml"
     config.write_text(json.dumps(settings(watched)))
     began = time.monotonic()
@@ -115,8 +122,6 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     )
     seconds = time.monotonic() - began
     held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
-    for one in open_ones:
-        one.close()
     with closing(Ledger.open(state, read_only=True)) as ledger:
         jobs = {job.study: job for job in ledger.jobs()}
     return Outcome(state, watched, done.returncode, done.stdout + done.stderr, seconds, held, jobs)
