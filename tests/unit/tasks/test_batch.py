@@ -223,6 +223,7 @@ def test_a_coordinator_that_is_stopped_leaves_what_the_same_command_goes_on_with
     words = [sys.executable, "-c", PROGRAM, str(tmp_path), place["name"]]
     with subprocess.Popen(words, cwd=root, stderr=subprocess.DEVNULL) as process:
         wait_for(tmp_path / "in" / "b.tries")
+        wait_for(tmp_path / "out" / "studies", "/000001-*/study.json")
         with pytest.raises(UsageError, match="another batch works in this folder"):
             run(tmp_path, place=place)
         os.kill(process.pid, number)
@@ -234,9 +235,10 @@ def test_a_coordinator_that_is_stopped_leaves_what_the_same_command_goes_on_with
     assert not list((tmp_path / "out" / "studies").glob(".*"))
 
 
-def wait_for(path: Path) -> None:
+def wait_for(path: Path, pattern: str = "") -> None:
+    """Wait for a file that is not empty; with a pattern for one below."""
     end = time.monotonic() + DEADLINE_S
-    while not path.exists() or not path.stat().st_size:
+    while not any(one.stat().st_size for one in path.parent.glob(f"{path.name}{pattern}")):
         assert time.monotonic() < end
         time.sleep(0.01)
 
