@@ -38,7 +38,7 @@ _FIXES = {
 _PIECE_BYTES = 2**20
 _SLOWEST_BYTES_PER_S = 1000
 _QUERY_SIGNS = "*?^/:@!$'(),;"
-"""Signs that go into a query as they are: Orthanc before 1.12 does not decode them, and finds
+"""Signs that go into a query as they are: Orthanc 1.10 does not decode them, and finds
 nothing. All but ^, which names of patients are full of, may stand there (RFC 3986 3.4)."""
 
 
