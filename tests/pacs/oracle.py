@@ -51,6 +51,7 @@ def examine_destination(
     *,
     processed: Iterable[SentStudy],
     refused: Iterable[SentStudy] = (),
+    given_up: Iterable[SentStudy] = (),
     same_pixels: bool = True,
 ) -> Arrived:
     """Compare what a destination has with what it must have.
@@ -60,6 +61,7 @@ def examine_destination(
         deliveries: Everything that came over the wire.
         processed: Studies of which all wanted series must be there, whole.
         refused: Studies of which nothing may be there.
+        given_up: Studies that may be there in part.
         same_pixels: Whether the pixels must be those of the sources (denoiser `identity`).
     """
     problems, derived = [], _Derived()
@@ -76,6 +78,8 @@ def examine_destination(
         for series in study.of("wanted"):
             expected |= {instance.uid for instance in series.instances}
             problems += _lacking(study, series, derived, same_pixels=same_pixels)
+    for study in given_up:
+        expected |= {i.uid for series in study.of("wanted") for i in series.instances}
     refused_uids = {i.uid for study in refused for series in study.series for i in series.instances}
     for source, files in derived.by_source.items():
         if source in refused_uids:

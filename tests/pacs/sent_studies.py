@@ -129,12 +129,11 @@ def _series(
         dataset.SOPInstanceUID = uid("instance", name, number, index)
         dataset.FrameOfReferenceUID = uid("frame of reference", name)
         dataset.ConvolutionKernel = KERNELS[fate]
-        dataset.SeriesNumber = str(number)
 
     seed = zlib.crc32(f"{name} {number}".encode())
     volume = water_disc(slices=slices, size=size, pixel_spacing_mm=2.0, noise_hu=20.0, seed=seed)
     volume = replace(volume, hu=volume.hu.clip(-1024))  # what unsigned pixels can hold
-    datasets = ct_series(volume, series=f"{name} {number}", edit=edit)
+    datasets = ct_series(volume, series=str(number), edit=edit)
     if fate == "unfit":
         for dataset in datasets:
             del dataset.RescaleSlope, dataset.RescaleIntercept
