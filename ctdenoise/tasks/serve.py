@@ -23,7 +23,7 @@ from ctdenoise.jobs.exposition import ServiceMetrics
 from ctdenoise.jobs.facts import ServiceFacts
 from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.jobs.states import State
-from ctdenoise.jobs.work import Executor, WorkUnit
+from ctdenoise.jobs.work import Executor, Failure, WorkUnit
 from ctdenoise.pacs.arrivals import Arrivals
 from ctdenoise.pacs.inbox import Inbox
 from ctdenoise.pacs.rounds import Rounds
@@ -168,19 +168,35 @@ def _executor(settings: ServeSettings, in_force: RulesInForce) -> Iterator[Execu
 
 
 def _check_models(executor: Executor, in_force: RulesInForce) -> None:
-    """Load every model where the work will be done, before anything depends on it."""
+    """Load every model where the work will be done, before anything depends on it.
+
+    A process that is lost meanwhile says nothing about the models: they are loaded in another.
+    """
     orders = tuple(in_force.orders.values())
-    executor.submit(WorkUnit("models", check_models, orders))
     until = time.monotonic() + _CHECK_S
+    for is_last in (False, False, True):
+        failure = _failure_of(executor, WorkUnit("models", check_models, orders), until)
+        if failure is None:
+            return
+        if is_last or failure.kind != "lost":
+            raise UsageError(
+                f"a model of the rules cannot be used: {failure.words}.",
+                where="rules",
+                fix="Put the path of the checkpoint right, or try it with `ctdenoise infer`.",
+            )
+        _log.warning("loading the models is tried again: %s", failure.words)
+
+
+def _failure_of(executor: Executor, unit: WorkUnit, until: float) -> Failure | None:
+    """Why a unit failed that the executor does alone; None if it did not.
+
+    Raises:
+        UsageError: If it has not ended at this moment of the monotonic clock.
+    """
+    executor.submit(unit)
     while time.monotonic() < until:
         for finished in executor.finished(1.0):
-            if finished.failure is not None:
-                raise UsageError(
-                    f"a model of the rules cannot be used: {finished.failure.words}.",
-                    where="rules",
-                    fix="Put the path of the checkpoint right, or try it with `ctdenoise infer`.",
-                )
-            return
+            return finished.failure
     raise UsageError(f"the models of the rules were not loaded within {_CHECK_S:.0f} s.")
 
 

@@ -15,7 +15,7 @@ from ctdenoise.pacs.inbox import study_key
 from tests.pacs.destination import Destination
 from tests.pacs.oracle import Arrived, examine_destination, examine_files, examine_inbox
 from tests.pacs.oracle_ledger import examine_ledger
-from tests.pacs.senders import by_pynetdicom
+from tests.pacs.senders import by_dcmtk
 from tests.pacs.sent_studies import Fate, SentStudy, make_study
 from tests.pacs.service_process import Service, end, wait_until
 
@@ -41,8 +41,8 @@ class Serving:
 
     def send(self, study: SentStudy) -> None:
         """Send a study over one association; all of it must be accepted."""
-        told = by_pynetdicom(study.paths, self.running.port)
-        assert [item.status for item in told] == [0] * len(study.paths), self.running.said()
+        done = by_dcmtk("dcmsend", study.paths, self.running.port)
+        assert done.returncode == 0, f"{done.stderr}\n{self.running.said()}"
         self.accepted.append(study)
 
     def sent(self, name: str, **more: Any) -> SentStudy:

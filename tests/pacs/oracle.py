@@ -160,15 +160,15 @@ def examine_files(state: Path) -> list[str]:
 
 def examine_inbox(inbox: Path, accepted: Iterable[SentStudy]) -> list[str]:
     """Instances that were accepted, and are not in the inbox as they were sent."""
-    found = {}
+    found = defaultdict(set)
     for path in inbox.rglob("*.dcm"):
         data_set, _ = read_in_full(path)
         if data_set is not None:
-            found[str(data_set.SOPInstanceUID)] = pixels_digest(data_set)
+            found[str(data_set.SOPInstanceUID)].add(pixels_digest(data_set))
     return [
         f"{study.name}: an accepted instance is not in the inbox"
         for study in accepted
         for series in study.series
         for instance in series.instances
-        if found.get(instance.uid) != instance.pixels_sha256
+        if instance.pixels_sha256 not in found[instance.uid]
     ]

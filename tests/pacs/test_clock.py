@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.pacs.destination import destination
+from tests.pacs.fault_bench import Serving, serving
 from tests.pacs.recording import Behaviour
 from tests.pacs.service_process import wait_until
 from tests.pacs.service_settings import service_settings
-from tests.pacs.fault_bench import Serving, serving
 
 JUMPING = Path(__file__).parent / "jumping_clock"
 DAY_S = 86_400

@@ -11,12 +11,12 @@ import pytest
 
 from tests.pacs.bad_line import BadLine, Fault, bad_line
 from tests.pacs.destination import Destination, destination
+from tests.pacs.fault_bench import Serving, serving
 from tests.pacs.oracle import repeated
 from tests.pacs.recording import Behaviour
 from tests.pacs.sent_studies import SentStudy
 from tests.pacs.service_process import wait_until
 from tests.pacs.service_settings import peer, service_settings
-from tests.pacs.fault_bench import Serving, serving
 
 SLICES = 8
 

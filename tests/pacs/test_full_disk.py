@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.pacs.destination import destination
+from tests.pacs.fault_bench import Serving, serving
 from tests.pacs.recording import Behaviour
 from tests.pacs.senders import by_pynetdicom, send_until_accepted
 from tests.pacs.service_process import wait_until
 from tests.pacs.service_settings import service_settings
-from tests.pacs.fault_bench import Serving, serving
 
 DISK_MB = 24
 OUT_OF_RESOURCES = 0xA700

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.pacs.destination import destination
+from tests.pacs.fault_bench import Serving, serving
 from tests.pacs.recording import Behaviour
 from tests.pacs.sent_studies import SentStudy
 from tests.pacs.service_process import wait_until
 from tests.pacs.service_settings import service_settings
-from tests.pacs.fault_bench import Serving, serving
 
 STOP_S = 10.0
 GRACE_S = 15.0  # of a slow machine, beside what the settings allow
