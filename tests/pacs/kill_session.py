@@ -39,6 +39,7 @@ class Plan:
         longest_life_s: A life ends at a random moment within so many seconds of when the server is
             ready; one in five, of its start.
         seed: Of the moments.
+        minutes: There are no more kills after so long.
     """
 
     server_kills: int
@@ -46,6 +47,7 @@ class Plan:
     senders: int = 2
     longest_life_s: float = 8.0
     seed: int = 1
+    minutes: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +153,20 @@ def run_session(
         threading.Thread(target=scanners.run, args=(n,), daemon=True) for n in range(plan.senders)
     ]
     moments: Counter[str] = Counter()
+    kills: Counter[str] = Counter()
     try:
         running.start()
         up.set()
         for thread in threads:
             thread.start()
-        for _ in range(plan.server_kills):
+        until = began + 60 * plan.minutes
+        while kills["server"] < plan.server_kills and time.monotonic() < until:
             moments.update(_one_life(running, up, scanners, chance, plan))
+            kills["server"] += 1
         wait_until(running.is_ready, what="the server is ready")
         up.set()
-        for _ in range(plan.worker_kills):
-            _kill_a_worker(running, chance)
+        while kills["worker"] < plan.worker_kills and time.monotonic() < until:
+            kills["worker"] += _kill_a_worker(running, chance)
         scanners.enough.set()
         for thread in threads:
             thread.join(900)
@@ -171,7 +176,7 @@ def run_session(
     finally:
         scanners.enough.set()
         end(running)
-    return _judged(running, scanners, place, plan, moments, time.monotonic() - began)
+    return _judged(running, scanners, place, (kills, moments), time.monotonic() - began)
 
 
 def _one_life(
@@ -208,7 +213,8 @@ def states_under_way(state: Path) -> list[str]:
     return ["no ledger"]
 
 
-def _kill_a_worker(running: Service, chance: random.Random) -> None:
+def _kill_a_worker(running: Service, chance: random.Random) -> bool:
+    """Kill a worker at a random moment; whether there was one."""
     wait_until(lambda: bool(running.workers()), what="there is a worker")
     threading.Event().wait(chance.random())
     pid = chance.choice(running.workers() or [0])
@@ -216,6 +222,7 @@ def _kill_a_worker(running: Service, chance: random.Random) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: pid not in running.workers(), what="the worker is gone")
+    return pid > 0
 
 
 def _ended(state: Path) -> bool:
@@ -226,10 +233,10 @@ def _judged(
     running: Service,
     scanners: _Scanners,
     place: Destination,
-    plan: Plan,
-    moments: Counter[str],
+    counted: tuple[Counter[str], Counter[str]],
     seconds: float,
 ) -> SessionReport:
+    kills, moments = counted
     account = examine_ledger(running.state, scanners.sent)
     processed = [study for study in scanners.sent if study.of("wanted")]
     others = [study for study in scanners.sent if not study.of("wanted")]
@@ -249,8 +256,8 @@ def _judged(
         studies=len(scanners.sent),
         ended=dict(Counter(account.states.values())),
         moments=dict(moments),
-        server_kills=plan.server_kills,
-        worker_kills=plan.worker_kills,
+        server_kills=kills["server"],
+        worker_kills=kills["worker"],
         twice=arrived.twice,
         instances=arrived.instances,
         begun_again=account.begun,

@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--server-kills", type=int, default=50)
     parser.add_argument("--worker-kills", type=int, default=50)
     parser.add_argument("--longest-life", type=float, default=8.0, help="seconds")
+    parser.add_argument("--minutes", type=float, default=60, help="no more kills after so long")
     parser.add_argument("--kind", choices=["dimse", "web"], default="dimse")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="kept; a temporary one by default")
@@ -34,6 +35,7 @@ def main() -> int:
         worker_kills=options.worker_kills,
         longest_life_s=options.longest_life,
         seed=options.seed,
+        minutes=options.minutes,
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
