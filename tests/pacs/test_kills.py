@@ -14,7 +14,7 @@ from tests.pacs.kill_session import Plan, run_session
 from tests.pacs.service_process import Service, end, wait_until
 from tests.pacs.service_settings import service_settings
 
-KILLS = int(os.environ.get("CTDENOISE_KILLS", "4"))
+KILLS = int(os.environ.get("CTDENOISE_KILLS", "3"))
 
 
 def test_nothing_is_lost_twice_or_half_whenever_the_server_and_its_workers_are_killed(tmp_path):
