@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -74,7 +75,7 @@ def consumption(running: Service, minutes: float) -> Consumption:
         processes=1 + len(workers),
         ledger_mb=_size_mb(state / "ledger.sqlite"),
         wal_mb=_size_mb(state / "ledger.sqlite-wal"),
-        state_mb=sum(_size_mb(path) for path in state.rglob("*")),
+        state_mb=_size_below_mb(state),
     )
 
 
@@ -112,3 +113,9 @@ def _size_mb(path: Path) -> float:
     with suppress(OSError):
         return path.stat().st_size / 2**20
     return 0.0
+
+
+def _size_below_mb(folder: Path) -> float:
+    """Of all files below a folder from which some may just be vanishing."""
+    walk = os.walk(folder)
+    return sum(_size_mb(Path(parent) / name) for parent, _, names in walk for name in names)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.pacs.destination import destination
 from tests.pacs.fault_bench import Serving, serving
+from tests.pacs.oracle import repeated
 from tests.pacs.recording import Behaviour
 from tests.pacs.sent_studies import SentStudy
 from tests.pacs.service_process import wait_until
@@ -99,7 +100,7 @@ def test_told_to_stop_it_ends_in_time_and_goes_on_where_it_was(bench, phase):
 
 
 def repeats(bench: Serving) -> int:
-    return bench.judged().twice if bench.accepted else 0
+    return repeated(bench.place.deliveries())
 
 
 def truncated(path: Path) -> None:
