@@ -59,6 +59,9 @@ class PrivateFile(RotatingFileHandler):
         descriptor = os.open(self.baseFilename, flags, 0o600)
         return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding="utf-8")
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of the base class
+        """Leave a line out that the disk has no room for; it stands on stderr all the same."""
+
 
 @contextmanager
 def logged(settings: LogSettings, state: Path) -> Iterator[None]:

@@ -62,6 +62,7 @@ def well(bench: Serving, *, starts: int, twice: int = 0) -> None:
     assert found.problems == ()
     assert found.twice <= twice
     assert bench.running.starts == starts
+    assert "Traceback" not in said(bench)
     wait_until(bench.running.is_ready, what="the server is ready again")
 
 

@@ -25,6 +25,9 @@ def main() -> int:
     parser.add_argument("--server-kills", type=int, default=50)
     parser.add_argument("--worker-kills", type=int, default=50)
     parser.add_argument("--longest-life", type=float, default=8.0, help="seconds")
+    parser.add_argument(
+        "--quiet", type=float, default=4.0, help="seconds until a study is complete"
+    )
     parser.add_argument("--minutes", type=float, default=60, help="no more kills after so long")
     parser.add_argument("--kind", choices=["dimse", "web"], default="dimse")
     parser.add_argument("--seed", type=int, default=1)
@@ -40,7 +43,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         with destination(folder / "destination", options.kind) as place:
-            report = run_session(folder, service_settings(place), place, plan)
+            report = run_session(
+                folder, service_settings(place, quiet_s=options.quiet), place, plan
+            )
     for name, value in asdict(report).items():
         if name != "problems":
             print(f"{name:14}", value)
