@@ -17,8 +17,8 @@ from tests.pacs.service_settings import service_settings
 KILLS = int(os.environ.get("CTDENOISE_KILLS", "3"))
 
 QUIET_S = 4.0
-"""Longer than a scanner takes to come back after a restart: else half a study counts as complete, and
-is made again when the rest has come."""
+"""Longer than a scanner takes to come back after a restart: else half a study counts as complete,
+and is made again when the rest has come."""
 
 
 def test_nothing_is_lost_twice_or_half_whenever_the_server_and_its_workers_are_killed(tmp_path):
