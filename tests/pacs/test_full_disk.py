@@ -56,12 +56,12 @@ def full(disk: Path) -> Iterator[None]:
         ballast.unlink()
 
 
-def well(bench: Serving, *, starts: int, twice: int = 0) -> None:
-    """Nothing was lost, and nothing is there twice or half."""
+def well(bench: Serving, *, twice: int = 0) -> None:
+    """Nothing was lost, nothing is there twice or half, and the server never ended."""
     found = bench.judged()
     assert found.problems == ()
     assert found.twice <= twice
-    assert bench.running.starts == starts
+    assert bench.running.starts == 1
     assert "Traceback" not in said(bench)
     wait_until(bench.running.is_ready, what="the server is ready again")
 
@@ -76,7 +76,7 @@ def test_a_sender_is_told_that_the_disk_is_full_and_succeeds_later(bench, disk):
     assert send_until_accepted(study, lambda: bench.running.port) == 1
     bench.accepted.append(study)
     bench.until(study, "done")
-    well(bench, starts=1)
+    well(bench)
 
 
 def test_work_for_which_the_disk_had_no_room_is_done_later(bench, disk):
@@ -84,23 +84,19 @@ def test_work_for_which_the_disk_had_no_room_is_done_later(bench, disk):
     with full(disk):
         wait_until(lambda: "full" in said(bench), what="the server says that the disk is full")
     bench.until(study, "done")
-    well(bench, starts=1)
+    well(bench)
 
 
-def test_a_ledger_that_cannot_be_written_ends_the_server_in_words_and_it_goes_on_later(bench, disk):
+def test_a_ledger_that_cannot_be_written_for_a_while_is_written_later(bench, disk):
     bench.place.behave(Behaviour(delay_s=0.3))
     before = len(bench.place.deliveries())
     study = bench.sent("full while sending", slices=16)
     wait_until(lambda: len(bench.place.deliveries()) > before + 3, what="some of it is sent")
     with full(disk):
-        code = bench.running.process.wait(120)
-    assert code == 3
-    assert "the ledger could not be written: the disk is full" in said(bench)
-    assert "Error" in said(bench).splitlines()[-2]  # the last words, and no traceback
+        wait_until(lambda: "full" in said(bench), what="the server says that the disk is full")
     bench.place.behave(Behaviour())
-    bench.running.start()
     bench.until(study, "done")
-    well(bench, starts=2, twice=1)  # the instance that could not be noted
+    well(bench, twice=2)  # what could not be noted at once
 
 
 @pytest.fixture(autouse=True)
