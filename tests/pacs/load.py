@@ -107,7 +107,7 @@ def to_storescp(folder: Path, studies: Sequence[SentStudy], *, senders: int) -> 
     folder.mkdir()
     command = [dcmtk.program("storescp"), "--fork", "--output-directory", str(folder), str(port)]
     without_delay = {**os.environ, "TCP_NODELAY": "1"}  # else every instance waits 40 ms
-    with subprocess.Popen(command, env=without_delay) as receiver:
+    with subprocess.Popen(command, env=without_delay, stderr=subprocess.DEVNULL) as receiver:
         try:
             wait_until(lambda: _listens(port), what="storescp listens")
             began = time.monotonic()

@@ -125,8 +125,8 @@ def _series(
 ) -> list[Dataset]:
     def edit(dataset: Dataset, index: int) -> None:
         dataset.StudyInstanceUID = study_uid
-        dataset.SeriesInstanceUID = uid("series", name, number)
-        dataset.SOPInstanceUID = uid("instance", name, number, index)
+        dataset.SeriesInstanceUID = uid("series", f"{name}/{number}")
+        dataset.SOPInstanceUID = uid("instance", f"{name}/{number}/{index}")
         dataset.FrameOfReferenceUID = uid("frame of reference", name)
         dataset.ConvolutionKernel = KERNELS[fate]
 
