@@ -39,10 +39,20 @@ class RetentionSettings(Settings):
 
     ledger_days: float = Field(default=400.0, ge=1)
     """That a study was done or refused, and what was delivered of it. It is known again, and
-    nothing of it is sent twice, for so long."""
+    nothing of it is sent twice, for so long. Not less than any of the others."""
 
     backup_hours: float = Field(default=1.0, gt=0)
     """How often the ledger is copied, in hours."""
+
+    @model_validator(mode="after")
+    def _ledger_is_kept_longest(self) -> Self:
+        longest = max(self.inbox_days, self.refused_days, self.results_days)
+        if self.ledger_days < longest:
+            raise ValueError(
+                "`ledger_days` is below another of these: what is kept of a study that nobody "
+                "knows any more would be worked on and sent once more"
+            )
+        return self
 
 
 class LogSettings(Settings):

@@ -280,16 +280,18 @@ class Arrivals:
         """Seconds until a study may be complete, if nothing arrives meanwhile."""
         with self._changed:
             now, settings = self._clock(), self._settings
-            looks = [_LONGEST_LOOK_S]
+            moments = [now + _LONGEST_LOOK_S]
             for study in self._studies.values():
-                looks.append(study.first + settings.longest_wait_s - now)
-                looks.append(study.last + settings.quiet_s - now)
-                if self._ask is not None:
-                    looks.append(study.last + settings.counted_quiet_s - now)
-                    looks.append((study.asked or now) + settings.ask_again_s - now)
-                if study.is_stable or study.is_offered:
-                    looks.append(0.0)
-        return max(0.0, min(looks))
+                if study.is_offered or self._why(study, now) is not None:
+                    return 0.0
+                if self._ask is not None and self._is_to_ask(study, now):
+                    return 0.0
+                moments.append(study.first + settings.longest_wait_s)
+                moments.append(study.last + settings.quiet_s)
+                moments.append(study.last + settings.counted_quiet_s)
+                if study.asked is not None:
+                    moments.append(study.asked + settings.ask_again_s)
+        return min(moment for moment in moments if moment > now) - now
 
 
 def _names(inbox: Inbox, key: str) -> frozenset[str]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctdenoise.errors import CTDenoiseError, OutputError
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.states import ENDED
 from ctdenoise.pacs.inbox import Inbox
 from ctdenoise.tasks.serve_shared import KIND, Shared
+from ctdenoise.tasks.serve_work import outcomes_of
 
 _log = logging.getLogger(__name__)
 
@@ -81,17 +85,27 @@ class Housekeeping:
         shared = self._shared
         now = self._clock.advanced(time.time(), time.monotonic())
         shared.ledger.note(_CLOCK_NOTE, now)
-        if time.monotonic() - self._copied >= shared.settings.retention.backup_hours * 3600:
-            shared.ledger.backup()
-            self._copied = time.monotonic()
+        self._copy_ledger()
         for study in self._inbox.studies():
-            self._look_at_study(study, now)
+            with _told():
+                self._look_at_study(study, now)
         for place in (shared.folder.results, shared.folder.thumbnails):
             for folder in place.iterdir():
-                self._look_at_result(folder, now)
+                with _told():
+                    self._look_at_result(folder, now)
         # The ledger counts by the clock of the machine.
         ahead_s = max(0.0, time.time() - now)
         shared.ledger.forget(shared.settings.retention.ledger_days * _DAY_S + ahead_s)
+
+    def _copy_ledger(self) -> None:
+        """Copy the ledger if that is due; without room for it, the next time it is."""
+        shared = self._shared
+        if time.monotonic() - self._copied >= shared.settings.retention.backup_hours * 3600:
+            self._copied = time.monotonic()
+            try:
+                shared.ledger.backup()
+            except OutputError as error:
+                _log.warning("no copy of the ledger was made: %s", error.what)
 
     def _look_at_study(self, study: str, now: float) -> None:
         """Remove what arrived of a study, if every file of it was part of a job that ended."""
@@ -103,13 +117,15 @@ class Housekeeping:
         if now - max(job.changed for job in jobs) < days * _DAY_S:
             return
         known = {name for job in jobs for name in _names(job)}
-        files = [path for path in self._inbox.files(study) if path.name in known]
-        files += self._inbox.conflicts(study)
-        if files and len(files) == len(self._inbox.files(study)) + len(
-            self._inbox.conflicts(study)
-        ):
-            shared.audit.record("deleted", what="inbox", job=jobs[0].id, files=len(files))
-            self._inbox.remove(study, files)
+        held = (*self._inbox.files(study), *self._inbox.conflicts(study))
+        folder = self._inbox.folder(study)
+        arrived = {str(path.relative_to(folder)) for path in held}
+        rounds = self._inbox.rounds(study)
+        if rounds.offered is not None or not arrived <= rounds.handed_on:
+            return  # something came since, of which no job knows yet
+        if all(path.name in known or path.parent != folder for path in held):
+            shared.audit.record("deleted", what="inbox", job=jobs[0].id, files=len(held))
+            self._inbox.remove(study, held)
 
     def _look_at_result(self, folder: Path, now: float) -> None:
         shared = self._shared
@@ -117,9 +133,31 @@ class Housekeeping:
             return  # its job is forgotten, or the ledger was restored: a person decides
         job = shared.ledger.job(folder.name)
         days = shared.settings.retention.results_days
-        if job.state in ("done", "refused") and now - job.changed >= days * _DAY_S:
+        is_old = job.state in ("done", "refused") and now - job.changed >= days * _DAY_S
+        if is_old and not self._is_needed(job):
             shared.audit.record("deleted", what=folder.parent.name, job=job.id)
             shutil.rmtree(folder)
+
+    def _is_needed(self, job: Job) -> bool:
+        """Whether a later job of the study has still to send what this one made."""
+        jobs = self._shared.ledger.jobs(kind=KIND, study=job.study)
+        return any(
+            outcome.folder.startswith(f"{job.id}/")
+            for other in jobs
+            if other.id != job.id and (other.state not in ENDED or other.state == "dead-letter")
+            for outcome in outcomes_of(other.result)
+        )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What cannot be removed stays, and is no reason to receive and send no longer."""
+    try:
+        yield
+    except CTDenoiseError:
+        raise  # the ledger or the audit trail
+    except OSError as error:
+        _log.warning("something old cannot be removed (%s)", error.strerror)
 
 
 def _names(job: Job) -> list[str]:

@@ -324,3 +324,15 @@ def test_whatever_happens_every_file_is_handed_on_and_nothing_twice_for_nothing(
             taker.take(crashes=False)
         assert taker.new == {"a": set(), "b": set()}
         assert place.arrivals.waiting() == ()
+
+
+@pytest.mark.parametrize("count", [None, 1, 9], ids=["unknown", "all here", "more to come"])
+def test_the_next_look_is_never_now_while_nothing_can_be_told(place, count):
+    place.counts[uid("study", "one")] = count
+    place.arrive("one", 0)
+    for _ in range(int(LONGEST)):
+        if place.after(1.0):
+            break
+        assert 0 < place.arrivals.next_look_s() <= LONGEST, place.now
+    else:
+        pytest.fail("the study was never complete")
