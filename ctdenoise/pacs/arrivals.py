@@ -189,10 +189,10 @@ class Arrivals:
             OutputError: If that cannot be written down; then the round is told of again.
         """
         with self._changed:
-            names = {str(path.relative_to(self._inbox.folder(done.study))) for path in done.files}
-            names |= {
-                str(path.relative_to(self._inbox.folder(done.study))) for path in done.conflicts
-            }
+            folder = self._inbox.folder(done.study)
+            # What is gone, and comes again, is new.
+            held = [path for path in (*done.files, *done.conflicts) if path.exists()]
+            names = {str(path.relative_to(folder)) for path in held}
             self._inbox.change_rounds(done.study, lambda rounds: Rounds(rounds.handed_on | names))
             study = self._studies.get(done.study)
             if study is None:

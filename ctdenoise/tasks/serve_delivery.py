@@ -47,6 +47,7 @@ class Delivery:
         is_final: Whether it is not tried again.
         is_done: Whether everything was confirmed.
         is_further: Whether at least something was confirmed in the last one.
+        is_lost: Whether the result itself is gone or damaged, so that it has to be made again.
     """
 
     tries: int = 0
@@ -54,6 +55,7 @@ class Delivery:
     is_final: bool = False
     is_done: bool = False
     is_further: bool = False
+    is_lost: bool = False
 
     def as_json(self) -> dict[str, JsonValue]:
         """As the ledger keeps it."""

@@ -118,6 +118,7 @@ class Dispatcher:
 
     def _work(self, job: Job) -> StudyWork:
         shared, settings = self._shared, self._shared.settings
+        in_force = shared.in_force  # once: it may be replaced at any moment
         names = job.payload.get("files")
         files = [str(name) for name in names] if isinstance(names, list) else []
         return StudyWork(
@@ -128,8 +129,8 @@ class Dispatcher:
             scratch=str(shared.folder.work / job.id),
             results=str(shared.folder.results),
             thumbnails=str(shared.folder.thumbnails) if settings.http.show_thumbnails else None,
-            rules=shared.in_force.rules,
-            orders=shared.in_force.orders,
+            rules=in_force.rules,
+            orders=in_force.orders,
             made_before=self._made_before(job),
             keep_descriptions=settings.http.show_descriptions,
             is_last_try=job.tries >= settings.work_again.tries,

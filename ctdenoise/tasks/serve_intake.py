@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ctdenoise.io.dicom_bounds import DamagedFileError
@@ -53,15 +53,15 @@ class Intake:
             found: A complete study; the same round may come again after a crash.
         """
         shared = self._shared
-        digests = {path.stem: _data_set_digest(path) for path in found.files}
+        digests, lost = _digests(found.files)
         changed, is_repeated = self._compared(found, digests)
-        reason = _conflict(len(found.conflicts) + changed)
+        reason = _conflict(len(found.conflicts) + changed) or _lost(lost)
         if is_repeated and not reason:
             _log.info("study %s: some of it came again, which was worked on before", found.study)
             self._arrivals.handed_on(found)
             return
         shared.audit.record(
-            "conflict" if reason else "received",
+            "conflict" if found.conflicts or changed else "received",
             job=found.id,
             study_uid=found.study_instance_uid,
             senders=sorted(found.senders),
@@ -120,6 +120,24 @@ def _conflict(count: int) -> str:
         f"{several} came again with other contents under the same SOPInstanceUID; "
         "a person has to decide which is right"
     )
+
+
+def _lost(count: int) -> str:
+    if not count:
+        return ""
+    several = "1 file of it is" if count == 1 else f"{count} files of it are"
+    return f"{several} gone from the inbox or cannot be read any more; have the study sent again"
+
+
+def _digests(files: Sequence[Path]) -> tuple[dict[str, str], int]:
+    """The digest of each file by its name, and how many files cannot be read."""
+    digests: dict[str, str] = {}
+    for path in files:
+        try:
+            digests[path.stem] = _data_set_digest(path)
+        except OSError as error:
+            _log.warning("a file of the inbox cannot be read (%s)", error.strerror)
+    return digests, len(files) - len(digests)
 
 
 def _data_set_digest(path: Path) -> str:

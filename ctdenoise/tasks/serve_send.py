@@ -14,7 +14,7 @@ from ctdenoise.config.peers import Peer, RetrySettings
 from ctdenoise.errors import CTDenoiseError, InputError, PeerRefused
 from ctdenoise.jobs.facts import DestinationFacts
 from ctdenoise.jobs.job import Job
-from ctdenoise.jobs.performing import one_line
+from ctdenoise.jobs.performing import failure_of, one_line
 from ctdenoise.pacs.retry import BackOff
 from ctdenoise.pacs.sender import Sent, send
 from ctdenoise.tasks.serve_delivery import (
@@ -149,7 +149,7 @@ class Sender:
         try:
             wanted = parcels_of(job, self._shared.folder.results)
         except InputError as error:
-            lost = Delivery(reason=one_line(error.what), is_final=True)
+            lost = Delivery(reason=one_line(error.what), is_final=True, is_lost=True)
             sending.deliveries["results"] = lost
             wanted = {}
         for name, parcels in wanted.items():
@@ -212,7 +212,8 @@ class Sender:
         why = "; ".join(text for text in (told(given_up), reasons(failed)) if text)
         shared.audit.record("dead-letter", job=job.id, reason=why)
         # An empty result leads a job back to the work on it when a person wants it again.
-        kept = result if given_up else {}
+        is_lost = any(one.is_lost for one in given_up.values())
+        kept = result if given_up and not is_lost else {}
         shared.ledger.move(job.id, "dead-letter", expected="sending", reason=why, result=kept)
         shared.metrics.ended("dead-letter")
         _log.warning("job %s: dead-letter: %s", job.id, why)
@@ -242,6 +243,8 @@ class _Work:
                 return
             except CTDenoiseError as error:  # what it did could not be written down
                 delivery = self._rest(one_line(error.what))
+            except Exception as error:  # noqa: BLE001 - one job must not stop all others
+                delivery = self._noted(Delivery(1, failure_of(error).words))
             self._ended.put((job.id, destination.name, delivery))
 
     def _delivered(self, job: Job, parcels: Sequence[Parcel]) -> Delivery:
@@ -258,7 +261,8 @@ class _Work:
             return Delivery(reason=destination.last_reason)
         changed = sum(not parcel.is_as_written for parcel in wanted)
         if changed:
-            return self._gave_up(f"{changed} files of the result are not as they were written")
+            lost = self._gave_up(f"{changed} files of the result are not as they were written")
+            return replace(lost, is_lost=True)
         return self._attempted(job, wanted)
 
     def _attempted(self, job: Job, wanted: Sequence[Parcel]) -> Delivery:

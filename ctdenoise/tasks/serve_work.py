@@ -27,7 +27,7 @@ from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.checksum import sha256_of
 from ctdenoise.io.dicom_identity import stack_key
-from ctdenoise.io.manifest import MANIFEST_FILE, read_manifest
+from ctdenoise.io.manifest import manifest_problems, read_manifest
 from ctdenoise.io.staging import staged_file
 from ctdenoise.io.study import find_series
 from ctdenoise.jobs.performing import failure_of, one_line
@@ -250,12 +250,12 @@ def _made(plan: SeriesPlan, order: Order, work: StudyWork, outcome: ServedSeries
     )
     results, name = Path(work.results), f"{plan.series.number:03d}"
     before = work.made_before.get(recipe)
-    if before is not None and (results / before / MANIFEST_FILE).is_file():
+    if before is not None and _is_whole(results / before):
         return replace(outcome, status="kept", folder=before, reason="it was made before")
     place = results / work.job / name
     record = place.with_suffix(".json")
     finished = _finished(record, recipe)
-    if finished is not None and place.is_dir():
+    if finished is not None and _is_whole(place):
         return replace(finished, send_to=order.send_to)
     record.unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)
@@ -330,6 +330,14 @@ def _digest_of_files(folder: Path) -> str:
     """One digest for all DICOM files of a result."""
     files = [one.sha256 for series in read_manifest(folder).series for one in series.instances]
     return digest(list(files), length=64)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a result is all there and as it was written; nobody else may have changed it."""
+    try:
+        return not manifest_problems(folder)
+    except (InputError, OSError):
+        return False
 
 
 def _finished(record: Path, recipe: str) -> ServedSeries | None:
