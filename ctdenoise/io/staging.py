@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -85,7 +87,7 @@ def staged_folder(out: Path, *, adopted: Path | None = None) -> Iterator[Path]:
     with _as_output_error(out, _NO_PLACE):
         made = _make_parents(out.parent)
     with _as_output_error(out):
-        stage = out.parent / f"{PARTIAL_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{out.name}"
+        stage = out.parent / f"{PARTIAL_MARK}{_owner()}-{uuid.uuid4().hex[:8]}-{out.name}"
         if adopted is not None:
             adopted.rename(stage)
         for leftover in _leftovers(out):
@@ -131,7 +133,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: If the disk is full or the place cannot be written.
     """
-    stage = path.with_name(f"{PARTIAL_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+    stage = path.with_name(f"{PARTIAL_MARK}{_owner()}-{uuid.uuid4().hex[:8]}-{path.name}")
     with _as_output_error(path, _NO_PLACE):
         made = _make_parents(path.parent)
     with _as_output_error(path):
@@ -217,9 +219,24 @@ def _leftovers(out: Path) -> list[Path]:
     for entry in out.parent.iterdir():
         owner, _, rest = entry.name.removeprefix(PARTIAL_MARK).partition("-")
         ours = entry.name.startswith(PARTIAL_MARK) and rest.partition("-")[2] == out.name
-        if ours and owner.isdigit() and not _is_running(int(owner)):
+        process, _, machine = owner.partition(".")
+        is_here = machine == _machine() and process.isdigit()
+        if ours and is_here and not _is_running(int(process)):
             found.append(entry)
     return found
+
+
+def _owner() -> str:
+    """This process, as it stands in the name of what it has not finished."""
+    return f"{os.getpid()}.{_machine()}"
+
+
+def _machine() -> str:
+    """What tells this machine from others that share the folder.
+
+    Only here can it be seen whether one of its processes is still running.
+    """
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def _is_running(process: int) -> bool:

@@ -20,6 +20,7 @@ from pynetdicom.sop_class import (
 )
 
 from ctdenoise.errors import OutputExistsError, PeerRefused, PeerUnavailable
+from ctdenoise.io import staging
 from ctdenoise.pacs.inbox import instance_key
 from ctdenoise.pacs.matches import Wanted
 from ctdenoise.pacs.retrieving import retrieve
@@ -201,7 +202,7 @@ def test_an_output_that_is_taken_is_refused_before_anybody_is_asked(tmp_path):
 
 
 def test_what_a_killed_run_got_is_gone_on_with(datasets, tmp_path):
-    stage = tmp_path / ".ctdenoise-partial-999999999-abcdef01-out"
+    stage = tmp_path / f".ctdenoise-partial-999999999.{staging._machine()}-abcdef01-out"
     files = series(tmp_path / "had", slices=5, size=24)
     stage.mkdir()
     uids = [str(dataset.SOPInstanceUID) for dataset in datasets]

@@ -65,18 +65,21 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_kept(tmp_path):
+def test_leftovers_of_a_killed_run_here_are_removed_and_those_of_others_kept(tmp_path):
     dead = 2**22 + 1  # above the largest process number of Linux
-    (tmp_path / f".ctdenoise-partial-{dead}-ab-out").mkdir()
-    (tmp_path / f".ctdenoise-partial-{os.getppid()}-ab-out").mkdir()
-    (tmp_path / f".ctdenoise-partial-{dead}-ab-other").mkdir()
+    with staged_folder(tmp_path / "place") as stage:
+        here = stage.name.removeprefix(f".ctdenoise-partial-{os.getpid()}.").partition("-")[0]
+    killed, running, elsewhere, of_another = (
+        f".ctdenoise-partial-{dead}.{here}-ab-out",
+        f".ctdenoise-partial-{os.getppid()}.{here}-ab-out",
+        f".ctdenoise-partial-{dead}.{here[::-1]}0-ab-out",  # of a machine that shares the folder
+        f".ctdenoise-partial-{dead}.{here}-ab-other",
+    )
+    for name in (killed, running, elsewhere, of_another):
+        (tmp_path / name).mkdir()
     with staged_folder(tmp_path / "out"):
         pass
-    assert set(names(tmp_path)) == {
-        f".ctdenoise-partial-{dead}-ab-other",
-        f".ctdenoise-partial-{os.getppid()}-ab-out",
-        "out",
-    }
+    assert set(names(tmp_path)) == {running, elsewhere, of_another, "place", "out"}
 
 
 def test_a_file_is_replaced_in_one_step_or_not_at_all(tmp_path):
