@@ -176,10 +176,13 @@ def _enlist(ledger: Ledger, request: BatchRequest) -> None:
     number = sum(ledger.counts().values())
     studies = studies_of(request.sources, compared=request.compared)
     while some := tuple(islice(studies, TOGETHER)):
+        keyed: dict[str, BatchStudy] = {}
+        for study in some:
+            # The name of a folder must not tell a path, even to somebody who guesses it. What is
+            # named twice is one study: the ledger does not tell yet what is changed together.
+            keyed.setdefault(digest([salt, *map(str, study.paths)]), study)
         with ledger.together():
-            for study in some:
-                # The name of a folder must not tell a path, even to somebody who guesses it.
-                key = digest([salt, *map(str, study.paths)])
+            for key, study in keyed.items():
                 if ledger.knows(key):
                     _look_at(ledger, request, ledger.job(key))
                 else:

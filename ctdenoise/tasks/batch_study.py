@@ -96,6 +96,8 @@ def files_digest(paths: Sequence[Path]) -> str:
         if not path.exists():
             raise StudyError("there is no such study.")
         for file in [path] if path.is_file() else _below(path):
+            if not file.exists():
+                continue  # a link to nothing
             stat = file.stat()
             facts.append([str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns])
             if len(facts) > _FILES_MOST:

@@ -263,3 +263,17 @@ def test_many_tiny_studies_are_scheduled_in_seconds(tmp_path):
     report = run(tmp_path, sources=sources, work=samples.nothing, place=PLACES[1])
     assert report.made == count
     assert time.perf_counter() - begun < 30 + count / 50
+
+
+def test_a_study_that_is_named_twice_and_failed_does_not_stop_the_next_run(tmp_path):
+    study(tmp_path / "in" / "bad", "refuse")
+    study(tmp_path / "in" / "good", "well")
+    twice = BatchSources(studies=[tmp_path / "in" / "bad"], below=tmp_path / "in")
+    first, again = run(tmp_path, sources=twice), run(tmp_path, sources=twice)
+    assert (first.made, first.failures) == (1, 1)
+    assert (again.made, again.kept, again.failures) == (0, 1, 1)
+
+
+def test_a_link_to_nothing_among_its_files_fails_no_study(tmp_path):
+    (study(tmp_path / "in" / "one", "well") / "gone.dcm").symlink_to(tmp_path / "nothing")
+    assert run(tmp_path).made == 1
