@@ -80,6 +80,7 @@ class Intake:
                 "complete_by": found.why,
             },
             state="receiving",
+            created=_arrived_at(found.files),
         )
         shared.ledger.add(job)
         if shared.ledger.job(job.id).state == "receiving":
@@ -148,6 +149,15 @@ def _data_set_digest(path: Path) -> str:
         except DamagedFileError:
             file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _arrived_at(files: Sequence[Path]) -> float:
+    """Seconds since 1970 at which the last of some files came; 0 if none is there.
+
+    What is made is dated by it: a job that is found again in the inbox, since a ledger was restored
+    from an older copy, gives the same bytes again.
+    """
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
 
 
 def _digest_of_all(digests: Mapping[str, str]) -> str:
