@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, get_args
 
-from ctdenoise.errors import CTDenoiseError
 from ctdenoise.jobs.facts import EntranceFacts, ReceptionFacts
+from ctdenoise.jobs.performing import failure_of
 from ctdenoise.pacs.acceptance import Refused
 from ctdenoise.pacs.arrivals import Arrivals
 from ctdenoise.pacs.inbox import Inbox, Kept
@@ -58,10 +58,11 @@ class Poller:
         """Look once; a problem is told once, and looked for again the next time."""
         try:
             self._look()
-        except CTDenoiseError as error:
-            if error.what != self._problem:
-                _log.warning("%s: %s", self._name, error.what)
-            self._problem = error.what
+        except Exception as error:  # noqa: BLE001 - what lies there must not end the server
+            problem = failure_of(error).words
+            if problem != self._problem:
+                _log.warning("%s: %s", self._name, problem)
+            self._problem = problem
         else:
             self._problem = ""
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 
 from ctdenoise.config.peers import Peer
-from ctdenoise.errors import CTDenoiseError
+from ctdenoise.jobs.performing import failure_of
 from ctdenoise.pacs.client import find
 from ctdenoise.pacs.matches import Wanted
 
@@ -38,10 +38,9 @@ class ExpectedCount:
         try:
             wanted = Wanted(study_instance_uid=study_instance_uid)
             found = find(self._peer, "study", wanted, most=1) if study_instance_uid else ()
-        except CTDenoiseError as error:
-            _log.warning(
-                "%s does not say how many instances a study has: %s", self._name, error.what
-            )
+        except Exception as error:  # noqa: BLE001 - an odd answer must not end the server
+            words = failure_of(error).words
+            _log.warning("%s does not say how many instances a study has: %s", self._name, words)
             return None
         count = found[0].attributes.get(_COUNT, "") if found else ""
         return int(count) if count.isascii() and count.isdigit() and int(count) > 0 else None

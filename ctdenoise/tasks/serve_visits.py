@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
 
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import OutputError
-from ctdenoise.jobs.audit import Event
+from ctdenoise.jobs.audit import Entry, Event
 from ctdenoise.pacs.acceptance import Refused
 from ctdenoise.pacs.visits import Visit
 from ctdenoise.tasks.serve_shared import Shared
 
+_log = logging.getLogger(__name__)
+
 _EVERY_S = 60.0
 """Those who are turned away are recorded together, so that nobody can fill the disk with them."""
+
+_PENDING_MOST = 1000
+"""Records that may wait for a disk that is full; beyond that nobody is let in unrecorded."""
 
 _STUDIES_MOST = 100
 _ADDRESSES_MOST = 50
@@ -24,7 +30,8 @@ class Visits:
     """Records who was there.
 
     Args:
-        shared: What the parts of the server share; the server stops if the trail cannot be written.
+        shared: What the parts of the server share; the server stops if the trail cannot be written
+            for so long that very many records wait.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -32,6 +39,7 @@ class Visits:
         self._lock = threading.Lock()
         self._denied = Counter[str]()
         self._recorded = -_EVERY_S
+        self._pending: list[Entry] = []
 
     def visited(self, visit: Visit) -> None:
         """Record an association in which somebody sent something.
@@ -71,7 +79,13 @@ class Visits:
             self._record("denied", connections=dict(denied))
 
     def _record(self, event: Event, **facts: JsonValue) -> None:
-        try:
-            self._shared.audit.record(event, **facts)
-        except OutputError as error:
-            self._shared.alarm.stop(error)
+        with self._lock:
+            self._pending.append(Entry(event, facts))
+            try:
+                self._shared.audit.record_all(self._pending)
+            except OutputError as error:
+                _log.error("%s", error.what)
+                if len(self._pending) > _PENDING_MOST:
+                    self._shared.alarm.stop(error)
+            else:
+                self._pending = []

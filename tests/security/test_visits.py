@@ -14,6 +14,8 @@ from ctdenoise.errors import OutputError
 from ctdenoise.jobs.audit import AUDIT_FILE, Audit
 from ctdenoise.pacs.inbox import Inbox, study_key
 from ctdenoise.pacs.receiver import Receiver
+from ctdenoise.pacs.receiver_counts import ReceptionCounts
+from ctdenoise.pacs.visits import Visit
 from ctdenoise.tasks.serve_visits import Visits
 from tests.security.marked import ROOT_UID, leaks, marked_series
 from tests.security.pdu_sessions import correct_session, say
@@ -71,12 +73,17 @@ def test_many_addresses_make_one_short_line(tmp_path: Path, shares: Shares) -> N
     assert (tmp_path / AUDIT_FILE).stat().st_size < 4000
 
 
-def test_a_trail_that_cannot_be_written_stops_the_server(
+def test_a_trail_that_cannot_be_written_for_long_stops_the_server(
     tmp_path: Path, shares: Shares, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: object, **facts: object) -> None:
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(Audit, "record", full)
-    Visits(shares).turned_away("10.0.0.1", "tls")  # type: ignore[arg-type]
+    monkeypatch.setattr(Audit, "record_all", full)
+    visits = Visits(shares)  # type: ignore[arg-type]
+    visit = Visit("FUZZER", "10.0.0.1", ReceptionCounts(lambda _: None))
+    for _ in range(1000):
+        visits.visited(visit)
+    assert not shares.stopped_by
+    visits.visited(visit)
     assert isinstance(shares.stopped_by[0], OutputError)
