@@ -171,7 +171,11 @@ def run_session(
         for thread in threads:
             thread.join(900)
         assert scanners.failures == []
-        wait_until(lambda: _ended(running.state), what="every job has ended", timeout_s=900)
+        wait_until(
+            lambda: not examine_ledger(running.state, scanners.sent).problems,
+            what="every study has ended",
+            timeout_s=900,
+        )
         running.stop()
     finally:
         scanners.enough.set()
@@ -223,10 +227,6 @@ def _kill_a_worker(running: Service, chance: random.Random) -> bool:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: pid not in running.workers(), what="the worker is gone")
     return pid > 0
-
-
-def _ended(state: Path) -> bool:
-    return states_under_way(state) == ["idle"]
 
 
 def _judged(

@@ -7,12 +7,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctdenoise.jobs.ledger import Ledger
 from tests.pacs.consumption import Consumption, consumption
 from tests.pacs.destination import Destination
 from tests.pacs.oracle import examine_destination, examine_files
@@ -80,7 +78,11 @@ def soak(
                 told(looks[-1])
             pause.wait(look_every_s)
         feeder.join()
-        wait_until(lambda: _all_ended(running.state), what="every job has ended", timeout_s=600)
+        wait_until(
+            lambda: not examine_ledger(running.state, sent).problems,
+            what="every study has ended",
+            timeout_s=600,
+        )
         account = examine_ledger(running.state, sent)
         running.stop()
     finally:
@@ -104,8 +106,3 @@ def _feed(
         sent.append(study)
         due += study_every_s
         pause.wait(max(due - time.monotonic(), 0))
-
-
-def _all_ended(state: Path) -> bool:
-    with closing(Ledger.open(state, read_only=True)) as ledger:
-        return not ledger.jobs(("receiving", "ready", "running", "made", "sending"))
