@@ -30,6 +30,9 @@ Expected = Callable[[str, frozenset[str]], int | None]
 
 _LONGEST_LOOK_S = 3600.0
 
+ROUNDS_MOST = 16
+"""Studies that are handed on at a time: nothing can arrive while their files are opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -133,7 +136,7 @@ class Arrivals:
         with self._changed:
             now = self._clock()
             study = self._studies.get(kept.study)
-            if study is None and kept.outcome == "again":
+            if study is None and kept.outcome == "again" and self._is_handed_on(kept):
                 return
             if study is None:
                 count = len(self._inbox.files(kept.study))
@@ -146,6 +149,11 @@ class Arrivals:
             study.senders.add(kept.sender)
             if kept.outcome != "again":
                 study.is_stable = False
+
+    def _is_handed_on(self, kept: Kept) -> bool:
+        """Whether a job knows of it; not so where something failed just after it was kept."""
+        name = str(kept.path.relative_to(self._inbox.folder(kept.study)))
+        return name in self._inbox.rounds(kept.study).handed_on
 
     def stable(self, study_instance_uid: str) -> None:
         """A peer says that nothing more will come of a study, and all of it is in the inbox.
@@ -160,7 +168,7 @@ class Arrivals:
                 self._changed.notify_all()
 
     def due(self) -> tuple[Round, ...]:
-        """Studies that are complete, in the order in which they began to arrive.
+        """The first `ROUNDS_MOST` studies that are complete, as they began to arrive.
 
         A round is told of again and again until it was handed on. At most one peer is asked how
         many instances a study has, each time.
@@ -177,6 +185,8 @@ class Arrivals:
                 if study.is_offered or why is not None:
                     found = self._offer(key, study, why or "quiet")
                     rounds += [] if found is None else [found]
+                if len(rounds) == ROUNDS_MOST:
+                    break
             return tuple(rounds)
 
     def handed_on(self, done: Round) -> None:

@@ -123,7 +123,7 @@ class WatchFolder:
         """Take what has not changed since the last look.
 
         Raises:
-            InputError: If the folder cannot be read.
+            InputError: If the folder cannot be read, or holds more files than are looked at.
         """
         look = _Look()
         try:
@@ -141,6 +141,12 @@ class WatchFolder:
             os.close(root)
         self._seen, self._empty = look.seen, look.empty
         self._done = {name: known for name, known in self._done.items() if name in look.seen}
+        if look.files > _FILES_MOST:
+            raise InputError(
+                f"there are more than {_FILES_MOST} files; what lies beyond them is not seen.",
+                where=self._settings.path,
+                fix="Take away what is done, or let it be removed (`sources: remove`).",
+            )
         waiting = sum(name not in self._done for name in look.seen)
         return Looked(look.taken, look.rejected, waiting)
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ctdenoise.config.receiver import CompletenessSettings, InboxSettings
-from ctdenoise.pacs.arrivals import Arrivals, Round
+from ctdenoise.pacs.arrivals import ROUNDS_MOST, Arrivals, Round
 from ctdenoise.pacs.inbox import Inbox, Kept
 from tests.dicom.builders import as_bytes, uid
 from tests.pacs.receiving import one_slice
@@ -336,3 +336,23 @@ def test_the_next_look_is_never_now_while_nothing_can_be_told(place, count):
         assert 0 < place.arrivals.next_look_s() <= LONGEST, place.now
     else:
         pytest.fail("the study was never complete")
+
+
+def test_very_many_complete_studies_are_handed_on_some_at_a_time(place):
+    for number in range(2 * ROUNDS_MOST + 1):
+        place.now += 0.001
+        place.arrive(f"study {number}", 0)
+    counts = [len(place.take(QUIET))]
+    while place.arrivals.waiting():
+        assert place.arrivals.next_look_s() == 0
+        counts.append(len(place.take(0)))
+    assert counts == [ROUNDS_MOST, ROUNDS_MOST, 1]
+
+
+def test_what_was_kept_and_not_told_of_is_found_when_it_comes_again(place):
+    place.inbox.keep_file(BytesIO(file_of("one", 0)), sender="CT1")  # and then something failed
+    assert place.after(LONGEST) == ()
+    assert place.arrive("one", 0).outcome == "again"
+    assert len(place.take(LONGEST)) == 1
+    place.arrive("one", 0)
+    assert place.take(LONGEST) == []

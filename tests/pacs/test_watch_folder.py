@@ -12,6 +12,7 @@ import pytest
 from ctdenoise.config.receiver import InboxSettings, WatchFolderSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import InputError
+from ctdenoise.pacs import watch_folder
 from ctdenoise.pacs.inbox import Inbox, Kept
 from ctdenoise.pacs.watch_folder import Looked, WatchFolder
 from tests.dicom.builders import as_bytes
@@ -214,3 +215,16 @@ def test_a_folder_that_is_not_there_is_an_error_in_words(watching: Watching) -> 
     watching.folder.rmdir()
     with pytest.raises(InputError, match="the watched folder cannot be read"):
         watching.look()
+
+
+@with_settings(sources="keep")
+def test_more_files_than_are_looked_at_are_told_of_and_the_others_are_taken(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_folder, "_FILES_MOST", 2)
+    for index in range(3):
+        watching.put(f"{index}.dcm", index=index)
+    for _ in range(2):
+        with pytest.raises(InputError, match="more than 2 files"):
+            watching.look()
+    assert len(watching.kept) == 2
