@@ -1,9 +1,10 @@
-"""How many processors this process may use."""
+"""How many processors this process may use, and whether there may be a GPU."""
 
 from __future__ import annotations
 
 import math
 import os
+import sys
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -17,6 +18,16 @@ def usable_processors() -> int:
     """
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min([bound or 1, *_granted()]))
+
+
+def may_have_gpu() -> bool:
+    """Whether a driver of a GPU is loaded on this machine, so that asking torch is worth its time.
+
+    It says no only where no GPU can be used: on Linux every driver that torch knows has a device.
+    """
+    if not sys.platform.startswith("linux"):
+        return True
+    return any(Path("/dev", name).exists() for name in ("nvidiactl", "nvidia0", "kfd", "dxg"))
 
 
 def _granted() -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 Prepare = Callable[[int], object]
@@ -12,13 +13,30 @@ function of a module, or a `partial` of one."""
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A function of a module that is only loaded where it is called.
+
+    Args:
+        module: Its full name.
+        function: The name in it.
+    """
+
+    module: str
+    function: str
+
+    def __call__(self, argument: Any) -> Any:
+        """Load the module and call the function."""
+        return getattr(import_module(self.module), self.function)(argument)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkUnit:
     """One study to work on.
 
     Args:
         id: Of the job.
-        work: A function of a module; called with `argument`, perhaps in another process or on
-            another machine.
+        work: A function of a module, or its name; called with `argument`, perhaps in another
+            process or on another machine.
         argument: A frozen dataclass that can be pickled.
     """
 

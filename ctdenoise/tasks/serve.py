@@ -13,10 +13,10 @@ from ctdenoise import __version__
 from ctdenoise.config.executor import InProcessSettings
 from ctdenoise.config.rules import Rules
 from ctdenoise.config.serve import ServeSettings
+from ctdenoise.core.processors import may_have_gpu
 from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.core.quiet import quiet_process
 from ctdenoise.errors import CTDenoiseError, UsageError
-from ctdenoise.inference.processes import gpus_for
 from ctdenoise.jobs.audit import Audit
 from ctdenoise.jobs.executors import build_executor
 from ctdenoise.jobs.exposition import ServiceMetrics
@@ -33,10 +33,10 @@ from ctdenoise.tasks.serve_expected import ExpectedCount
 from ctdenoise.tasks.serve_folder import StateFolder, own_folder, remove_half_made
 from ctdenoise.tasks.serve_intake import Intake
 from ctdenoise.tasks.serve_keep import Housekeeping
+from ctdenoise.tasks.serve_outcomes import CHECK_MODELS
 from ctdenoise.tasks.serve_send import Sender
 from ctdenoise.tasks.serve_shared import KIND, Alarm, RulesInForce, Shared
 from ctdenoise.tasks.serve_status import status_endpoint
-from ctdenoise.tasks.serve_work import check_models
 
 _log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _shared(
 @contextmanager
 def _executor(settings: ServeSettings, in_force: RulesInForce) -> Iterator[Executor]:
     devices = {order.settings.device for order in in_force.orders.values()}
-    gpus = max((len(gpus_for(device)) for device in devices), default=0)
+    gpus = max(map(_gpus, devices), default=0)
     if isinstance(settings.executor.place, InProcessSettings):
         gpus = 0
     executor = build_executor(settings.executor, gpus=gpus)
@@ -165,6 +165,15 @@ def _executor(settings: ServeSettings, in_force: RulesInForce) -> Iterator[Execu
         yield executor
     finally:
         executor.close()
+
+
+def _gpus(device: str) -> int:
+    """How many GPUs there are to be shared out; torch stays out of this process where none is."""
+    if not may_have_gpu():
+        return 0
+    from ctdenoise.inference.processes import gpus_for
+
+    return len(gpus_for(device))
 
 
 def _check_models(executor: Executor, in_force: RulesInForce) -> None:
@@ -175,7 +184,7 @@ def _check_models(executor: Executor, in_force: RulesInForce) -> None:
     orders = tuple(in_force.orders.values())
     until = time.monotonic() + _CHECK_S
     for is_last in (False, False, True):
-        failure = _failure_of(executor, WorkUnit("models", check_models, orders), until)
+        failure = _failure_of(executor, WorkUnit("models", CHECK_MODELS, orders), until)
         if failure is None:
             return
         if is_last or failure.kind != "lost":

@@ -11,7 +11,7 @@ from ctdenoise.core.provenance import JsonValue
 from ctdenoise.io.checksum import sha256_of
 from ctdenoise.io.manifest import read_manifest
 from ctdenoise.jobs.job import Job
-from ctdenoise.tasks.serve_work import outcomes_of
+from ctdenoise.tasks.serve_outcomes import outcomes_of
 
 DELIVERIES = "delivery"
 """Where the result of a job keeps how far sending is."""

@@ -13,9 +13,9 @@ from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.states import State
 from ctdenoise.jobs.work import Executor, Failure, Finished, WorkUnit
 from ctdenoise.pacs.retry import BackOff
+from ctdenoise.tasks.serve_outcomes import PROCESS, ServedSeries, StudyWork, outcomes_of
 from ctdenoise.tasks.serve_plan import NO_RULE
 from ctdenoise.tasks.serve_shared import KIND, Shared
-from ctdenoise.tasks.serve_work import ServedSeries, StudyWork, outcomes_of, process
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Dispatcher:
                 self._lead(job, Verdict("dead-letter", f"begun {job.tries} times without an end"))
                 continue
             self._running[job.id] = job
-            self._executor.submit(WorkUnit(job.id, process, self._work(job)))
+            self._executor.submit(WorkUnit(job.id, PROCESS, self._work(job)))
 
     def _has_room(self) -> bool:
         has_room = self._shared.has_room()

@@ -14,8 +14,8 @@ from ctdenoise.errors import CTDenoiseError, OutputError
 from ctdenoise.jobs.job import Job
 from ctdenoise.jobs.states import ENDED
 from ctdenoise.pacs.inbox import Inbox
+from ctdenoise.tasks.serve_outcomes import outcomes_of
 from ctdenoise.tasks.serve_shared import KIND, Shared
-from ctdenoise.tasks.serve_work import outcomes_of
 
 _log = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from ctdenoise.tasks.serve_delivery import (
     told,
 )
 from ctdenoise.tasks.serve_dispatch import reasons
+from ctdenoise.tasks.serve_outcomes import outcomes_of
 from ctdenoise.tasks.serve_shared import KIND, Shared
-from ctdenoise.tasks.serve_work import outcomes_of
 
 _log = logging.getLogger(__name__)
 

@@ -10,18 +10,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
 
 from ctdenoise.config.inference import InferSettings
-from ctdenoise.config.rules import Rules
 from ctdenoise.core.moment import dated, moment_of
 from ctdenoise.core.provenance import JsonValue, digest
-from ctdenoise.core.series_facts import ArrivedBy
 from ctdenoise.errors import CTDenoiseError, InputError, UnfitResultError, UsageError
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
@@ -33,104 +30,9 @@ from ctdenoise.io.study import find_series
 from ctdenoise.jobs.performing import failure_of, one_line
 from ctdenoise.networks.checkpoint import MODEL_FILE
 from ctdenoise.tasks import infer
+from ctdenoise.tasks.serve_outcomes import REASON_MOST, ServedSeries, StudyWork
 from ctdenoise.tasks.serve_plan import Order, SeriesPlan, plan_study
 from ctdenoise.tasks.serve_thumbnails import write_thumbnails
-
-Status = Literal["done", "kept", "skipped", "refused", "failed"]
-
-REASON_MOST = 500
-"""Characters of a reason in the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyWork:
-    """One study to work on.
-
-    Args:
-        job: Id of the job.
-        made_at: Seconds since 1970 that the series are dated by.
-        files: What arrived of the study, and nothing else.
-        entrances: How series of some senders came; see `rule_facts`.
-        scratch: Folder for this job alone; removed at the end.
-        results: Folder above those of all jobs.
-        thumbnails: Folder above those of the pictures of all jobs; None for no pictures.
-        rules: Which series are meant.
-        orders: What is done, by the name of the rule.
-        made_before: Series that earlier jobs of the study made: by recipe, the folder below
-            `results`.
-        keep_descriptions: Whether SeriesDescription is put into the outcome.
-        is_last_try: Whether a series that fails now is given up.
-    """
-
-    job: str
-    made_at: int
-    files: tuple[str, ...]
-    entrances: Mapping[str, ArrivedBy]
-    scratch: str
-    results: str
-    thumbnails: str | None
-    rules: Rules
-    orders: Mapping[str, Order]
-    made_before: Mapping[str, str] = field(default_factory=dict)
-    keep_descriptions: bool = False
-    is_last_try: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ServedSeries:
-    """What became of one series of a study; what the status page shows has the same names.
-
-    Args:
-        number: Its number in the study, from 1.
-        what: "CT", "scout", ...
-        slices: How many slices or instances it has.
-        status: "done" now, "kept" since it was made before, "skipped" by a rule or for want of one,
-            "refused" as it cannot be used, "failed" for another reason.
-        reason: Why it is not done.
-        rule: Name of the rule; empty without one.
-        model: Name of the denoiser; empty where none was asked.
-        model_digest: Which one it was; empty where none was asked.
-        folder: Where the result lies below the folder of all results; empty without one.
-        recipe: Digest of slices, model and settings; empty where nothing was to be made.
-        sha256: Digest of all files of the result.
-        send_to: Names of the peers that get it.
-        seconds: How long it took.
-        noise_before_hu: Noise in the soft tissue of the series.
-        noise_after_hu: The same in the result.
-        description: SeriesDescription, where it is wanted.
-        thumbnail: Number of its pictures; None without.
-    """
-
-    number: int
-    what: str
-    slices: int
-    status: Status
-    reason: str = ""
-    rule: str = ""
-    model: str = ""
-    model_digest: str = ""
-    folder: str = ""
-    recipe: str = ""
-    sha256: str = ""
-    send_to: tuple[str, ...] = ()
-    seconds: float = 0.0
-    noise_before_hu: float | None = None
-    noise_after_hu: float | None = None
-    description: str = ""
-    thumbnail: int | None = None
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """As plain JSON."""
-        return {**asdict(self), "send_to": list(self.send_to)}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> ServedSeries:
-        """Read back.
-
-        Raises:
-            TypeError: If the record is of another kind.
-        """
-        return cls(**{**record, "send_to": tuple(record["send_to"])})
 
 
 class SeriesFailedError(CTDenoiseError):
@@ -173,18 +75,6 @@ def check_models(orders: tuple[Order, ...]) -> None:
     """
     for order in orders:
         denoiser_of(order)
-
-
-def outcomes_of(result: Mapping[str, Any]) -> tuple[ServedSeries, ...]:
-    """The series in what `process` returned, or in the result of a job; none in anything else.
-
-    Args:
-        result: Plain JSON.
-    """
-    try:
-        return tuple(ServedSeries.from_json(one) for one in result.get("series", ()))
-    except (TypeError, KeyError, AttributeError):
-        return ()
 
 
 def _told(outcomes: list[ServedSeries]) -> str:

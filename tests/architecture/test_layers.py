@@ -46,6 +46,7 @@ LATE_IMPORTS = {
     "ctdenoise/io/dicom_objects.py": {"highdicom"},  # an optional extra
     "ctdenoise/io/runfile.py": {"resource"},  # absent on Windows
     "ctdenoise/jobs/executors.py": {"ctdenoise"},  # Dask is an optional extra, and slow to import
+    "ctdenoise/tasks/serve.py": {"ctdenoise"},  # torch takes 500 MB, and only GPUs need it there
     "ctdenoise/report/charts.py": {"matplotlib"},  # an optional extra
     "ctdenoise/report/contact_sheet.py": {"matplotlib", "PIL"},  # an optional extra
     "ctdenoise/report/pictures.py": {"PIL"},  # an optional extra: it comes with matplotlib

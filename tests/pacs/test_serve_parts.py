@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ctdenoise.errors import OutputError
@@ -9,7 +12,7 @@ from ctdenoise.jobs.ledger import Ledger
 from ctdenoise.tasks import serve_send, serve_shared
 from ctdenoise.tasks.serve_dispatch import verdict_on
 from ctdenoise.tasks.serve_keep import CarefulClock
-from ctdenoise.tasks.serve_work import ServedSeries
+from ctdenoise.tasks.serve_outcomes import ServedSeries
 from tests.pacs.sent_studies import make_study
 from tests.pacs.serving import Destination, arrive, jobs, until_done
 
@@ -70,3 +73,13 @@ def failing(step, name, left):
         return step(*args, **kwargs)
 
     return tried
+
+
+def test_the_process_that_receives_and_sends_loads_nothing_that_computes():
+    """What computes takes 500 MB, and lies in the workers."""
+    heavy = "{'torch', 'monai', 'numba', 'skimage', 'matplotlib'}"
+    asked = f"import sys, ctdenoise.tasks.serve; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
