@@ -313,12 +313,14 @@ class _Server:
             new = sorted(wanted - set(shared.settings.peers))
             if new:
                 raise UsageError(f"the server has to be started again for {', '.join(new)}.")
+            with _executor(shared.settings, in_force) as executor:
+                _check_models(executor, in_force)
+            before, after = (digest(_as_json(one)) for one in (shared.in_force.rules, rules))
+            shared.audit.record("rules-changed", rules_before=before, rules=after)
+            shared.ledger.note(_RULES_NOTE, after)
         except CTDenoiseError as error:
             _log.warning("the rules stay as they were: %s", error.what)
             return
-        before, after = (digest(_as_json(one)) for one in (shared.in_force.rules, rules))
-        shared.audit.record("rules-changed", rules_before=before, rules=after)
-        shared.ledger.note(_RULES_NOTE, after)
         shared.in_force = in_force
         _log.info("%d rules are in force; nothing else was read again", len(rules))
 

@@ -43,3 +43,8 @@ def test_rules_are_read_again_when_the_server_is_told_to(tmp_path):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGHUP)
         until(lambda: "3 rules are in force" in (tmp_path / "says").read_text())
         assert "rules-changed" in (state / "audit.jsonl").read_text()
+        values["rules"] = rules("here", model=str(tmp_path / "absent.ckpt"))
+        (tmp_path / "serve.yaml").write_text(yaml.safe_dump(values))
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGHUP)
+        until(lambda: "the rules stay as they were: a model" in (tmp_path / "says").read_text())
+        assert (state / "audit.jsonl").read_text().count("rules-changed") == 1
