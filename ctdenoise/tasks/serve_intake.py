@@ -15,7 +15,7 @@ from ctdenoise.tasks.serve_shared import KIND, Shared
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_WAIT_S = 5.0
+_LONGEST_WAIT_S = 1.0
 
 
 class Intake:
