@@ -259,14 +259,10 @@ class Inbox:
         folder = self.path / study
         name = instance_key(arrived.uids.sop_instance_uid) + _SUFFIX
         with self._lock, as_not_kept():
-            is_new_study = not folder.is_dir()
             path, outcome = self._placed(arrived, folder / name)
         if self._settings.durable:
             with as_not_kept():
                 sync_folder(path.parent)
-                if is_new_study or outcome == "conflict":
-                    sync_folder(folder)
-                    sync_folder(self.path)
         uids, sender = arrived.uids, arrived.sender
         return Kept(study, path, outcome, uids, sender, arrived.size, arrived.sha256)
 
@@ -282,12 +278,19 @@ class Inbox:
                 return path, outcome
         study = path.relative_to(self.path).parts[0]
         self._require_place(study)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._make(path.parent)
         arrived.path.rename(path)
         held = self._held.setdefault(study, _Held())
         held.instances += 1
         held.size += path.stat().st_size
         return path, outcome
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder whose name is on the disk before anybody else puts something into it."""
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            if self._settings.durable:
+                sync_folder(folder.parent)
 
     def _require_room(self) -> None:
         free = _free_bytes(self.path)

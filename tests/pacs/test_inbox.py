@@ -83,7 +83,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_we_ret
     monkeypatch.setattr(Path, "rename", renamed)
     inbox = Inbox(tmp_path / "inbox", SMALL)
     keep(inbox)
-    assert steps == ["sync file", "rename", "sync folder", "sync folder", "sync folder"]
+    assert steps == ["sync file", "sync folder", "rename", "sync folder"]
     steps.clear()
     keep(inbox, index=1)
     assert steps == ["sync file", "rename", "sync folder"]
@@ -186,3 +186,18 @@ def test_a_piece_of_a_header_is_never_taken_for_the_whole(syntax: str) -> None:
     truth = uids_in(whole, syntax, is_whole=True)
     for length in range(0, len(whole), 1 if len(whole) < 3000 else 7):
         assert uids_in(whole[:length], syntax, is_whole=False) in (None, truth)
+
+
+def test_the_folder_of_a_study_is_on_the_disk_before_a_second_sender_is_told_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = Inbox(tmp_path / "inbox", InboxSettings(free_mb=1))
+    synced: list[Path] = []
+
+    def noted(folder: Path) -> None:
+        is_alone = inbox._lock.locked()
+        synced.append(folder if is_alone else folder / "unlocked")
+
+    monkeypatch.setattr("ctdenoise.pacs.inbox.sync_folder", noted)
+    kept = inbox.keep_file(BytesIO(as_bytes(one_slice("one", 0))), sender="CT1")
+    assert synced == [inbox.path, kept.path.parent / "unlocked"]
