@@ -67,8 +67,9 @@ class InboxSettings(Settings):
     study_instances: int = Field(default=20_000, ge=1)
     """Most instances of one study."""
 
-    studies: int = Field(default=2000, ge=1)
-    """Most studies at a time."""
+    studies: int = Field(default=20_000, ge=1)
+    """Most studies at a time. Those that ended count until they are removed (`retention` of the
+    server): a scanner department sends a few hundred a day."""
 
     free_mb: int = Field(default=2048, ge=0)
     """Free space of the disk below which nothing more is taken, MB. A sender is told that there are
