@@ -7,16 +7,15 @@ was asked for and what came out. Doing the same again finds it and changes nothi
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from ctdenoise.core.kept_warnings import kept_warnings
 from ctdenoise.core.moment import dated
 from ctdenoise.core.provenance import JsonValue, digest
 from ctdenoise.errors import CTDenoiseError, OutputExistsError, StudyError
@@ -149,7 +148,7 @@ def done_study(
         shutil.rmtree(task.out)
     lines: list[str] = []
     try:
-        with _logged(lines), dated(task.made), staged_folder(task.out) as folder:
+        with kept_warnings(lines), dated(task.made), staged_folder(task.out) as folder:
             found = make(task, folder)
             seconds = round(time.perf_counter() - begun, 3)
             result = StudyResult(
@@ -171,33 +170,6 @@ def done_study(
         raise
     task.failure.unlink(missing_ok=True)
     return result.as_json()
-
-
-class _Lines(logging.Handler):
-    """Keeps messages as lines."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a message, each only once."""
-        line = f"{record.levelname.lower()}: {record.getMessage()}"
-        if line not in self._lines:
-            self._lines.append(line)
-
-
-@contextmanager
-def _logged(lines: list[str]) -> Iterator[None]:
-    """Keep what the library warns of, and let nobody else hear it."""
-    logger = logging.getLogger("ctdenoise")
-    handler = _Lines(lines)
-    others, propagate = list(logger.handlers), logger.propagate
-    logger.handlers, logger.propagate = [handler], False
-    try:
-        yield
-    finally:
-        logger.handlers, logger.propagate = others, propagate
 
 
 def _tell_failure(task: StudyTask, lines: Sequence[str], error: Exception) -> None:

@@ -152,6 +152,8 @@ class Dispatcher:
         if finished.failure is not None:
             verdict = self._failed(job, finished.failure)
         else:
+            for line in finished.result.get("warnings", ()):
+                _log.warning("job %s: %s", job.id, line.removeprefix("warning: "))
             verdict = verdict_on(outcomes_of(finished.result), finished.result)
         if verdict.to in ("made", "done"):
             self._record_made(job, finished)

@@ -11,14 +11,16 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from ctdenoise.config.inference import InferSettings
+from ctdenoise.core.kept_warnings import kept_warnings
 from ctdenoise.core.moment import dated, moment_of
 from ctdenoise.core.provenance import JsonValue, digest
+from ctdenoise.core.workers import is_worker
 from ctdenoise.errors import CTDenoiseError, InputError, UnfitResultError, UsageError
 from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
@@ -46,20 +48,24 @@ def process(work: StudyWork) -> dict[str, JsonValue]:
         work: Which study, and how.
 
     Returns:
-        The outcome of every series under "series", as plain JSON.
+        The outcome of every series under "series" and what was warned of under "warnings", as plain
+        JSON.
 
     Raises:
         StudyError: If there is no image among the files.
         SeriesFailedError: If a series failed and there will be another try.
         OutputError: If the disk is full.
     """
-    with dated(moment_of(work.made_at)), _sources(work) as folder:
+    warnings: list[str] = []
+    # In the server's own process others speak meanwhile, and its log takes what is said.
+    heard = kept_warnings(warnings) if is_worker() else nullcontext()
+    with heard, dated(moment_of(work.made_at)), _sources(work) as folder:
         plans = plan_study(find_series(folder), work.rules, work.entrances)
         outcomes = [_settled(plan, work) for plan in plans]
     failed = [one for one in outcomes if one.status == "failed"]
     if failed and not work.is_last_try:
         raise SeriesFailedError(_told(failed))
-    return {"series": [one.as_json() for one in outcomes]}
+    return {"series": [one.as_json() for one in outcomes], "warnings": warnings}
 
 
 def check_models(orders: tuple[Order, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
@@ -9,12 +10,12 @@ import pytest
 
 from ctdenoise.errors import OutputError
 from ctdenoise.jobs.ledger import Ledger
-from ctdenoise.tasks import serve_send, serve_shared
+from ctdenoise.tasks import serve_send, serve_shared, serve_work
 from ctdenoise.tasks.serve_dispatch import verdict_on
 from ctdenoise.tasks.serve_keep import CarefulClock
 from ctdenoise.tasks.serve_outcomes import ServedSeries
 from tests.pacs.sent_studies import make_study
-from tests.pacs.serving import Destination, arrive, jobs, until_done
+from tests.pacs.serving import Destination, arrive, jobs, serve_once, until_done
 
 
 def one(status, **changes):
@@ -83,3 +84,24 @@ def test_the_process_that_receives_and_sends_loads_nothing_that_computes():
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_worker_warns_of_stands_in_the_log_of_the_server_with_its_job(
+    tmp_path, monkeypatch, caplog
+):
+    infer_run = serve_work.infer.run
+
+    def warns(*given, **more):
+        logging.getLogger("ctdenoise.io").warning("the slices are odd")
+        return infer_run(*given, **more)
+
+    monkeypatch.setattr(serve_work.infer, "run", warns)
+    monkeypatch.setattr(serve_work, "is_worker", lambda: True)
+    monkeypatch.setattr(serve_send, "send", Destination().send)
+    state = tmp_path / "state"
+    arrive(state, make_study(tmp_path / "sent", "one", fates=("wanted",), size=32).paths)
+    serve_once(state)
+    (job,) = jobs(state)
+    assert job.state == "done"
+    said = [one.getMessage() for one in caplog.records if "odd" in one.getMessage()]
+    assert said == [f"job {job.id}: the slices are odd"]
