@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ctdenoise.config.base import Settings
-from ctdenoise.config.peers import AeTitle, Host, WebPeer
+from ctdenoise.config.peers import AeTitle, Host, RetrySettings, WebPeer
 from ctdenoise.config.secrets import SecretSettings
 
 
@@ -222,3 +222,11 @@ class OrthancSettings(Settings):
 
     changes_per_request: int = Field(default=200, ge=2, le=1000)
     """Most changes to ask for at a time."""
+
+    again: RetrySettings = RetrySettings(
+        tries=10, first_wait_s=60, factor=2, longest_wait_s=3600, jitter=0.1
+    )
+    """How often a study is tried that cannot be taken although the archive answers, while the
+    others go on. A try counts if another study was taken since the last one, or the study has more
+    instances than `inbox.study_instances`: an archive that gives nothing loses nothing. With these
+    numbers a study is given up after five hours at the earliest."""

@@ -15,7 +15,7 @@ class EntranceFacts:
         name: What to call it: "DICOM receiver CTDENOISE on port 11112", "watch folder".
         is_open: Whether studies can come in at the moment.
         connections: How many senders are connected.
-        problem: Why it is closed; empty otherwise.
+        problem: Why it is closed, or what else could not come in by it; empty otherwise.
     """
 
     name: str

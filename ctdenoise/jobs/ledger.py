@@ -290,7 +290,7 @@ class Ledger:
             return remembered.known_instances(database, uids)
 
     def note(self, key: str, value: JsonValue) -> None:
-        """Keep a small fact, in place of what stood there."""
+        """Keep a small fact, in place of what stood there; None forgets it."""
         with self._changing() as database:
             remembered.note(database, key, value)
 

@@ -80,7 +80,10 @@ def known_instances(
 
 
 def note(database: sqlite3.Connection, key: str, value: JsonValue) -> None:
-    """Keep a small fact."""
+    """Keep a small fact; None forgets it."""
+    if value is None:
+        database.execute("DELETE FROM note WHERE key = ?", (key,))
+        return
     database.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (key, canonical_json(value)))
 
 

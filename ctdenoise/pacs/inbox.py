@@ -26,7 +26,14 @@ from ctdenoise.config.receiver import InboxSettings
 from ctdenoise.errors import OutputError
 from ctdenoise.io.dicom_bounds import DamagedFileError
 from ctdenoise.io.dicom_uids import is_uid
-from ctdenoise.pacs.incoming import Arrived, IncomingFile, NotKeptError, as_not_kept, sync_folder
+from ctdenoise.pacs.incoming import (
+    Arrived,
+    IncomingFile,
+    NotKeptError,
+    StudyFullError,
+    as_not_kept,
+    sync_folder,
+)
 from ctdenoise.pacs.instance_head import meta_of, part10_start, uids_at
 from ctdenoise.pacs.kept import Kept, Outcome, instance_key, study_key
 from ctdenoise.pacs.rounds import Rounds, read_rounds, write_rounds
@@ -99,6 +106,11 @@ class Inbox:
     def most_bytes(self) -> int:
         """Largest instance that is taken."""
         return self._settings.instance_mb * 2**20
+
+    @property
+    def most_instances(self) -> int:
+        """Most instances that are taken of one study."""
+        return self._settings.study_instances
 
     @property
     def is_durable(self) -> bool:
@@ -302,7 +314,7 @@ class Inbox:
         if held is None and len(self._held) >= self._settings.studies:
             raise NotKeptError("limit", "there are as many studies here as may be")
         if held is not None and held.instances >= self._settings.study_instances:
-            raise NotKeptError("limit", "the study has as many instances as it may have")
+            raise StudyFullError
 
     def _keys(self) -> list[str]:
         return [entry.name for entry in os.scandir(self.path) if _KEY.fullmatch(entry.name)]

@@ -38,6 +38,13 @@ class NotKeptError(InputError):
         self.reason: Reason = reason
 
 
+class StudyFullError(NotKeptError):
+    """A study has more instances than the inbox takes of one; there may be room for others."""
+
+    def __init__(self) -> None:
+        super().__init__("limit", "the study has more instances than it may have")
+
+
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """An instance that arrived whole.

@@ -3,7 +3,9 @@
 Orthanc numbers whatever changes. We remember the last number that we dealt with, what it was, and
 when. Numbers that go down, or a number that has become something else, mean that its database is
 another one, or that what changed last was removed: then its history is read again from the day that
-we remember.
+we remember. A study that cannot be taken while the archive itself answers does not hold up the
+others: it is put off (`pacs.postponed`), and what is put off is remembered in one note with the
+last number.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from typing import Any, BinaryIO, cast
 
 from ctdenoise.config.receiver import OrthancSettings
 from ctdenoise.core.provenance import JsonValue, digest
-from ctdenoise.errors import PeerRefused
+from ctdenoise.errors import PeerError, PeerRefused
 from ctdenoise.io.dicom_derivation import PRODUCT
 from ctdenoise.io.dicom_uids import is_uid
 from ctdenoise.pacs.inbox import Inbox, Kept, NotKeptError
-from ctdenoise.pacs.incoming import as_not_kept
+from ctdenoise.pacs.incoming import StudyFullError, as_not_kept
 from ctdenoise.pacs.multipart import Parts, boundary_of
+from ctdenoise.pacs.postponed import Postponed
 from ctdenoise.pacs.watch_folder import Memory
 from ctdenoise.pacs.web import WebConnection
 
@@ -40,6 +43,7 @@ _PASSING = frozenset(("full", "limit", "disk"))
 _IN_MEMORY_BYTES = 16 * 2**20
 _PIECE_HEAD_BYTES = 4096
 _MORE_PARTS = 1000
+_KNOWN_MOST = 20_000  # studies of which is remembered what was taken: those of some days
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class OrthancPoller:
         on_kept: Called for each instance that was kept.
         on_stable: Called with the StudyInstanceUID once a whole study is in the inbox.
         memory: Remembers how far the history was read.
+        on_given_up: Called with the archive's name of a study, which is made from the patient's,
+            and why, before it is never tried again.
     """
 
     def __init__(
@@ -116,16 +122,26 @@ class OrthancPoller:
         on_kept: Callable[[Kept], None],
         on_stable: Callable[[str], None],
         memory: Memory,
+        on_given_up: Callable[[str, str], None],
     ) -> None:
         self._settings = settings
         self._inbox = inbox
         self._on_kept = on_kept
         self._on_stable = on_stable
         self._memory = memory
+        self._on_given_up = on_given_up
         self._key = f"orthanc/{digest(settings.archive.url)}"
+        self._postponed = Postponed(settings.again)
+        self._postponed.restore(self._noted().get("later"))
+        self._taken = int(cast("int", self._noted().get("taken", 0)))
+
+    @property
+    def problem(self) -> str:
+        """What could not be taken although the archive answers; empty if all could."""
+        return self._postponed.problem
 
     def look(self) -> Fetched:
-        """Fetch every study that became stable since the last look.
+        """Fetch every study that became stable since the last look, or is to be tried again.
 
         What was fetched is remembered study by study: a failure in the midst loses nothing.
 
@@ -137,11 +153,14 @@ class OrthancPoller:
         with WebConnection(self._settings.archive) as connection:
             cursor = self._start(connection)
             fetched = Fetched()
+            for study in self._postponed.due():
+                fetched += self._take(connection, study)
+                self._remember(cursor)
             while True:
                 cursor, changes, is_done = self._next(connection, cursor)
                 for change in changes:
                     if change.kind == _STABLE and change.date[:_DAY] >= cursor.floor:
-                        fetched += self._fetch(connection, change.id)
+                        fetched += self._take(connection, change.id)
                         self._remember(cursor := cursor.behind(change))
                     cursor = cursor.behind(change)
                 if is_done:
@@ -149,8 +168,8 @@ class OrthancPoller:
                     return fetched
 
     def _start(self, connection: WebConnection) -> _Cursor:
-        noted = self._memory.noted(self._key)
-        if isinstance(noted, Mapping):
+        noted = self._noted()
+        if noted:
             return _Cursor(
                 int(cast("int", noted["number"])),
                 str(noted["id"]),
@@ -181,9 +200,47 @@ class OrthancPoller:
         new = [one for one in changes if one.number > cursor.number]
         return cursor, new, is_done or not new
 
+    def _noted(self) -> Mapping[str, JsonValue]:
+        noted = self._memory.noted(self._key)
+        return noted if isinstance(noted, Mapping) else {}
+
     def _remember(self, cursor: _Cursor) -> None:
-        if self._memory.noted(self._key) != cursor.as_json():
-            self._memory.note(self._key, cursor.as_json())
+        """In one note: a study is never neither before the cursor nor put off."""
+        own: dict[str, JsonValue] = {"later": self._postponed.as_json(), "taken": self._taken}
+        now: dict[str, JsonValue] = {**cursor.as_json(), **own}
+        if self._noted() != now:
+            self._memory.note(self._key, now)
+
+    def _take(self, connection: WebConnection, study: str) -> Fetched:
+        """Fetch a study, or put it off if that is no fault of the archive as a whole."""
+        try:
+            fetched = self._fetch(connection, study)
+        except (PeerError, StudyFullError) as error:
+            if not self._postponed.has_room(study):
+                raise
+            _json(connection, "/changes", {"last": ""})  # raises where nothing is answered
+            own_fault = isinstance(error, StudyFullError)
+            tries = self._postponed.failed(study, error.what, own_fault=own_fault)
+            if tries:
+                _log.error("a study is given up after %d tries: %s", tries, error.what)
+                self._on_given_up(study, error.what)
+            return Fetched()
+        self._postponed.settled(study, came=fetched.instances > 0)
+        return fetched
+
+    def _know(self, study: str, contents: str) -> None:
+        """Remember what was taken of a study, in the place of the study taken longest ago."""
+        key = f"{self._key}/{study}"
+        is_known = self._memory.noted(key) is not None
+        self._memory.note(key, contents)
+        if is_known:
+            return
+        place = f"{self._key}/known/{self._taken % _KNOWN_MOST}"
+        before = self._memory.noted(place)
+        self._memory.note(place, study)
+        self._taken += 1
+        if before not in (None, study):
+            self._memory.note(f"{self._key}/{before}", None)
 
     def _fetch(self, connection: WebConnection, study: str) -> Fetched:
         """All of a study that is not ours and was not fetched before."""
@@ -194,15 +251,17 @@ class OrthancPoller:
             return Fetched()
         uid = _tag(described, "StudyInstanceUID")
         series = [_series(one) for one in found if _tag(one, "Manufacturer") != PRODUCT]
-        key = f"{self._key}/{study}"
         instances = sorted(one for _, ids in series for one in ids)
-        if not instances or self._memory.noted(key) == digest(instances):
+        contents = digest(instances)
+        if not instances or self._memory.noted(f"{self._key}/{study}") == contents:
             return Fetched()
+        if len(instances) > self._inbox.most_instances:
+            raise StudyFullError
         fetched = Fetched(studies=1)
         for series_uid, ids in series:
             fetched += self._fetch_series(connection, uid, series_uid, ids)
         self._on_stable(uid)
-        self._memory.note(key, digest(instances))
+        self._know(study, contents)
         return fetched
 
     def _fetch_series(
@@ -314,7 +373,8 @@ def _tag(described: Any, keyword: str) -> str:
 
 def _series(described: Any) -> tuple[str, Sequence[str]]:
     """SeriesInstanceUID, and how the archive calls the instances."""
-    ids = described.get("Instances", ()) if isinstance(described, dict) else ()
+    found = described.get("Instances") if isinstance(described, dict) else None
+    ids = found if isinstance(found, list) else []
     return _tag(described, "SeriesInstanceUID"), [str(one) for one in ids if _is_id(one)]
 
 

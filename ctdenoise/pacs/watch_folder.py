@@ -39,7 +39,7 @@ class Memory(Protocol):
     """What is remembered over restarts; the ledger is one."""
 
     def note(self, key: str, value: JsonValue) -> None:
-        """Remember something under a key."""
+        """Remember something under a key; None forgets it."""
 
     def noted(self, key: str) -> JsonValue:
         """What was remembered; None if nothing was."""

@@ -6,9 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self, get_args
 
+from ctdenoise.config.receiver import OrthancSettings
 from ctdenoise.jobs.facts import EntranceFacts, ReceptionFacts
 from ctdenoise.jobs.performing import failure_of
 from ctdenoise.pacs.acceptance import Refused
@@ -32,21 +34,30 @@ class Poller:
         look: Looks once; raises what keeps it from looking.
         every_s: How often.
         shared: What the parts of the server share.
+        problem: What is wrong in words although it can look; empty if nothing is.
     """
 
     def __init__(
-        self, name: str, look: Callable[[], object], *, every_s: float, shared: Shared
+        self,
+        name: str,
+        look: Callable[[], object],
+        *,
+        every_s: float,
+        shared: Shared,
+        problem: Callable[[], str] = str,
     ) -> None:
         self._name = name
         self._look = look
         self._every_s = every_s
         self._alarm = shared.alarm
         self._problem = ""
+        self._lasting_problem = problem
 
     @property
     def facts(self) -> EntranceFacts:
         """How it is."""
-        return EntranceFacts(self._name, not self._problem, problem=self._problem)
+        problem = self._problem or self._lasting_problem()
+        return EntranceFacts(self._name, not self._problem, problem=problem)
 
     def run(self) -> None:
         """Look until the server stops."""
@@ -106,21 +117,7 @@ class Entrances:
             )
             for one in settings.folders
         ]
-        self.pollers += [
-            Poller(
-                f"archive {one.sender}",
-                OrthancPoller(
-                    one,
-                    inbox,
-                    on_kept=self._kept,
-                    on_stable=arrivals.stable,
-                    memory=shared.ledger,
-                ).look,
-                every_s=one.poll_s,
-                shared=shared,
-            )
-            for one in settings.orthanc
-        ]
+        self.pollers += [self._archive(one, inbox) for one in settings.orthanc]
 
     @property
     def port(self) -> int | None:
@@ -170,6 +167,24 @@ class Entrances:
         self._visits.close()
         for thread in self._threads:
             thread.join(self._shared.settings.stop_s)
+
+    def _archive(self, settings: OrthancSettings, inbox: Inbox) -> Poller:
+        name = f"archive {settings.sender}"
+        archive = OrthancPoller(
+            settings,
+            inbox,
+            on_kept=self._kept,
+            on_stable=self._arrivals.stable,
+            memory=self._shared.ledger,
+            on_given_up=partial(self._visits.gave_up, name),
+        )
+        return Poller(
+            name,
+            archive.look,
+            every_s=settings.poll_s,
+            shared=self._shared,
+            problem=lambda: archive.problem,
+        )
 
     def _kept(self, kept: Kept) -> None:
         self._shared.metrics.received(kept.sender, size_bytes=kept.size)

@@ -294,7 +294,8 @@ def _arriving_text(service: ServiceFacts) -> str:
 
 def _entrance(entrance: EntranceFacts) -> ShownPlace:
     connected = f"{entrance.connections} connected" if entrance.connections else ""
-    return ShownPlace(entrance.name, entrance.is_open, entrance.problem or connected)
+    is_well = entrance.is_open and not entrance.problem
+    return ShownPlace(entrance.name, is_well, entrance.problem or connected)
 
 
 def _destination(destination: DestinationFacts) -> ShownPlace:

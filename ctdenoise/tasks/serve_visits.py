@@ -1,4 +1,4 @@
-"""The audit trail of the receiver: who sent something from where, and who was turned away."""
+"""The audit trail of the ways in: who sent something, who was turned away, what was given up."""
 
 from __future__ import annotations
 
@@ -70,6 +70,16 @@ class Visits:
                 return
             self._recorded = time.monotonic()
         self.close()
+
+    def gave_up(self, entrance: str, study: str, why: str) -> None:
+        """Record a study that could not be taken in any try.
+
+        Args:
+            entrance: What it was to come in by.
+            study: What the archive calls it; recorded as a keyed digest.
+            why: The last reason, without patient data.
+        """
+        self._record("dead-letter", entrance=entrance, archive_study_uid=study, reason=why)
 
     def close(self) -> None:
         """Record those who were turned away and are not recorded yet."""

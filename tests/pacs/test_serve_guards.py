@@ -9,7 +9,7 @@ import pytest
 
 from ctdenoise.config.peers import DimsePeer
 from ctdenoise.errors import OutputError
-from ctdenoise.jobs.audit import Audit
+from ctdenoise.jobs.audit import AUDIT_FILE, Audit
 from ctdenoise.tasks import serve, serve_expected
 from ctdenoise.tasks.serve_entrances import Poller
 from ctdenoise.tasks.serve_expected import ExpectedCount
@@ -35,6 +35,21 @@ def test_an_odd_answer_of_an_archive_is_a_problem_of_its_entrance(shared):
     assert not poller.facts.is_open
     assert "unexpected KeyError" in poller.facts.problem
     assert "Marker" not in poller.facts.problem
+
+
+def test_a_study_that_was_put_off_is_a_problem_of_an_entrance_that_stays_open(shared):
+    poller = Poller("archive", lambda: None, every_s=1, shared=shared, problem=lambda: "1 waits.")
+    poller.look()
+    assert poller.facts.is_open
+    assert poller.facts.problem == "1 waits."
+
+
+def test_a_study_that_was_given_up_is_in_the_audit_trail_without_its_name(shared):
+    Visits(shared).gave_up("archive ORTHANC", "0123abcd-name", "it failed.")
+    lines = (shared.folder.path / AUDIT_FILE).read_text()
+    assert '"dead-letter"' in lines
+    assert "it failed." in lines
+    assert "0123abcd" not in lines
 
 
 def test_an_odd_answer_to_how_many_instances_there_are_is_none(monkeypatch, caplog):

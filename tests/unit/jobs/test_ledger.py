@@ -201,6 +201,12 @@ class TestRemembering:
         for path in (tmp_path / "state").iterdir():
             assert uid.encode() not in path.read_bytes()
 
+    def test_a_note_of_nothing_is_forgotten(self, ledger):
+        ledger.note("cursor", 7)
+        ledger.note("cursor", None)
+        ledger.note("never", None)
+        assert ledger.noted("cursor") is None
+
     def test_notes_are_kept_until_there_is_another(self, ledger):
         assert ledger.noted("cursor") is None
         ledger.note("cursor", {"last": 12})
