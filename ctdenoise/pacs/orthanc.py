@@ -205,7 +205,7 @@ class OrthancPoller:
         return noted if isinstance(noted, Mapping) else {}
 
     def _remember(self, cursor: _Cursor) -> None:
-        """In one note: a study is never neither before the cursor nor put off."""
+        """In one note, so that no study behind the cursor is forgotten while it is put off."""
         own: dict[str, JsonValue] = {"later": self._postponed.as_json(), "taken": self._taken}
         now: dict[str, JsonValue] = {**cursor.as_json(), **own}
         if self._noted() != now:
