@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -30,6 +29,15 @@ MOST_OF_A_STUDY = 150
 DATA_MB = 6000  # address space for data, of the server and of each of its workers
 HELD_MB = 1500
 SECONDS = 240
+
+_WATCHED = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], check=False)
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(done.returncode)
+"""
+"""Runs a program and writes down the largest of its processes (KB); nothing else was its child."""
 
 _LIMITED = """
 import resource, runpy, sys
@@ -111,8 +119,9 @@ def served(place: Path) -> Outcome:
     began = time.monotonic()
     program = _LIMITED.format(data=DATA_MB * 10**6)
     words = ("serve", "--once", "--config", config, "--state", state)
+    largest = place.with_name(f"{place.name}-largest")
     done = subprocess.run(
-        [sys.executable, "-c", program, *words],
+        [sys.executable, "-c", _WATCHED, largest, sys.executable, "-c", program, *words],
         capture_output=True,
         text=True,
         check=False,
@@ -121,7 +130,7 @@ def served(place: Path) -> Outcome:
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     seconds = time.monotonic() - began
-    held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    held = float(largest.read_text()) / 1000
     with closing(Ledger.open(state, read_only=True)) as ledger:
         jobs = {job.study: job for job in ledger.jobs()}
     return Outcome(state, watched, done.returncode, done.stdout + done.stderr, seconds, held, jobs)
