@@ -229,4 +229,4 @@ class OrthancSettings(Settings):
     """How often a study is tried that cannot be taken although the archive answers, while the
     others go on. A try counts if another study was taken since the last one, or the study has more
     instances than `inbox.study_instances`: an archive that gives nothing loses nothing. With these
-    numbers a study is given up after five hours at the earliest."""
+    numbers a study is given up after about four hours at the earliest."""
