@@ -193,9 +193,10 @@ def test_a_system_without_more_threads_turns_one_away_and_goes_on(
         start(thread)
 
     with receiving(tmp_path) as here:
-        with monkeypatch.context() as patch, RawSender(here.port) as sender:
+        with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
-            assert sender.read() == (0, b"")
+            with RawSender(here.port) as sender:
+                assert sender.read() == (0, b"")
         assert accepts(here)
     assert here.receiver.statistics.refused_associations == {"busy": 1}
 
