@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 batch = App(
     name="batch",
+    help_format="markdown",
     help="Simulate, denoise or evaluate many studies: one job each, resumable, on many machines.",
 )
 
@@ -45,9 +46,10 @@ class BatchOptions:
         cluster: Work on a Dask cluster: `tcp://host:8786`, `tls://host:8786`, or `local:2` for two
             workers here.
         gpu: With --cluster: only on workers that were started with `--resources GPU=1`.
-        timeout: Seconds after which a study is stopped.
-        memory: MB of memory that a study may take.
-        retries: How often a study is tried again that failed in a way that may pass.
+        timeout: Seconds after which a study is stopped; without it there is no limit.
+        memory: MB of memory that a study may take; without it there is no limit.
+        retries: How often a study is tried again that failed in a way that may pass; 2 unless the
+            settings of the batch say otherwise.
         batch_config: Settings of the batch itself, such as certificates for a cluster: a YAML file.
     """
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ctdenoise.core.provenance import JsonValue
     from ctdenoise.jobs.audit_check import AuditReport
     from ctdenoise.jobs.job import Job
+    from ctdenoise.jobs.outcome import SeriesOutcome
     from ctdenoise.tasks.jobs import FoundJob, FoundJobs
 
 jobs = App(name="jobs", help_format="markdown")
@@ -70,7 +71,7 @@ def show_job(
     details: Annotated[bool, Parameter(negative="")] = False,
     json: _Json = False,
 ) -> None:
-    """Show one job: how far it is, and every move with its time and reason.
+    """Show one job: how far it is, its series, and every move with its time and reason.
 
     Args:
         folder: State folder of `serve`, running or not, or output folder of `batch`.
@@ -221,7 +222,9 @@ def _reason(job: Job) -> str:
 
 def _summed_up(found: FoundJobs) -> str:
     parts = [f"{count:,} {state}" for state, count in found.counts.items() if count]
-    every = f"{sum(found.counts.values()):,} jobs: {', '.join(parts)}." if parts else "No jobs."
+    number = sum(found.counts.values())
+    jobs = "1 job" if number == 1 else f"{number:,} jobs"
+    every = f"{jobs}: {', '.join(parts)}." if parts else "No jobs."
     if len(found.jobs) == found.matching:
         return every
     return f"{every}\nThe newest {len(found.jobs):,} of {found.matching:,} are listed; see --limit."
@@ -246,8 +249,42 @@ def _show(found: FoundJob) -> None:
         ),
     )
     console.print_line("")
+    _show_series(job)
     rows = [(_local(move.at), move.after, escape(move.reason)) for move in found.history]
     console.show_table(("when", "became", "reason"), rows)
+
+
+def _show_series(job: Job) -> None:
+    """What came of each series of a study that a server worked on."""
+    from rich.markup import escape
+
+    from ctdenoise.cli import console
+    from ctdenoise.jobs.outcome import series_outcomes
+
+    found = series_outcomes(job.result)
+    if not found:
+        return
+    rows = [
+        (
+            f"{one.number} ({escape(one.what)})" if one.what else str(one.number),
+            escape(one.status),
+            str(one.slices),
+            escape(one.rule),
+            escape(one.model),
+            _noise(one),
+            escape(one.reason),
+        )
+        for one in found
+    ]
+    heads = ("series", "outcome", "slices", "rule", "model", "noise, HU", "reason")
+    console.show_table(heads, rows, figures=("slices", "noise, HU"))
+    console.print_line("")
+
+
+def _noise(one: SeriesOutcome) -> str:
+    """Noise before and after, where it was measured."""
+    values = [f"{hu:.1f}" for hu in (one.noise_before_hu, one.noise_after_hu) if hu is not None]
+    return " to ".join(values)
 
 
 def _local(seconds: float, style: str = "%Y-%m-%d %H:%M:%S") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ctdenoise.tasks.serve import Ready, ServeReport
     from ctdenoise.tasks.serve_explain import ExplainedSeries
     from ctdenoise.tasks.serve_shared import Alarm
+
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -102,11 +106,9 @@ class _stopped_by_signals:  # noqa: N801 - reads as what the block is
 
 
 def _say_ready(ready: Ready) -> None:
-    from ctdenoise.cli.console import say
-
     parts = [] if ready.dicom_port is None else [f"DICOM on port {ready.dicom_port}"]
     parts += [f"status at {ready.status_url}/"] if ready.status_url else []
-    say(f"Ready: {', '.join(parts) or 'watching'}")
+    _log.info("ready: %s", ", ".join(parts) or "watching")
 
 
 def _show_report(report: ServeReport) -> int:

@@ -128,10 +128,12 @@ class ServeSettings(Settings):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        wanted = {name for rule in self.rules if rule.do is not None for name in rule.do.send_to}
-        unknown = sorted(wanted - set(self.peers))
-        if unknown:
-            raise ValueError(f"a rule sends to {', '.join(unknown)}, which `peers` does not have")
+        for rule in self.rules:
+            for name in rule.do.send_to if rule.do is not None else ():
+                if name not in self.peers:
+                    raise ValueError(
+                        f"rule '{rule.name}' sends to {name}, which `peers` does not have"
+                    )
         if self.ask is not None and self.ask not in self.peers:
             raise ValueError(f"`ask` names {self.ask}, which `peers` does not have")
         return self

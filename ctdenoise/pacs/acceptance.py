@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -65,11 +66,13 @@ class Answer:
         pdu: What to send.
         association: What was agreed upon; None if nothing was.
         refused: Why nothing was.
+        reason: The same in words, for the log of the receiver.
     """
 
     pdu: bytes
     association: Association | None = None
     refused: Refused | None = None
+    reason: str = ""
 
 
 _REJECTIONS: Mapping[Refused, bytes] = {
@@ -116,12 +119,13 @@ def answer_to(
     asked = _parsed(request)
     called, calling = asked.called_ae_title.strip(), asked.calling_ae_title.strip()
     if asked.application_context_name != _APPLICATION_CONTEXT:
-        return Answer(rejection(1, 1, 2), refused="protocol")
+        return Answer(rejection(1, 1, 2), refused="protocol", reason="it does not speak DICOM")
     refused = _refusal(settings, called, calling, address)
     if refused is None and is_busy:
         refused = "busy"
     if refused is not None:
-        return Answer(_REJECTIONS[refused], refused=refused)
+        reason = _in_words(refused, settings, called, calling)
+        return Answer(_REJECTIONS[refused], refused=refused, reason=reason)
     results = [
         _result(context, settings.objects) for context in asked.presentation_context_definition_list
     ]
@@ -152,6 +156,22 @@ def _refusal(settings: ReceiverSettings, called: str, calling: str, address: str
     if known and not any(_is_from(address, sender) for sender in known):
         return "address"
     return None
+
+
+def _in_words(refused: Refused, settings: ReceiverSettings, called: str, calling: str) -> str:
+    """Why nobody may talk to us, for those who can put it right."""
+    if refused == "called-ae":
+        return f"it calls {_shown(called)}, and the title here is {settings.ae_title}"
+    if refused == "calling-ae":
+        return f"its AE title, {_shown(calling)}, is not among `receiver.senders`"
+    if refused == "address":
+        return f"`receiver.senders` has other addresses for {_shown(calling)}"
+    return f"{settings.associations} connections are open already (`receiver.associations`)"
+
+
+def _shown(title: str) -> str:
+    """An AE title that anybody may have made up, without what does not belong into a log."""
+    return re.sub(r"[^A-Za-z0-9._-]", "?", title) or "an empty one"
 
 
 def _result(asked: PresentationContext, objects: str) -> PresentationContext:

@@ -8,6 +8,7 @@ sender claims, and nothing waits for a timer.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -117,7 +118,7 @@ class Receiver:
             listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise UsageError(
-                f"nobody can listen here: {error.strerror}.",
+                f"nobody can listen here: {_in_short(error)}.",
                 where=f"{host}:{port}",
                 fix="Choose another receiver.port, or end what uses it.",
             ) from error
@@ -275,9 +276,16 @@ class Receiver:
             self._counts.agreed()
             return answer.association
         self._turned_away(address, answer.refused or "protocol")
-        _log.warning("an association from %s was refused (%s)", address, answer.refused)
+        _log.warning("an association from %s was refused: %s", address, answer.reason)
         connection.wait_for_end()
         return None
+
+
+def _in_short(error: OSError) -> str:
+    """What the system says, without the address that Python adds to it."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or type(error).__name__  # of the resolver, whose numbers are negative
 
 
 def _tls_context(settings: ReceiverTlsSettings) -> ssl.SSLContext:

@@ -106,6 +106,7 @@ def run(
     with own_folder(state) as folder, quiet_process(), ExitStack() as opened:
         shared = _shared(settings, folder, alarm, opened)
         executor = opened.enter_context(_executor(settings, shared.in_force))
+        _log.info("starting version %s: loading the models of the rules", __version__)
         _check_models(executor, shared.in_force)
         recovered = _recover(shared)
         inbox = Inbox(folder.inbox, settings.inbox)
@@ -124,6 +125,7 @@ def run(
         shared.ledger.backup()
         counts = shared.ledger.counts()
         shared.audit.record("stopped", jobs=dict(counts.items()))
+        _log.info("stopped")
         return ServeReport(counts, counts["ready"] + counts["made"])
 
 
@@ -189,7 +191,7 @@ def _check_models(executor: Executor, in_force: RulesInForce) -> None:
             return
         if is_last or failure.kind != "lost":
             raise UsageError(
-                f"a model of the rules cannot be used: {failure.words}.",
+                f"a model of the rules cannot be used: {failure.words.rstrip('.')}.",
                 where="rules",
                 fix="Put the path of the checkpoint right, or try it with `ctdenoise infer`.",
             )
@@ -298,6 +300,7 @@ class _Server:
                 if alarm.wait_for_order(3600.0) and reload is not None:
                     self._read_rules(reload)
             until = time.monotonic() + shared.settings.stop_s
+            _log.info("stopping; studies under way: %d", self._dispatcher.busy)
             for thread in threads:
                 thread.join(max(0.0, until - time.monotonic()))
             self._dispatcher.drain(until)

@@ -116,4 +116,4 @@ def told(deliveries: Mapping[str, Delivery]) -> str:
 
 def _told_one(name: str, delivery: Delivery) -> str:
     tries = f" (try {delivery.tries})" if delivery.tries else ""
-    return f"{name}: {delivery.reason}{tries}"
+    return f"{name}: {delivery.reason.rstrip('.')}{tries}"

@@ -165,6 +165,7 @@ class Dispatcher:
         reason = failure.words[:_REASON_MOST]
         if failure.final:
             return Verdict("refused", reason)
+        reason = reason.rstrip(".")
         if job.tries >= settings.tries:
             return Verdict("dead-letter", f"{reason} (try {job.tries})", {})
         wait_s = BackOff(settings).seconds(job.tries)

@@ -80,7 +80,10 @@ def check_models(orders: tuple[Order, ...]) -> None:
         MissingExtraError: If a filter needs a package that is not installed.
     """
     for order in orders:
-        denoiser_of(order)
+        try:
+            denoiser_of(order)
+        except CTDenoiseError as error:
+            raise type(error)(f"{order.model}: {error.what}", fix=error.fix) from error
 
 
 def _told(outcomes: list[ServedSeries]) -> str:

@@ -39,7 +39,7 @@ def serving(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         )
     try:
         (folder / "pid").write_text(str(process.pid))
-        until(lambda: "Ready:" in says.read_text() or process.poll() is not None)
+        until(lambda: "ready:" in says.read_text() or process.poll() is not None)
         assert process.poll() is None, says.read_text()
         yield state
     finally:

@@ -238,6 +238,25 @@ def test_only_those_on_the_list_may_send_and_only_from_where_they_are(tmp_path: 
         assert sender.read() == (0, b"")  # closed before a word was said
 
 
+@pytest.mark.parametrize(
+    ("calling", "called", "words"),
+    [
+        ("CT1", "OTHER", "it calls OTHER, and the title here is CTDENOISE"),
+        ("CT 9^X", "CTDENOISE", "its AE title, CT?9?X, is not among `receiver.senders`"),
+        ("CT1", "CTDENOISE", "`receiver.senders` has other addresses for CT1"),
+    ],
+)
+def test_the_log_says_in_words_why_a_sender_was_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, calling: str, called: str, words: str
+) -> None:
+    senders = [{"ae_title": "CT1", "addresses": ["127.0.0.77"]}, {"ae_title": "CT2"}]
+    ask = request([(CT, [ImplicitVRLittleEndian])], calling=calling, called=called, pdu_bytes=16384)
+    with receiving(tmp_path, senders=senders) as here, RawSender(here.port) as sender:
+        sender.send(ask)
+        assert sender.read()[0] == 3
+    assert caplog.messages == [f"an association from 127.0.0.1 was refused: {words}"]
+
+
 def test_who_calls_us_by_another_title_is_refused_unless_any_will_do(tmp_path: Path) -> None:
     ask = request([(CT, [ImplicitVRLittleEndian])], calling="A", called="OTHER", pdu_bytes=16384)
     with receiving(tmp_path) as here, RawSender(here.port) as sender:

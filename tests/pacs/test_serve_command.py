@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 
+import pytest
 import yaml
+from pydantic import ValidationError
 
+from ctdenoise.errors import UsageError
 from tests.pacs.sent_studies import make_study
 from tests.pacs.serve_process import serving, until
-from tests.pacs.serving import rules, settings
+from tests.pacs.serving import rules, serve_once, settings
 
 
 def test_a_study_is_explained_and_nothing_is_done(tmp_path):
@@ -32,6 +35,22 @@ def test_a_study_is_explained_and_nothing_is_done(tmp_path):
     assert lines[2].endswith("(CT, 2 slices): left alone: a sharp kernel")
     assert lines[3:] == ["  soft: kernel is 'B70f', not B30f", "  sharp: fits"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sent", "serve.yaml"]
+
+
+def test_a_model_that_is_not_there_is_named_once_and_with_what_to_do(tmp_path):
+    absent = str(tmp_path / "absent.ckpt")
+    with pytest.raises(UsageError) as caught:
+        serve_once(tmp_path / "state", rules=rules("here", model=absent))
+    told = str(caught.value).splitlines()
+    assert (
+        told[0] == f"rules: a model of the rules cannot be used: {absent}: there is no such model."
+    )
+    assert len(told) == 2
+
+
+def test_a_rule_that_sends_to_nobody_is_told_by_its_name():
+    with pytest.raises(ValidationError, match="rule 'soft' sends to nobody, which `peers` does"):
+        settings(rules=rules("nobody"))
 
 
 def test_rules_are_read_again_when_the_server_is_told_to(tmp_path):

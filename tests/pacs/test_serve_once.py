@@ -194,7 +194,7 @@ def test_a_peer_that_confirms_nothing_is_given_up_after_its_tries(tmp_path, stud
     destination.before = unavailable
     report = serve_once(state)
     (job,) = jobs(state)
-    assert (job.state, job.reason) == ("dead-letter", "here: nobody answers. (try 2)")
+    assert (job.state, job.reason) == ("dead-letter", "here: nobody answers (try 2)")
     assert (report.counts["dead-letter"], destination.attempts) == (1, 2)
 
 
@@ -236,7 +236,7 @@ def test_a_destination_that_is_down_does_not_hold_up_another(tmp_path, study, mo
     }
     serve_once(state, peers=peers, rules=rules("down", "up"))
     (job,) = jobs(state)
-    assert (job.state, job.reason) == ("dead-letter", "down: nobody answers. (try 2)")
+    assert (job.state, job.reason) == ("dead-letter", "down: nobody answers (try 2)")
     assert (len(up.uids), up.attempts) == (8, 1)
 
 

@@ -83,6 +83,19 @@ class TestShow:
         became = [line.split()[2:] for line in done.stdout.splitlines()[-3:]]
         assert became == [["ready"], ["running"], ["dead-letter", "no", "memory", "[errno", "12]"]]
 
+    def test_what_came_of_each_series_is_told_without_its_description(self, state):
+        made = {"number": 1, "what": "CT", "status": "done", "slices": 24, "model": "nlm"}
+        made |= {"noise_before_hu": 22.21, "noise_after_hu": 16.3, "description": PATIENT}
+        left = {"number": 2, "what": "scout", "status": "skipped", "reason": "no rule wants it"}
+        with Ledger.open(state) as ledger:
+            ledger.claim()
+            ledger.move("44aa", "done", result={"series": [made, left]})
+        shown = ctdenoise("jobs", "show", state, "44").stdout
+        lines = [line.split() for line in shown.splitlines()]
+        assert ["1", "(CT)", "done", "24", "nlm", "22.2", "to", "16.3"] in lines
+        assert ["2", "(scout)", "skipped", "0", "no", "rule", "wants", "it"] in lines
+        assert PATIENT not in shown
+
     def test_a_beginning_is_enough_where_it_is_the_only_one(self, state):
         assert "job 22aa" in ctdenoise("jobs", "show", state, "2").stdout
 
