@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from ctdenoise.config.base import Settings
 
@@ -36,10 +36,11 @@ class RedCnnSettings(Settings):
     """Cut the output at the low end of the HU range, as the paper does. Off: air keeps its noise
     on both sides, so its mean stays right."""
 
-    init: Literal["scaled", "gaussian"] = "scaled"
+    init: Literal["scaled", "gaussian", "he"] = "scaled"
     """How weights are drawn at first: `gaussian` has the paper's standard deviation of 0.01;
     `scaled` follows the width of the layer (0.012 at 96 channels, 0.02 at 32), which learns
-    faster in narrow networks."""
+    faster in narrow networks; `he` (He et al., ICCV 2015) is 2.4 times that, so that the maps keep
+    their size through the layers."""
 
     start_as_identity: bool = True
     """Set the last layer to zero at first, so that an untrained network returns its input."""
@@ -53,12 +54,22 @@ class RedCnnSettings(Settings):
     the noise around each pixel. In training it comes from the simulation, later it is measured from
     the pixels. One network then serves every dose and kernel that it met."""
 
+    change_in_noise: bool = False
+    """State the change of the image in units of the noise that the network is told, so that the
+    same values serve every dose; needs `noise_input`. Off: in network scale, as in the paper."""
+
     predict_sigma: bool = False
     """Also state the standard deviation of the error of every pixel; trained by the loss
     `heteroscedastic`."""
 
     head: SegmentationHeadSettings | None = None
     """Segmentation head beside the image output; none by default."""
+
+    @model_validator(mode="after")
+    def _there_is_a_unit(self) -> Self:
+        if self.change_in_noise and not self.noise_input:
+            raise ValueError("change_in_noise=true needs noise_input=true: the noise is the unit")
+        return self
 
 
 class IdentitySettings(Settings):

@@ -108,7 +108,7 @@ class Checkpoint:
 
 def _deciding(network: NetworkSettings) -> dict[str, JsonValue]:
     """The settings of a network; one that came later counts where it is used: old digests stay."""
-    later: dict[str, JsonValue] = {"noise_input": False, "slices": 1}
+    later: dict[str, JsonValue] = {"noise_input": False, "slices": 1, "change_in_noise": False}
     if network.name in _HEAD_CAME_LATER:
         later["head"] = None
     settings = network.as_json().items()

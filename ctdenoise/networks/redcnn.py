@@ -57,8 +57,9 @@ class RedCnn(DenoisingNetwork):
     and, if asked for, a last ReLU. 1,848,865 parameters at 96 channels. The segmentation head is a
     sixth transposed convolution from r(d4) to one map per class; the logarithm of the stated error
     comes from a seventh. A network that is told the noise s sees it as one more channel of x, and
-    ends with image = T5 r(d4) + x, the change cut to 5 s on both sides. One that sees several
-    slices has them as channels of x, and the x that is added last is the middle one.
+    ends with image = T5 r(d4) + x, or x + s T5 r(d4) where it states its change in units of the
+    noise, the change cut to 5 s on both sides. One that sees several slices has them as channels of
+    x, and the x that is added last is the middle one.
 
     Args:
         settings: Channels, last ReLU, first weights, head.
@@ -81,6 +82,7 @@ class RedCnn(DenoisingNetwork):
             )
         )
         self.final_relu = settings.final_relu
+        self.change_in_noise = settings.change_in_noise
         self.conv1 = convolution(self.constraints.channels, channels, KERNEL)
         self.conv2 = convolution(channels, channels, KERNEL)
         self.conv3 = convolution(channels, channels, KERNEL)
@@ -121,8 +123,11 @@ class RedCnn(DenoisingNetwork):
         maps += e2
         del e2
         features = _relu(self.tconv4(_relu(maps)))
+        change: Tensor = self.tconv5(features)
+        if self.change_in_noise and given.noise is not None:
+            change = change.float() * given.noise
         # The sum is made in the type of the input, so that low precision touches the change only.
-        image = given.limited(self.tconv5(features)).to(scaled.dtype) + given.image
+        image = given.limited(change).to(scaled.dtype) + given.image
         if self.final_relu:
             image = F.relu(image)
         logits = None if self.head is None else self.head(features)

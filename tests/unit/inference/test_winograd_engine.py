@@ -45,6 +45,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "redcnn-told-with-all": RedCnnSettings(
         channels=16, noise_input=True, predict_sigma=True, head=HEAD
     ),
+    "redcnn-in-units-of-noise": RedCnnSettings(channels=24, noise_input=True, change_in_noise=True),
     "redcnn-of-three-slices": RedCnnSettings(channels=16, slices=3, noise_input=True),
     "compact": CompactSettings(channels=20, pairs=2),
     "compact-told-with-all": CompactSettings(

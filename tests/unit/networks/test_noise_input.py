@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -19,6 +20,9 @@ from ctdenoise.networks.prediction import LARGEST_CHANGE, NOISE_UNIT
 HEAD = {"classes": 3}
 TOLD = [
     RedCnnSettings(channels=4, noise_input=True, head=HEAD, predict_sigma=True),
+    RedCnnSettings(
+        channels=4, noise_input=True, change_in_noise=True, head=HEAD, predict_sigma=True
+    ),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), noise_input=True, head=HEAD, predict_sigma=True),
     CompactSettings(channels=4, pairs=2, noise_input=True, head=HEAD, predict_sigma=True),
 ]
@@ -39,7 +43,7 @@ def given(noise=0.02, size=32):
     return torch.cat((image, torch.full_like(image, noise)), dim=1)
 
 
-@pytest.mark.parametrize("settings", TOLD, ids=lambda settings: settings.name)
+@pytest.mark.parametrize("settings", TOLD, ids=["redcnn", "redcnn-in-noise", "unet", "compact"])
 class TestEach:
     def test_a_fresh_one_returns_the_image_channel(self, settings):
         net = build_network(settings, generator=torch.Generator().manual_seed(1)).eval()
@@ -59,7 +63,7 @@ class TestEach:
 
     def test_no_pixel_changes_by_more_than_its_noise_explains(self, settings):
         net, seen = awake(settings), given(0.0005)
-        seen[..., 1, 16:, :] = 10.0
+        seen[..., 1, 16:, :] = 1000.0
         with torch.no_grad():
             change = (net(seen).image - seen[:, :1]).abs()
         assert change[..., :16, :].max() == pytest.approx(LARGEST_CHANGE * 0.0005, rel=1e-3)
@@ -123,10 +127,26 @@ def test_a_checkpoint_from_before_the_setting_loads_and_keeps_its_digest(tmp_pat
     file = save_checkpoint(tmp_path / "new.safetensors", Checkpoint(settings, weights, HuRange()))
     with safe_open(file, framework="pt") as opened:
         described = json.loads(opened.metadata()["ctdenoise"])
-    del described["record"]["network"]["noise_input"]
+    for later in ("noise_input", "change_in_noise"):
+        del described["record"]["network"][later]
     old = tmp_path / "old.safetensors"
     save_file(weights, old, {"ctdenoise": json.dumps(described)})
     assert load_checkpoint(old).digest == load_checkpoint(file).digest
     # As computed by the version before the setting.
     fixed = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
     assert Checkpoint(settings, fixed, HuRange()).digest == "5df4b22be98e"
+
+
+def test_a_change_in_units_of_the_noise_is_the_same_network_times_the_noise():
+    plain = awake(RedCnnSettings(channels=4, noise_input=True))
+    in_noise = awake(RedCnnSettings(channels=4, noise_input=True, change_in_noise=True))
+    seen = given(1.0)  # so much that nothing is cut
+    seen[:, 1, :, 16:] = 2.0
+    with torch.no_grad():
+        change, times_noise = (net(seen).image - seen[:, :1] for net in (plain, in_noise))
+    torch.testing.assert_close(times_noise, change * seen[:, 1:], rtol=0, atol=1e-5)
+
+
+def test_a_change_in_units_of_the_noise_needs_the_noise():
+    with pytest.raises(ValidationError, match="needs noise_input=true"):
+        RedCnnSettings(change_in_noise=True)
