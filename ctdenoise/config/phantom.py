@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ctdenoise.config.base import Settings
 from ctdenoise.config.dicom import DicomSettings
+from ctdenoise.config.kernels import GaussianKernelSettings, TableKernelSettings
 from ctdenoise.config.named_phantoms import NamedPhantom
 from ctdenoise.config.phantom_random import BlobsSettings, DeadLeavesSettings, VesselsSettings
 from ctdenoise.config.sinogram import SinogramSettings
@@ -175,6 +176,12 @@ AnyPhantom = Annotated[
 """Every phantom, told apart by `name`."""
 
 
+SharpnessSettings = Annotated[
+    GaussianKernelSettings | TableKernelSettings, Field(discriminator="name")
+]
+"""What a reconstruction makes of each frequency, told apart by `name`."""
+
+
 class PhantomSettings(Settings):
     """What `phantom` draws."""
 
@@ -194,6 +201,10 @@ class PhantomSettings(Settings):
     kernel: str | None = Field(default=None, min_length=1, max_length=16)
     """Kernel that an imitated header states; null for a usual one of the maker. Decides nothing
     here; the simulator may take the texture of the noise from it."""
+    sharpness: SharpnessSettings | None = None
+    """Slices are filtered in their plane as a kernel would: its factor at each frequency is the
+    modulation transfer of the image, with the overshoot of an edge-enhancing one. Null: as sharp as
+    the voxels. Labels and the list of true values stay those of the unfiltered phantom."""
     dicom: DicomSettings = DicomSettings()
     """How the series is written, where DICOM is asked for."""
     sinogram: SinogramSettings = SinogramSettings()
@@ -202,6 +213,7 @@ class PhantomSettings(Settings):
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the phantom, as plain JSON: all but how it is written."""
         plain = {"scanner", "kernel"} if self.scanner == "none" else set()
+        plain |= set() if self.sharpness else {"sharpness"}
         return self.model_dump(mode="json", exclude={"dicom", "sinogram"} | plain)
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,7 +54,19 @@ class SampleSettings(Settings):
     texture_sd_hu: Range = (0.5, 12.0)
     """Standard deviation of that texture, HU."""
     f50_per_mm: Range = (0.25, 0.9)
-    """Frequency at which the kernel is one half, 1/mm."""
+    """Frequency k50 at which the kernel would be one half without what raises it, 1/mm: its factor
+    on the ramp is 2^-(k / k50)^p (1 + 4 b q^2 / (1 + q^2)^2), q = k / k50."""
+    kernel_power: Range = (1.5, 4.0)
+    """Power p of the kernel: 2 for a Gaussian, more for one that ends steeply."""
+    enhanced_share: float = Field(default=0.4, ge=0, le=1)
+    """Share of the kernels that raise middle frequencies, and so edges."""
+    most_enhancement: float = Field(default=0.5, ge=0, le=2)
+    """Most that they are raised by, b; evenly from 0."""
+    system_f50_per_mm: Range = (0.7, 1.4)
+    """Frequency at which focal spot and detector leave one half, 1/mm: slices get the sharpness of
+    kernel and system together, noise that of the kernel."""
+    sharpness: Literal["kernel", "voxels"] = "kernel"
+    """Whether slices are as sharp as a reconstruction makes them, or as their voxels."""
     dose: Range = (0.05, 1.0)
     """Dose of the twin over that of the exposure below."""
     exposure_mas: Range = (60.0, 350.0)
@@ -72,6 +84,8 @@ class SampleSettings(Settings):
             "diameter_mm": (60, 900),
             "texture_sd_hu": (0, 200),
             "f50_per_mm": (0.05, 5),
+            "kernel_power": (1, 8),
+            "system_f50_per_mm": (0.05, 10),
             "dose": (0.001, 1),
             "exposure_mas": (0.1, 5000),
         }

@@ -35,6 +35,7 @@ from ctdenoise.phantoms.named import named_drawing
 from ctdenoise.phantoms.painted import Painted
 from ctdenoise.phantoms.raster import Sampling, rasterise
 from ctdenoise.phantoms.shapes import Shape
+from ctdenoise.phantoms.sharpness import as_sharp_as
 from ctdenoise.phantoms.texture import power_law_field, whole_field_shape
 from ctdenoise.phantoms.truth import truth_json
 
@@ -106,8 +107,11 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
         body_part_examined=drawing.body_part,
         patient_position="HFS",
     )
+    hu = painted.hu
+    if settings.sharpness is not None:
+        hu = as_sharp_as(hu, geometry.pixel_spacing_mm, settings.sharpness)
     volume = CTVolume(
-        painted.hu,
+        hu,
         geometry,
         imitated(acquisition, settings),
         history=(

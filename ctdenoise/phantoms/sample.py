@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ctdenoise.config.dose import SimulateSettings
-from ctdenoise.config.kernels import GaussianKernelSettings
+from ctdenoise.config.kernels import TableKernelSettings
 from ctdenoise.config.phantom import (
     GridSettings,
     InsertSettings,
@@ -29,6 +29,7 @@ from ctdenoise.config.phantom_random import (
     VesselsSettings,
 )
 from ctdenoise.config.sampling import Range, SampleSettings
+from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.progress import SILENT, Progress
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.randomness import draw_seed, stream
@@ -42,6 +43,11 @@ _FIELD = 1.05
 
 _MOST_FIELD = 2.2
 """... and at most this many times: the rest would be air."""
+
+_KERNEL_END = 4.0
+"""Kernels are given up to this many times their k50: 2^-8 of a kernel of the least power."""
+
+_KERNEL_POINTS = 48
 
 _BODIES = (
     # Hounsfield units of a body and the contrast of vessels in it.
@@ -104,6 +110,7 @@ def draw_sample(settings: SampleSettings, seed: int) -> Sample:
     most = min(settings.field_of_view_mm[1], _MOST_FIELD * width)
     field = draw.between("field of view", (least, max(least, most)))
     thickness = draw.between("slice thickness", settings.slice_thickness_mm)
+    kernel = _kernel(settings, draw)
     drawn_settings = PhantomSettings(
         phantom=phantom,
         grid=GridSettings(
@@ -116,13 +123,11 @@ def draw_sample(settings: SampleSettings, seed: int) -> Sample:
         seed=draw_seed(draw.stream("phantom")),
         kvp=float(draw.stream("kvp").choice(settings.kvp)),
         exposure_mas=draw.between("exposure", settings.exposure_mas),
+        sharpness=kernel.of_image if settings.sharpness == "kernel" else None,
         dicom=settings.dicom,
     )
-    f50 = draw.between("kernel", settings.f50_per_mm)
     dose = draw.between("dose", settings.dose)
-    simulate = SimulateSettings(
-        dose=dose, source_noise="none", kernel=GaussianKernelSettings(f50_per_mm=f50)
-    )
+    simulate = SimulateSettings(dose=dose, source_noise="none", kernel=kernel.of_noise)
     is_smooth = isinstance(phantom, RodsSettings | WaterSettings)
     return Sample(
         drawn_settings,
@@ -136,9 +141,55 @@ def draw_sample(settings: SampleSettings, seed: int) -> Sample:
             "slice_thickness_mm": thickness,
             "kvp": drawn_settings.kvp,
             "exposure_mas": drawn_settings.exposure_mas,
-            "f50_per_mm": f50,
+            **kernel.drawn,
             "dose": dose,
         },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """A kernel that was drawn.
+
+    Args:
+        of_noise: Its factor on the ramp.
+        of_image: The same with what focal spot and detector leave.
+        drawn: The values that it follows from, in plain JSON.
+    """
+
+    of_noise: TableKernelSettings
+    of_image: TableKernelSettings
+    drawn: dict[str, JsonValue]
+
+
+def _kernel(settings: SampleSettings, draw: _Draw) -> _Kernel:
+    """A kernel, and how sharp it makes the image."""
+    f50 = draw.between("kernel", settings.f50_per_mm)
+    power = draw.between("kernel power", settings.kernel_power)
+    is_enhanced = draw.uniform("is enhanced") < settings.enhanced_share
+    enhancement = draw.even("enhancement", 0.0, settings.most_enhancement) if is_enhanced else 0.0
+    system = draw.between("system", settings.system_f50_per_mm)
+    frequency = np.linspace(0.0, _KERNEL_END * f50, _KERNEL_POINTS)
+    ratio = frequency / f50
+    raised = 1 + 4 * enhancement * ratio**2 / (1 + ratio**2) ** 2
+    noise = np.exp2(-(ratio**power)) * raised
+    image = noise * np.exp2(-((frequency / system) ** 2))
+    return _Kernel(
+        _table(frequency, noise),
+        _table(frequency, image),
+        {
+            "f50_per_mm": f50,
+            "kernel_power": power,
+            "enhancement": enhancement,
+            "system_f50_per_mm": system,
+        },
+    )
+
+
+def _table(frequency: DoubleArray, value: DoubleArray) -> TableKernelSettings:
+    return TableKernelSettings(
+        frequency_per_mm=tuple(np.round(frequency, 5).tolist()),
+        value=tuple(np.round(value, 5).tolist()),
     )
 
 

@@ -29,7 +29,16 @@ def test_kinds_are_drawn_as_often_as_asked_for(kind, share):
 
 @pytest.mark.parametrize(
     "name",
-    ["field_of_view_mm", "slice_thickness_mm", "diameter_mm", "f50_per_mm", "dose", "exposure_mas"],
+    [
+        "field_of_view_mm",
+        "slice_thickness_mm",
+        "diameter_mm",
+        "f50_per_mm",
+        "kernel_power",
+        "system_f50_per_mm",
+        "dose",
+        "exposure_mas",
+    ],
 )
 def test_values_fill_their_range(name):
     low, high = getattr(SampleSettings(), name)
@@ -44,6 +53,34 @@ def test_seven_of_ten_that_can_have_a_texture_have_one():
     assert share == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / len(can)))
 
 
+def test_a_kernel_is_one_half_at_its_frequency_unless_it_enhances():
+    for sample in MANY[:50]:
+        drawn, kernel = sample.drawn, sample.simulate.kernel
+        at_f50 = np.interp(drawn["f50_per_mm"], kernel.frequency_per_mm, kernel.value)
+        assert at_f50 == pytest.approx(0.5 * (1 + drawn["enhancement"]), rel=0.01)
+        assert kernel.value[0] == 1.0
+
+
+def test_four_of_ten_kernels_enhance():
+    share = np.mean([sample.drawn["enhancement"] > 0 for sample in MANY])
+    assert share == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / len(MANY)))
+
+
+def test_slices_are_as_sharp_as_kernel_and_system_together():
+    for sample in MANY[:50]:
+        noise, image = sample.simulate.kernel, sample.phantom.sharpness
+        system = np.exp2(
+            -((np.array(noise.frequency_per_mm) / sample.drawn["system_f50_per_mm"]) ** 2)
+        )
+        assert image.frequency_per_mm == noise.frequency_per_mm
+        np.testing.assert_allclose(image.value, noise.value * system, atol=2e-5)
+
+
+def test_slices_as_sharp_as_their_voxels_can_be_asked_for():
+    settings = SampleSettings(sharpness="voxels")
+    assert draw_sample(settings, 4).phantom.sharpness is None
+
+
 def test_the_body_lies_in_the_field_of_view():
     assert all(s.drawn["diameter_mm"] < s.drawn["field_of_view_mm"] for s in MANY)
 
@@ -52,7 +89,6 @@ def test_settings_of_phantom_and_twin_are_the_values_drawn():
     for sample in MANY[:50]:
         assert PhantomSettings.model_validate(sample.phantom.as_json()) == sample.phantom
         assert SimulateSettings.model_validate(sample.simulate.as_json()) == sample.simulate
-        assert sample.simulate.kernel.f50_per_mm == sample.drawn["f50_per_mm"]
         assert sample.simulate.dose == sample.drawn["dose"]
         assert sample.phantom.kvp == sample.drawn["kvp"]
 
