@@ -107,9 +107,10 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
         body_part_examined=drawing.body_part,
         patient_position="HFS",
     )
-    hu = painted.hu
+    hu, drawn = painted.hu, painted.drawn
     if settings.sharpness is not None:
         hu = as_sharp_as(hu, geometry.pixel_spacing_mm, settings.sharpness)
+        drawn = {**drawn, "is_filtered": True}
     volume = CTVolume(
         hu,
         geometry,
@@ -119,7 +120,7 @@ def build_phantom(settings: PhantomSettings, *, progress: Progress = SILENT) -> 
         ),
     )
     names = {number: name for name, number in label_numbers.items()}
-    return Phantom(volume, painted.shapes, painted.labels, names, painted.drawn)
+    return Phantom(volume, painted.shapes, painted.labels, names, drawn)
 
 
 def _drawing(settings: PhantomSettings) -> Drawing:

@@ -60,7 +60,7 @@ def _factor(
     along_x = fft.rfftfreq(shape[1], pixel_spacing_mm[1])
     radius = np.hypot(along_y[:, None], along_x)
     if isinstance(sharpness, GaussianKernelSettings):
-        return np.exp2(-((radius / sharpness.f50_per_mm) ** 2)).astype(np.float32)
-    return np.interp(radius, sharpness.frequency_per_mm, sharpness.value, right=0.0).astype(
-        np.float32
-    )
+        factor = np.exp2(-((radius / sharpness.f50_per_mm) ** 2))
+    else:
+        factor = np.interp(radius, sharpness.frequency_per_mm, sharpness.value, right=0.0)
+    return np.asarray(factor, dtype=np.float32)

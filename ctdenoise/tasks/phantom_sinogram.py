@@ -75,11 +75,13 @@ def project(
     """
     name = str(phantom.volume.history[0].params["name"])
     has_texture = any(shape.texture_sd_hu > 0 for shape in phantom.shapes)
-    if has_texture or phantom.drawn.get("blur_fwhm_mm"):
+    is_filtered = bool(phantom.drawn.get("is_filtered"))
+    if has_texture or is_filtered or phantom.drawn.get("blur_fwhm_mm"):
+        changes = [_NO_TEXTURE.get(name, "")] + ["--set sharpness=null"] * is_filtered
         raise UsageError(
             "this phantom has texture or blur, which are in its voxels only; its exact line "
             "integrals would be those of another object.",
-            fix=f"Take them off: {_NO_TEXTURE.get(name, '')}",
+            fix=f"Take them off: {' '.join(changes).strip()}",
         )
     positions = phantom.volume.geometry.positions_mm[:, 2]
     beam = _beam(settings)

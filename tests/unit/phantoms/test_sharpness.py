@@ -8,8 +8,11 @@ from scipy import special
 
 from ctdenoise.config.kernels import GaussianKernelSettings, TableKernelSettings
 from ctdenoise.config.phantom import GridSettings, PhantomSettings, WaterSettings
+from ctdenoise.config.sinogram import SinogramSettings
+from ctdenoise.errors import UsageError
 from ctdenoise.phantoms.build import build_phantom
 from ctdenoise.phantoms.sharpness import as_sharp_as
+from ctdenoise.tasks.phantom_sinogram import project
 
 SPACING_MM = (0.7, 0.5)
 FREQUENCY = np.linspace(0, 4, 400)
@@ -79,3 +82,14 @@ def test_a_phantom_without_it_is_what_it_was_and_says_nothing_of_it():
     assert np.ptp(one.volume.hu) == np.float32(1000)
     assert np.abs(one.volume.hu - other.volume.hu).max() > 50
     np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_a_sinogram_of_a_filtered_phantom_is_refused():
+    settings = PhantomSettings(
+        phantom=WaterSettings(),
+        grid=GridSettings(size=32, slices=1),
+        sharpness=GaussianKernelSettings(f50_per_mm=0.4),
+    )
+    with pytest.raises(UsageError, match="texture or blur") as raised:
+        project(build_phantom(settings), SinogramSettings())
+    assert raised.value.fix == "Take them off: --set sharpness=null"
