@@ -1,4 +1,4 @@
-"""What a scan is like for a network: how noisy, with what texture, how bright."""
+"""What a scan is like for a network: how noisy, with what texture, how bright, of what anatomy."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ctdenoise.core.units import AIR_HU
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.metrics.cells import cell_means, cell_pixels, cells_inside
 from ctdenoise.metrics.noise_texture import flat_areas, noise_power
+from ctdenoise.metrics.scan_anatomy import CELL_MM, NO_ANATOMY, ScanAnatomy, scan_anatomy
 
 MOST_SLICES = 8
 """So many slices are measured, evenly spread."""
@@ -25,7 +26,6 @@ BRIGHT_PERCENT = 90.0
 """Percentile of soft tissue that says how bright it is: organs with contrast medium or without. The
 few per cent above are spongy bone in every scan."""
 
-_CELL_MM = 1.5
 _FEWEST_CELLS = 200
 
 
@@ -39,12 +39,14 @@ class ScanCharacter:
             reconstruction kernel makes of the noise, whatever its name; None likewise.
         bright_soft_hu: 90th percentile of soft tissue over 4.5 mm: high with contrast medium.
         densest_hu: Highest mean over 4.5 mm in the body: bone, or metal.
+        anatomy: Size of the body, skull, contrast medium.
     """
 
     noise_hu: float | None = None
     noise_frequency_per_mm: float | None = None
     bright_soft_hu: float | None = None
     densest_hu: float | None = None
+    anatomy: ScanAnatomy = NO_ANATOMY
 
 
 def scan_character(volume: CTVolume, *, most_slices: int = MOST_SLICES) -> ScanCharacter:
@@ -60,7 +62,28 @@ def scan_character(volume: CTVolume, *, most_slices: int = MOST_SLICES) -> ScanC
     body = body_mask(some.hu, some.padding)
     noise_hu = noise_level_hu(some.hu, some.padding, some.geometry.pixel_spacing_mm, body=body)
     bright_soft_hu, densest_hu = _brightness(some, body)
-    return ScanCharacter(noise_hu, _noise_frequency(some, body), bright_soft_hu, densest_hu)
+    return ScanCharacter(
+        noise_hu,
+        _noise_frequency(some, body),
+        bright_soft_hu,
+        densest_hu,
+        scan_anatomy(some, body, noise_hu=noise_hu),
+    )
+
+
+def noise_at_1mm(noise_hu: float | None, thickness_mm: float | None) -> float | None:
+    """The noise that slices of 1 mm of the same exposure and kernel would have, HU.
+
+    Variance falls as the thickness grows. Scanners are set for this figure, so that it says whether
+    a noise is low for its thickness.
+
+    Args:
+        noise_hu: Noise level; None where it is not known.
+        thickness_mm: Of the slices; None likewise.
+    """
+    if not noise_hu or thickness_mm is None:
+        return None
+    return noise_hu * float(np.sqrt(thickness_mm))
 
 
 def _noise_frequency(volume: CTVolume, body: BoolArray) -> float | None:
@@ -76,7 +99,7 @@ def _noise_frequency(volume: CTVolume, body: BoolArray) -> float | None:
 
 
 def _brightness(volume: CTVolume, body: BoolArray) -> tuple[float | None, float | None]:
-    side = cell_pixels(volume.geometry.pixel_spacing_mm, _CELL_MM)
+    side = cell_pixels(volume.geometry.pixel_spacing_mm, CELL_MM)
     found: list[DoubleArray] = []
     for index, image in enumerate(volume.hu):
         seen = image

@@ -1,26 +1,40 @@
 """Within which limits the pixels lay that a network learnt from, for the checks of `infer`.
 
 Measured in the images and not taken from names: noise level and mean frequency of the noise (which
-is what a kernel makes of it), how bright soft tissue is, the densest spot.
+is what a kernel makes of it), how bright soft tissue is, the densest spot, size, skull, contrast.
+
+Phantoms count for the grid and the noise, which they are drawn for. They do not count for anatomy
+where there are scans too: discs of 110 mm with vessels of 900 HU teach a network neither children
+nor arteries. And one odd series makes no range: of many, the outermost on each side are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ctdenoise.config.training import TrainSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
+from ctdenoise.io.dicom_derivation import PRODUCT
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.io.pairs import PairFiles
-from ctdenoise.metrics.scan_character import ScanCharacter, scan_character
+from ctdenoise.metrics.scan_character import (
+    MOST_SLICES,
+    ScanCharacter,
+    noise_at_1mm,
+    scan_character,
+)
 from ctdenoise.training.sources import doses_drawn
 from ctdenoise.training.split import SliceRange, TrainingScan
 
-MOST_SLICES = 4
-"""So many slices of each series are measured."""
+MOST_MEASURED = 240
+"""So many slices of all scans are measured, and of all phantoms: of many series fewer each, and of
+more series than this some, evenly chosen. Each start of a training waits for it."""
+
+OUTERMOST = 0.025
+"""Share of the values on each side that do not count."""
 
 _DECIMALS = 3
 
@@ -34,32 +48,70 @@ def training_range(parts: Sequence[SliceRange], settings: TrainSettings) -> dict
     """
     noise: list[float] = []
     frequency: list[float | None] = []
-    bright: list[float | None] = []
-    densest: list[float | None] = []
-    for part in parts:
-        full, lows = _characters(part)
+    measured: list[tuple[TrainingScan, ScanCharacter]] = []
+    for part, slices in _measured(parts):
+        full, lows = _characters(part, slices)
+        measured.append((part.files, full))
         noise += _noise_levels(full, lows, part.files, settings)
         # A full dose may be a phantom without noise: its twins show the texture then.
         shown = [one for one in (*lows.values(), full) if one.noise_hu]
         frequency += [one.noise_frequency_per_mm for one in shown[:1]]
-        bright.append(full.bright_soft_hu)
-        densest.append(full.densest_hu)
     found: dict[str, JsonValue] = {
-        "noise_hu": _limits(noise),
-        "noise_frequency_per_mm": _limits(frequency),
-        "bright_soft_hu": _limits(bright),
-        "densest_hu": _limits(densest),
-        "slice_spacing_mm": _limits([part.files.geometry.slice_spacing_mm for part in parts]),
-        "body_parts": _names([part.files.acquisition.body_part_examined for part in parts]),
+        "noise_hu": limits_of(noise),
+        "noise_frequency_per_mm": limits_of(frequency),
+        **_anatomy(measured),
+        "slice_spacing_mm": limits_of([part.files.geometry.slice_spacing_mm for part in parts]),
         "manufacturers": _names([part.files.acquisition.manufacturer for part in parts]),
     }
     return {key: value for key, value in found.items() if value}
 
 
-def _characters(part: SliceRange) -> tuple[ScanCharacter, dict[float, ScanCharacter]]:
+def _measured(parts: Sequence[SliceRange]) -> Iterator[tuple[SliceRange, int]]:
+    """The series that are measured, and how many slices of each."""
+    for wanted in (True, False):
+        alike = [part for part in parts if is_scan(part.files) == wanted]
+        if not alike:
+            continue
+        slices = max(1, min(MOST_SLICES, MOST_MEASURED // len(alike)))
+        count = min(len(alike), MOST_MEASURED)
+        for place in np.linspace(0, len(alike) - 1, count).round():
+            yield alike[int(place)], slices
+
+
+def is_scan(files: TrainingScan) -> bool:
+    """Whether something was scanned, and not made by this program: phantoms name it as their maker.
+
+    Args:
+        files: Of a series.
+    """
+    return files.acquisition.manufacturer != PRODUCT
+
+
+def _anatomy(measured: Sequence[tuple[TrainingScan, ScanCharacter]]) -> dict[str, JsonValue]:
+    """Limits of the figures of anatomy, of scans alone where there are any, and how many."""
+    scans = [one for one in measured if is_scan(one[0])]
+    counted = scans or measured
+    shown = [full for _, full in counted]
+    return {
+        "scans": len(scans),
+        "phantoms": len(measured) - len(scans),
+        "bright_soft_hu": limits_of([one.bright_soft_hu for one in shown]),
+        "bright_even_hu": limits_of([one.anatomy.bright_even_hu for one in shown]),
+        "densest_hu": limits_of([one.densest_hu for one in shown]),
+        "bone_ring_mm": limits_of([one.anatomy.bone_ring_mm for one in shown]),
+        "body_mm": limits_of([one.anatomy.body_mm for one in shown]),
+        "noise_at_1mm_hu": limits_of(
+            [noise_at_1mm(full.noise_hu, files.slice_thickness_mm) for files, full in scans]
+        ),
+        "body_parts": _names([files.acquisition.body_part_examined for files, _ in counted]),
+    }
+
+
+def _characters(part: SliceRange, most: int) -> tuple[ScanCharacter, dict[float, ScanCharacter]]:
     """What some slices of a series are like at full dose, and at each stored dose."""
-    count = min(MOST_SLICES, part.slices)
-    indices = sorted({int(n) for n in np.linspace(part.start, part.stop - 1, count).round()})
+    count = min(most, part.slices)
+    ends = np.linspace(part.start, part.stop - 1, 2 * count + 1)[1::2]  # one alone: in the middle
+    indices = sorted({int(n) for n in ends.round()})
     arrays = part.files.open()
     lows = {
         low.exposure.dose_fraction: scan_character(_volume(stored, part.files, indices))
@@ -110,9 +162,15 @@ def _noise_levels(
     return [float(np.sqrt(own + each * (1 / dose - 1))) for dose in doses]
 
 
-def _limits(values: Sequence[float | None]) -> list[float] | None:
-    known = [round(value, _DECIMALS) for value in values if value is not None]
-    return [min(known), max(known)] if known else None
+def limits_of(values: Sequence[float | None]) -> list[float] | None:
+    """Least and greatest of what is known, without the outermost of many.
+
+    Args:
+        values: None is not known.
+    """
+    known = sorted(round(value, _DECIMALS) for value in values if value is not None)
+    left_out = int(OUTERMOST * len(known))
+    return [known[left_out], known[-1 - left_out]] if known else None
 
 
 def _names(values: Sequence[str | None]) -> list[str]:
