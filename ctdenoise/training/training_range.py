@@ -23,7 +23,7 @@ from ctdenoise.io.pairs import PairFiles
 from ctdenoise.metrics.scan_character import (
     MOST_SLICES,
     ScanCharacter,
-    noise_at_1mm,
+    normal_noise_hu,
     scan_character,
 )
 from ctdenoise.training.sources import doses_drawn
@@ -100,8 +100,8 @@ def _anatomy(measured: Sequence[tuple[TrainingScan, ScanCharacter]]) -> dict[str
         "densest_hu": limits_of([one.densest_hu for one in shown]),
         "bone_ring_mm": limits_of([one.anatomy.bone_ring_mm for one in shown]),
         "body_mm": limits_of([one.anatomy.body_mm for one in shown]),
-        "noise_at_1mm_hu": limits_of(
-            [noise_at_1mm(full.noise_hu, files.slice_thickness_mm) for files, full in scans]
+        "normal_noise_hu": limits_of(
+            [normal_noise_hu(full, files.slice_thickness_mm) for files, full in scans]
         ),
         "body_parts": _names([files.acquisition.body_part_examined for files, _ in counted]),
     }
