@@ -19,6 +19,10 @@ LEVELS: dict[str, tuple[float, float]] = {
 """Strength and texture of each named level."""
 
 
+FULL_STRENGTH = 1.0
+"""Strength of a method that recommends none: all of its change."""
+
+
 def _with_level(values: Any) -> Any:
     """A mapping of settings whose strength is a number, where it was the name of a level."""
     level = values.get("strength") if isinstance(values, dict) else None
@@ -31,10 +35,10 @@ def _with_level(values: Any) -> Any:
 class ControlSettings(Settings):
     """How much of what a method would take away is taken, and what the noise that stays is like."""
 
-    strength: float = Field(default=1.0, ge=0.0, le=1.0)
+    strength: float | None = Field(default=None, ge=0.0, le=1.0)
     """Share of the method's change that is applied: 0 leaves every voxel as it is, 1 is the
-    method's own image. `low`, `medium` and `high` stand for 0.3, 0.5 and 0.7 with a texture of
-    1."""
+    method's own image. `low`, `medium` and `high` stand for 0.3, 0.5 and 0.7 with a texture of 1.
+    Null: what a released model recommends in its card, and 1 for everything else."""
 
     texture: float = Field(default=0.0, ge=0.0, le=1.0)
     """How far the noise that stays keeps the shape of its power spectrum. 0: the same share is
@@ -44,7 +48,7 @@ class ControlSettings(Settings):
 
     noise_target: float | None = Field(default=None, gt=0, le=5000)
     """Noise in the soft tissue of the result, HU. The strength that gives it is found on slices of
-    the scan. Null: strength is used as it is given."""
+    the scan. Null: it is not sought, and `strength` counts."""
 
     @model_validator(mode="before")
     @classmethod
@@ -53,11 +57,29 @@ class ControlSettings(Settings):
 
     @model_validator(mode="after")
     def _strength_is_said_once(self) -> Self:
-        if self.noise_target is not None and self.strength != 1.0:
+        if self.noise_target is not None and self.strength not in {None, FULL_STRENGTH}:
             raise ValueError(
                 "strength follows from noise_target: give one of them (texture goes with both)"
             )
         return self
+
+    def share(self, own: float = FULL_STRENGTH) -> float:
+        """The strength in figures; 1 where it follows from `noise_target`.
+
+        Args:
+            own: What the method recommends where no strength is given.
+        """
+        if self.noise_target is not None:
+            return FULL_STRENGTH
+        return own if self.strength is None else self.strength
+
+    def with_strength(self, own: float) -> Self:
+        """The same controls with the strength in figures.
+
+        Args:
+            own: What the method recommends where no strength is given.
+        """
+        return self.replaced(strength=self.share(own))
 
 
 class PresetConditions(Settings):

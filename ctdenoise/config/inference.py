@@ -135,6 +135,15 @@ class InferSettings(ControlSettings):
     checks: CheckSettings = CheckSettings()
     """What is looked at in the result before it is written."""
 
+    def with_strength(self, own: float) -> Self:
+        """The same settings with every strength in figures, those of presets included.
+
+        Args:
+            own: What the method recommends where no strength is given.
+        """
+        presets = tuple(rule.with_strength(own) for rule in self.presets)
+        return self.replaced(strength=self.share(own), presets=presets)
+
     def for_scan(self, acquisition: Acquisition) -> tuple[Self, str | None]:
         """The settings for one scan, rules applied, and the name of the preset that was chosen.
 

@@ -143,7 +143,7 @@ def settle_controls(
     Raises:
         InputError: If a noise is asked for and there is too little soft tissue to measure it.
     """
-    plain = SettledControls(Controls(settings.strength, None, region))
+    plain = SettledControls(Controls(settings.share(), None, region))
     if method is None or not (settings.texture or settings.noise_target):
         return plain
     probe = _Probe.of(method, sample, context)
@@ -156,7 +156,7 @@ def settle_controls(
 
     target = settings.noise_target
     if target is None:
-        chosen = controls(settings.strength)
+        chosen = controls(settings.share())
         return SettledControls(chosen, settings.texture if chosen.shares else 0.0)
     strength = _strength_for(target, lambda strength: probe.noise_hu(controls(strength)))
     chosen = controls(strength)

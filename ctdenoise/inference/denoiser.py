@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from ctdenoise import __version__
+from ctdenoise.config.controls import FULL_STRENGTH
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.progress import SILENT, Progress
@@ -64,6 +65,11 @@ class Denoiser(Protocol):
     @property
     def digest(self) -> str:
         """12 hexadecimal digits that change with whatever decides the output."""
+        ...
+
+    @property
+    def own_strength(self) -> float:
+        """Share of what it takes away that it recommends: taken where settings name none."""
         ...
 
     @property
@@ -226,10 +232,12 @@ class MethodDenoiser:
     Args:
         method: A network or a classical filter.
         settings: Strength and the other controls.
+        own_strength: Share of what it takes away that is taken where settings name none.
     """
 
     method: Method
     settings: InferSettings
+    own_strength: float = FULL_STRENGTH
 
     @property
     def name(self) -> str:
@@ -290,7 +298,8 @@ class MethodDenoiser:
             raise UsageError("this network does not state its error.")
         wanted = self.method.block_slices(scan.shape[1:])
         size = -(-BLOCK_SLICES // wanted) * wanted
-        chosen, preset = self.settings.for_scan(scan.acquisition)
+        settings = self.settings.with_strength(self.own_strength)
+        chosen, preset = settings.for_scan(scan.acquisition)
         idle = chosen.strength == 0 and not (labels or error)
         method = None if idle else self.method.settle(sample, scan)
         settled = settle_controls(chosen, method, sample, context=self.context, region=region)

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from ctdenoise.config.classical import FILTERS
+from ctdenoise.config.controls import FULL_STRENGTH
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import IdentitySettings
 from ctdenoise.core.intensity import HuRange
@@ -17,25 +18,29 @@ from ctdenoise.inference.engine_choice import choose_engine
 from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.inference.told_noise import require_told
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+from ctdenoise.networks.released import PREFIX, meant, released_models
 
 _log = logging.getLogger(__name__)
 
 REGISTERED = ("identity", *FILTERS)
-"""Names that `load_denoiser` knows without a file."""
+"""Names that `load_denoiser` knows beside those of released models."""
 
 
 def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = None) -> Denoiser:
     """A denoiser ready to be called.
 
+    Where no strength is given, a released model is used with the one that its card recommends, and
+    all else with 1.
+
     Args:
-        name_or_path: A registered name ("identity", or a classical filter such as "nlm"), a
-            checkpoint file, or the output folder of a training run.
+        name_or_path: A registered name ("identity", or a classical filter such as "nlm"), the name
+            of a released model ("fast"), a checkpoint file, or the output folder of a training run.
         settings: Strength, device, engine, precision, memory; defaults if None.
 
     Raises:
-        CheckpointError: If the file is no checkpoint.
-        UsageError: If a GPU is asked for and there is none, or a noise is stated for a network that
-            is told none.
+        CheckpointError: If the file is no checkpoint, or a released model is damaged.
+        UsageError: If a GPU is asked for and there is none, a noise is stated for a network that is
+            told none, or a name is that of a released model and of a path alike.
         MissingExtraError: If a filter needs a package that is not installed.
 
     Example:
@@ -50,7 +55,8 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
             return MethodDenoiser(ClassicalMethod(name, settings), settings)
     device = choose_device(settings.device)
     settings = settings.replaced(precision=choose_precision(settings.precision, device))
-    checkpoint = _checkpoint_of(name_or_path)
+    release = meant(name_or_path)
+    checkpoint = _checkpoint_of(name_or_path if release is None else release.verified())
     require_told(checkpoint.network, settings)
     if settings.precision == "bf16" and lacks_bf16(device):
         _log.warning(
@@ -58,7 +64,35 @@ def load_denoiser(name_or_path: str | Path, settings: InferSettings | None = Non
             "float32 here. Leave it out."
         )
     engine = choose_engine(checkpoint.build(), settings)
-    return MethodDenoiser(NetworkMethod(checkpoint, engine, settings), settings)
+    card = None if release is None else release.card
+    method = NetworkMethod(checkpoint, engine, settings, card)
+    return MethodDenoiser(method, settings, FULL_STRENGTH if card is None else card.strength)
+
+
+def default_model(device: str) -> str:
+    """The released model that is taken where none is named: for a CPU a small one.
+
+    Args:
+        device: As in the settings of `infer`.
+
+    Raises:
+        CheckpointError: If this copy of the program holds no released models.
+        UsageError: If a GPU is asked for and there is none.
+    """
+    name = "redcnn" if choose_device(device).type == "cuda" else "fast"
+    if all(each.name != name for each in released_models()):
+        raise CheckpointError(
+            f"no model was named, and this copy of ctdenoise came without `{name}`, which would be "
+            "taken.",
+            fix="Name one with --model: a checkpoint, the folder of a training run, or one of: "
+            f"{', '.join(known_names())}.",
+        )
+    return f"{PREFIX}{name}"
+
+
+def known_names() -> tuple[str, ...]:
+    """Every name that `load_denoiser` knows without a path."""
+    return (*(each.name for each in released_models()), *REGISTERED)
 
 
 def _checkpoint_of(name_or_path: str | Path) -> Checkpoint:
@@ -70,6 +104,6 @@ def _checkpoint_of(name_or_path: str | Path) -> Checkpoint:
             "there is no such model.",
             where=path,
             fix="Give a .safetensors file, the output folder of `ctdenoise train`, or one of: "
-            f"{', '.join(REGISTERED)}.",
+            f"{', '.join(known_names())}.",
         )
     return load_checkpoint(path)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.model_card import ModelCard
 from ctdenoise.config.networks import segmentation_classes, states_error, takes_noise
 from ctdenoise.core.arrays import FloatArray, HuArray
 from ctdenoise.core.geometry import Geometry
@@ -41,16 +42,18 @@ class NetworkMethod:
         checkpoint: The trained network and its HU range.
         engine: Runs the network.
         settings: Batch, memory, what is told of the noise.
+        card: Of a released model; None for others.
     """
 
     checkpoint: Checkpoint
     engine: Engine
     settings: InferSettings
+    card: ModelCard | None = None
 
     @property
     def name(self) -> str:
-        """The kind of network."""
-        return self.checkpoint.network.name
+        """The name of a released model; for others, the kind of network."""
+        return self.checkpoint.network.name if self.card is None else self.card.name
 
     @property
     def description(self) -> str:
@@ -64,9 +67,10 @@ class NetworkMethod:
 
     @property
     def params(self) -> Mapping[str, JsonValue]:
-        """The HU range."""
+        """The HU range, and the version of a released model."""
         hu_range = self.checkpoint.hu_range
-        return {"hu_range": [hu_range.low, hu_range.high]}
+        params: dict[str, JsonValue] = {"hu_range": [hu_range.low, hu_range.high]}
+        return params if self.card is None else {**params, "model_version": self.card.version}
 
     @property
     def class_names(self) -> tuple[str, ...]:

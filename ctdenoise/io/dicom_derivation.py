@@ -45,6 +45,7 @@ TOLD_PARAMETERS = (
     "power",
     "model",
     "model_digest",
+    "model_version",
     "version",
     "strength",
     "texture",

@@ -2,7 +2,8 @@
 
 The file's metadata holds one text under `ctdenoise`: JSON with `format_version` and `record`, the
 fields of `config.networks.CheckpointRecord`. One text, since safetensors writes several in random
-order and equal checkpoints should be equal files. Reading runs no code from the file.
+order and equal checkpoints should be equal files. Reading runs no code from the file. Weights may
+be stored as float16; they are raised to float32 when they are read, and digests are of that.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ctdenoise.io.runfile import installed_versions
 from ctdenoise.io.staging import staged_file
 from ctdenoise.networks.build import build_network
 from ctdenoise.networks.prediction import DenoisingNetwork
+from ctdenoise.networks.released import meant
 
 MODEL_FILE = "model.safetensors"
 """Name of the checkpoint inside the folder of a training run."""
@@ -184,11 +186,25 @@ def load_checkpoint(
     _require_finite(weights, file)
     return Checkpoint(
         network=settings.network,
-        weights=MappingProxyType(weights),
+        weights=MappingProxyType({name: _raised(each) for name, each in weights.items()}),
         hu_range=HuRange(settings.hu_range.low, settings.hu_range.high),
         training=MappingProxyType(settings.training),
         versions=MappingProxyType(settings.versions),
     )
+
+
+def load_model(model: str | Path) -> Checkpoint:
+    """The checkpoint of a released model, of a file, or of the folder of a training run.
+
+    Args:
+        model: A name or a path; see `networks.released.meant`.
+
+    Raises:
+        CheckpointError: If there is no such model, it is damaged, or it is no checkpoint.
+        UsageError: If a name is that of a released model and of a path alike.
+    """
+    found = meant(model)
+    return load_checkpoint(model if found is None else found.verified())
 
 
 def _file_of(path: Path) -> Path:
@@ -229,6 +245,11 @@ def _read(file: Path) -> tuple[str, Weights]:
             fix="Give the model.safetensors that `ctdenoise train` writes.",
         )
     return metadata[METADATA_KEY], weights
+
+
+def _raised(weights: Tensor) -> Tensor:
+    """Weights that are stored with half the digits, as they are used: in float32."""
+    return weights.float() if weights.dtype == torch.float16 else weights
 
 
 def _version_and_record(description: str, file: Path) -> tuple[int, Record]:

@@ -17,6 +17,7 @@ from ctdenoise.inference.processes import gpus_for, prepare_process
 from ctdenoise.io.study import FoundSeries
 from ctdenoise.io.write import FileFormat
 from ctdenoise.jobs.executors import threads_of
+from ctdenoise.networks.released import portable
 from ctdenoise.tasks import infer
 from ctdenoise.tasks.batch_dispatch import BatchRequest
 from ctdenoise.tasks.batch_series import every_series, mean_of, summed
@@ -90,8 +91,7 @@ def infer_request(
         CheckpointError: If the model is no checkpoint.
         UsageError: If there is no such GPU here; a cluster may have others, so it is not asked.
     """
-    path = Path(model)
-    model = str(path.absolute()) if path.exists() else model
+    model = portable(model)
     is_here = not isinstance(batch.executor.place, DistributedSettings)
     # What is wrong with a model concerns all studies.
     denoiser = load_denoiser(model, settings if is_here else settings.replaced(device="cpu"))
@@ -102,7 +102,7 @@ def infer_request(
         infer_study,
         sources,
         out,
-        settings,
+        settings.with_strength(denoiser.own_strength),
         batch,
         model=model,
         model_digest=f"{denoiser.name} {denoiser.digest}",

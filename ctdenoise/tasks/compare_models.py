@@ -17,7 +17,8 @@ from ctdenoise.errors import CheckpointError, UsageError
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.runfile import RUN_FILE
 from ctdenoise.networks.catalogue import facts_of
-from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+from ctdenoise.networks.checkpoint import Checkpoint, load_model
+from ctdenoise.networks.released import PREFIX, meant
 from ctdenoise.report.compared import LOW_DOSE, Contender, Training
 from ctdenoise.training.records import read_metrics
 from ctdenoise.training.start import digest_of
@@ -80,7 +81,8 @@ def read_models(
     """The networks of a comparison, rows of one group together.
 
     Args:
-        paths: Run folders of `train`, checkpoint files, or names of classical filters.
+        paths: Run folders of `train`, checkpoint files, names of released models or of classical
+            filters.
         infer: Settings of the filters.
         names: What to call them; None for their kinds of network, numbered where they repeat.
         groups: A group for each; None for none.
@@ -92,9 +94,9 @@ def read_models(
     """
     if not paths:
         raise UsageError("there is no model to compare.", where="models")
-    checkpoints = [None if str(path) in FILTERS else load_checkpoint(path) for path in paths]
+    checkpoints = [None if str(path) in FILTERS else load_model(path) for path in paths]
     kinds = [
-        str(path) if one is None else one.network.name
+        path.name.removeprefix(PREFIX) if one is None or meant(path) else one.network.name
         for path, one in zip(paths, checkpoints, strict=True)
     ]
     called = _checked_names(paths, names, kinds)
@@ -153,8 +155,8 @@ def _filter(path: Path, called: Contender, infer: InferSettings) -> Model:
 
 
 def _model(path: Path, checkpoint: Checkpoint, called: Contender) -> Model:
-    facts = facts_of(checkpoint.network)
-    run = _run_of(path)
+    facts, release = facts_of(checkpoint.network), meant(path)
+    run = _run_of(path) if release is None else {}
     seen = checkpoint.training.get("trained_patients")
     row = replace(
         called,
@@ -164,6 +166,10 @@ def _model(path: Path, checkpoint: Checkpoint, called: Contender) -> Model:
         operations=facts.operations,
         training=_training(path, checkpoint, run),
     )
+    if release is not None:
+        took = release.card.compute
+        told = replace(row.training, steps=took.steps, patches=took.patches, seconds=took.seconds)
+        row = replace(row, training=told)
     return Model(
         path,
         row,

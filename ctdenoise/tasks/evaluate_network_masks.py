@@ -13,7 +13,7 @@ from ctdenoise.core.provenance import JsonValue
 from ctdenoise.errors import UsageError
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.read import SeriesReader
-from ctdenoise.networks.checkpoint import load_checkpoint
+from ctdenoise.networks.checkpoint import load_model
 
 
 class NetworkMasks:
@@ -37,7 +37,7 @@ class NetworkMasks:
                 where=model,
                 fix="Train one with network.head.classes, for instance --config redcnn_seg.",
             )
-        trained = load_checkpoint(model).training.get("labels")
+        trained = load_model(model).training.get("labels")
         self._trained_labels = trained if isinstance(trained, dict) else None
 
     @property

@@ -132,7 +132,7 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
         uncertainty = _uncertainty(work, progress)
         with staged_folder(out) as folder:
             results = _make(work, figures, checks, uncertainty, folder, progress)
-            write_settings(folder, settings)
+            write_settings(folder, work.settings)
             total_s = time.perf_counter() - started
             results["share_outside_denoiser"] = round(1 - busy.seconds["denoise"] / total_s, 4)
             write_run(folder, _record(work, results, {**busy.seconds, "total": total_s}))

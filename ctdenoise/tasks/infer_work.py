@@ -61,7 +61,7 @@ class Work:
         denoiser: What denoises.
         denoising: The same, ready for this series.
         sample: Slices that were measured.
-        settings: Of `infer`.
+        settings: Of `infer`, every strength in figures.
         kind: What is written.
         wanted: What is written beside the images.
         busy: Seconds of each stage.
@@ -110,6 +110,7 @@ def prepared(request: InferRequest) -> Iterator[Work]:
         with busy.at("sample"):
             sample = read_sample(reader, denoiser.context)
         with busy.at("settle"):
+            settings = settings.with_strength(denoiser.own_strength)
             denoising = denoiser.settle(
                 sample, reader, labels=wanted.labels, error=wanted.states_error, region=region
             )

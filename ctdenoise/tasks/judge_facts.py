@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
+from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.scan import Scan
 from ctdenoise.inference.denoiser import Denoiser
@@ -21,20 +22,20 @@ _TRAINED = (
 
 
 def model_facts(
-    denoiser: Denoiser, training: Mapping[str, JsonValue] | None, strength: float
+    denoiser: Denoiser, training: Mapping[str, JsonValue] | None, infer: InferSettings
 ) -> tuple[tuple[str, str], ...]:
     """The denoiser: what it is, its digest, what computes it, and what it was trained on.
 
     Args:
         denoiser: A network or a classical filter.
         training: What it was trained on; None for what was never trained.
-        strength: Share of what it takes away that is taken.
+        infer: How it is put to work.
     """
     facts = [
         ("Kind", denoiser.name),
         ("Digest", denoiser.digest),
         ("Computed by", denoiser.description),
-        ("Strength", f"{strength:g}"),
+        ("Strength", f"{infer.share(denoiser.own_strength):g}"),
     ]
     trained = _trained_words(training)
     return (*facts, *((("Trained on", trained),) if trained else ()))

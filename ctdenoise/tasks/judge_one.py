@@ -112,7 +112,7 @@ def judge(
         progress: Told about every slice.
     """
     training = trained_on(denoiser)
-    facts = [("Denoiser", model_facts(denoiser, training, settings.infer.strength))]
+    facts = [("Denoiser", model_facts(denoiser, training, settings.infer))]
     flags: tuple[CheckFinding, ...] = ()
     absent: tuple[str, ...] = ()
     measured, view = Measured(), None

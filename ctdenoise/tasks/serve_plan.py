@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from ctdenoise.config.inference import InferSettings
@@ -12,6 +11,7 @@ from ctdenoise.config.rules import Rules, RuleSettings, first_fitting
 from ctdenoise.core.series_facts import ArrivedBy, SeriesFacts
 from ctdenoise.io.rule_facts import rule_facts
 from ctdenoise.io.study import FoundSeries
+from ctdenoise.networks.released import portable
 
 Verdict = Literal["make", "skip", "refuse"]
 
@@ -44,17 +44,11 @@ def orders_of(rules: Rules) -> dict[str, Order]:
     """
     return {
         rule.name: Order(
-            _model(rule.do.model), rule.do.infer_settings(), rule.do.send_to, rule.do.digest
+            portable(rule.do.model), rule.do.infer_settings(), rule.do.send_to, rule.do.digest
         )
         for rule in rules
         if rule.do is not None
     }
-
-
-def _model(name_or_path: str) -> str:
-    """A model that other processes find as well, whatever folder they work in."""
-    path = Path(name_or_path)
-    return str(path.resolve()) if path.exists() else name_or_path
 
 
 NO_RULE = "no rule wants it"

@@ -31,6 +31,7 @@ from ctdenoise.io.staging import staged_file
 from ctdenoise.io.study import find_series
 from ctdenoise.jobs.performing import failure_of, one_line
 from ctdenoise.networks.checkpoint import MODEL_FILE
+from ctdenoise.networks.released import meant
 from ctdenoise.tasks import infer
 from ctdenoise.tasks.serve_outcomes import REASON_MOST, ServedSeries, StudyWork
 from ctdenoise.tasks.serve_plan import Order, SeriesPlan, plan_study
@@ -139,6 +140,7 @@ def _made(plan: SeriesPlan, order: Order, work: StudyWork, outcome: ServedSeries
         denoiser = denoiser_of(order)
     except CTDenoiseError as error:  # it was there when the server started
         raise SeriesFailedError(f"the model cannot be loaded: {one_line(error.what)}") from error
+    settings = settings.with_strength(denoiser.own_strength)
     recipe = recipe_of(plan, denoiser, settings)
     outcome = replace(
         outcome,
@@ -203,8 +205,9 @@ def denoiser_of(order: Order) -> Denoiser:
         return denoiser
     found = denoiser.digest
     if len(order.digest) > len(found):
-        path = Path(order.model)
+        release, path = meant(order.model), Path(order.model)
         file = path / MODEL_FILE if path.is_dir() else path
+        file = file if release is None else release.path
         found = sha256_of(file) if file.is_file() else found
     if found != order.digest:
         raise UsageError(

@@ -15,7 +15,7 @@ from ctdenoise.config.networks import NetworkSettings, slices_seen, takes_noise
 from ctdenoise.config.training import InitSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
 from ctdenoise.errors import CheckpointError, SettingsError, listed
-from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint
+from ctdenoise.networks.checkpoint import Checkpoint, load_model
 from ctdenoise.networks.prediction import DenoisingNetwork
 from ctdenoise.training.split import Split
 
@@ -72,7 +72,7 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
     """
     if settings.init is None:
         return Start()
-    checkpoint = load_checkpoint(settings.init.checkpoint)
+    checkpoint = load_model(settings.init.checkpoint)
     _require_same_scale(checkpoint, hu_range)
     fresh, wanted = network.state_dict(), _wanted(settings.init, checkpoint, settings.network.name)
     found = {name: tensor for name, tensor in checkpoint.weights.items() if wanted(name)}

@@ -90,7 +90,7 @@ def test_a_rule_fits_when_all_of_its_conditions_hold(tmp_path, when, facts, fits
     settings = loaded(tmp_path, f"presets: [{{name: a, when: {when}, strength: 0.3}}]")
     chosen, name = settings.for_scan(Acquisition(**facts))
     assert (name == "a") is fits
-    assert chosen.strength == (0.3 if fits else 1.0)
+    assert chosen.strength == (0.3 if fits else None)
     assert chosen.presets == ()
 
 
@@ -118,3 +118,20 @@ def test_a_chosen_rule_replaces_all_controls(tmp_path):
 def test_the_ready_presets_know_the_kernels_of_every_maker(facts, name):
     settings = load_settings(InferSettings, find_settings_file("infer", "presets"))
     assert settings.for_scan(Acquisition(**facts))[1] == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [({}, 0.75), ({"strength": 0.2}, 0.2), ({"strength": 0}, 0), ({"noise_target": 8}, 1.0)],
+    ids=["none", "given", "zero", "target"],
+)
+def test_a_strength_that_is_not_given_is_the_models_own(settings, share):
+    found = InferSettings(**settings, presets=[{"name": "all", **settings}])
+    assert found.share(0.75) == share
+    figures = found.with_strength(0.75)
+    assert (figures.strength, figures.presets[0].strength) == (share, share)
+    assert figures.with_strength(0.1) == figures
+
+
+def test_ready_settings_leave_the_strength_to_the_model():
+    assert load_settings(InferSettings, find_settings_file("infer", "default")).strength is None

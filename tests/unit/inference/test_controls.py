@@ -11,6 +11,7 @@ import pytest
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.noise_level import noise_level_hu
+from ctdenoise.core.provenance import digest
 from ctdenoise.errors import InputError
 from ctdenoise.inference.denoiser import MethodDenoiser
 from ctdenoise.inference.method import Block, Sample, sample_places
@@ -84,6 +85,17 @@ class TestTheHistory:
             "tile",
             "memory_mb",
         }
+
+    def test_a_strength_that_is_not_given_is_that_of_before(self, volume):
+        bare, given = denoised(volume), denoised(volume, strength=1.0)
+        assert bare.history == given.history
+        assert bare.hu.tobytes() == given.hu.tobytes()
+        # What earlier versions wrote into the histories of their results.
+        whole = InferSettings().with_strength(1.0)
+        target = InferSettings(noise_target=9.0).with_strength(1.0)
+        level = InferSettings(strength=0.5, texture=1).with_strength(1.0)
+        found = [digest(settings.deciding()) for settings in (whole, target, level)]
+        assert found == ["f933a4d215692d84", "141b8e4c36e1a4d7", "fbac4ee788e5ca9d"]
 
 
 class TestNoiseTarget:
