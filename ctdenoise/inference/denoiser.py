@@ -70,7 +70,6 @@ class Denoiser(Protocol):
     @property
     def own_strength(self) -> float:
         """Share of what it takes away that it recommends: taken where settings name none."""
-        ...
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -298,8 +297,7 @@ class MethodDenoiser:
             raise UsageError("this network does not state its error.")
         wanted = self.method.block_slices(scan.shape[1:])
         size = -(-BLOCK_SLICES // wanted) * wanted
-        settings = self.settings.with_strength(self.own_strength)
-        chosen, preset = settings.for_scan(scan.acquisition)
+        chosen, preset = self.settings.with_strength(self.own_strength).for_scan(scan.acquisition)
         idle = chosen.strength == 0 and not (labels or error)
         method = None if idle else self.method.settle(sample, scan)
         settled = settle_controls(chosen, method, sample, context=self.context, region=region)
