@@ -173,7 +173,11 @@ class InitSettings(Settings):
 
     checkpoint: Path = Field(alias="from")
     """`model.safetensors` of an earlier run, or its folder. Head, stated error and noise input may
-    be new, or left out; all else must be the same network."""
+    be new, or left out; all else must be the same network, but for `widen`."""
+
+    widen: bool = False
+    """The checkpoint is of a narrower `redcnn` or `compact`, which learns in less time: its units
+    are copied until there are `network.channels`. The image is the same at first."""
 
     parts: Literal["all", "encoder"] = "all"
     """`encoder`: only the layers before the decoder are taken, the others are drawn afresh."""

@@ -303,6 +303,7 @@ def _write_run(
             "processes": job.peers.world,
             "threads": threads,
             "started_from": len(job.start.taken),
+            "started_widened_from": job.start.widened_from,
             "started_fresh": list(job.start.fresh) if job.settings.init else [],
             "judged_by": what_judges(job.settings.supervision),
             "best_step": None if best is None else best.step,

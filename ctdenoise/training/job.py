@@ -158,7 +158,7 @@ def prepare_job(
     hu_range = HuRange(settings.hu_range.low, settings.hu_range.high)
     generator = torch.Generator().manual_seed(draw_seed(stream(seed, "weights")))
     network = build_network(settings.network, generator=generator)
-    start = start_from(settings, network, hu_range)
+    start = start_from(settings, network, hu_range, seed=seed)
     _require_fitting(settings, network.constraints, peers)
     network = network.to(device)
     if settings.channels_last:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor
 from ctdenoise.config.networks import NetworkSettings, slices_seen, takes_noise
 from ctdenoise.config.training import InitSettings, TrainSettings
 from ctdenoise.core.intensity import HuRange
+from ctdenoise.core.randomness import draw_seed, stream
 from ctdenoise.errors import CheckpointError, SettingsError, listed
 from ctdenoise.networks.checkpoint import Checkpoint, load_model
 from ctdenoise.networks.prediction import DenoisingNetwork
+from ctdenoise.networks.widen import ENDS, can_widen, channels_of, widened
 from ctdenoise.training.split import Split
 
 _log = logging.getLogger(__name__)
@@ -46,15 +48,19 @@ class Start:
         is_known: Whether that is all of them: an old checkpoint does not say.
         taken: Names of the weights that came from the checkpoint.
         fresh: Names of those that are new.
+        widened_from: Channels of the checkpoint; None if the network has as many.
     """
 
     seen: frozenset[str] = frozenset()
     is_known: bool = True
     taken: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    widened_from: int | None = None
 
 
-def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuRange) -> Start:
+def start_from(
+    settings: TrainSettings, network: DenoisingNetwork, hu_range: HuRange, *, seed: int = 0
+) -> Start:
     """Bring the weights of a checkpoint into a fresh network.
 
     A first convolution that takes more maps than the checkpoint's (a noise level, neighbouring
@@ -65,15 +71,18 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
         settings: What to start from.
         network: With fresh weights; changed.
         hu_range: The run's scale.
+        seed: Of the run: decides how copies of units differ (`init.widen`).
 
     Raises:
-        SettingsError: If the scale is another, or the network has no encoder to take.
+        SettingsError: If the scale is another, the network has no encoder to take, or cannot be
+            made by widening that of the checkpoint.
         CheckpointError: If the weights do not fit.
     """
     if settings.init is None:
         return Start()
-    checkpoint = load_model(settings.init.checkpoint)
-    _require_same_scale(checkpoint, hu_range)
+    original = load_model(settings.init.checkpoint)
+    _require_same_scale(original, hu_range)
+    checkpoint = _widened(original, settings.network, seed) if settings.init.widen else original
     fresh, wanted = network.state_dict(), _wanted(settings.init, checkpoint, settings.network.name)
     found = {name: tensor for name, tensor in checkpoint.weights.items() if wanted(name)}
     inputs = _Inputs.of(checkpoint.network), _Inputs.of(settings.network)
@@ -86,18 +95,21 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
     ]
     left = [name for name in found if name not in fresh and not name.startswith(HEADS)]
     problems += [f"{name} is no part of the network to be trained" for name in left]
+    if settings.init.parts == "all":
+        problems += _other_unit(checkpoint.network, settings.network)
     if problems:
+        other = "widen=true" if can_widen(checkpoint.network, settings.network) else "parts=encoder"
         raise CheckpointError(
             f"these weights do not fit the network to be trained:\n{listed(problems)}",
             where=settings.init.checkpoint,
-            fix="Use the checkpoint's own network settings under `network`, or init.parts=encoder.",
+            fix=f"Use the checkpoint's own network settings under `network`, or init.{other}.",
         )
     network.load_state_dict({**fresh, **taken})
     new = tuple(name for name in fresh if name not in taken)
     unused = [name for name in checkpoint.weights if name not in taken]
     _log.info(
         "Start from checkpoint %s: %d weights taken (%s); new: %s; left out: %s.",
-        checkpoint.digest,
+        original.digest,
         len(taken),
         _short(taken),
         _short(new),
@@ -105,7 +117,13 @@ def start_from(settings: TrainSettings, network: DenoisingNetwork, hu_range: HuR
     )
     seen = checkpoint.training.get(_PATIENTS)
     known = seen if isinstance(seen, list) else []
-    return Start(frozenset(map(str, known)), isinstance(seen, list), tuple(taken), new)
+    return Start(
+        frozenset(map(str, known)),
+        isinstance(seen, list),
+        tuple(taken),
+        new,
+        channels_of(original.network) if settings.init.widen else None,
+    )
 
 
 def patients_seen(split: Split, start: Start) -> list[str] | None:
@@ -167,6 +185,33 @@ def _require_same_scale(checkpoint: Checkpoint, hu_range: HuRange) -> None:
             where="init.from",
             fix=f"Set hu_range.low={found.low:g} and hu_range.high={found.high:g}.",
         )
+
+
+def _widened(checkpoint: Checkpoint, network: NetworkSettings, seed: int) -> Checkpoint:
+    """The checkpoint of a narrow network as one of a wide network."""
+    channels = channels_of(network)
+    if channels is None or not can_widen(checkpoint.network, network):
+        raise SettingsError(
+            f"{_described(checkpoint.network)} cannot be widened to {_described(network)}.",
+            where="init.widen",
+            fix=f"Both must be of the same kind ({' or '.join(ENDS)}), and the checkpoint's have "
+            "fewer channels; else leave init.widen out.",
+        )
+    generator = torch.Generator().manual_seed(draw_seed(stream(seed, "widen")))
+    weights = widened(checkpoint.build(), network.name, channels, generator=generator)
+    wide = checkpoint.network.replaced(channels=channels)
+    return replace(checkpoint, network=wide, weights=weights)
+
+
+def _described(network: NetworkSettings) -> str:
+    channels = channels_of(network)
+    return f"`{network.name}`" + ("" if channels is None else f" of {channels} channels")
+
+
+def _other_unit(old: NetworkSettings, new: NetworkSettings) -> list[str]:
+    """What is wrong where weights fit, but state the change in another unit."""
+    before, after = (getattr(network, "change_in_noise", False) for network in (old, new))
+    return [] if before == after else [f"change_in_noise is {before}, not {after}"]
 
 
 def _wanted(init: InitSettings, checkpoint: Checkpoint, name: str) -> Callable[[str], bool]:

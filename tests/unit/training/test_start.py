@@ -177,3 +177,49 @@ def test_fewer_neighbours_than_the_checkpoint_saw_are_refused(tiny, tmp_path):
     file = save_checkpoint(tmp_path / "a.safetensors", Checkpoint(network, weights, HuRange()))
     with pytest.raises(CheckpointError, match=r"conv1\.weight is \(4, 3, 5, 5\)"):
         start_from(tiny.replaced(init={"from": file}), build_network(tiny.network), HuRange())
+
+
+def test_a_run_starts_from_a_narrower_network(make_pair, tiny, tmp_path):
+    pair = [make_pair().folder]
+    first = task.run(pair, tiny, out=tmp_path / "first")
+    more = tiny.network.replaced(channels=10, noise_input=True)
+    settings = tiny.replaced(network=more, init={"from": first.model, "widen": True}, **STILL)
+    task.run(pair, settings, out=tmp_path / "second")
+    narrow, wide = (load_checkpoint(tmp_path / name).build() for name in ("first", "second"))
+    image = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    told = torch.cat((image, torch.full_like(image, 1.0)), dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(wide(told).image, narrow(image).image, rtol=0, atol=1e-5)
+    results = json.loads((tmp_path / "second" / "run.json").read_text())["results"]
+    assert (results["started_from"], results["started_widened_from"]) == (20, 4)
+
+
+def test_a_narrower_network_is_refused_unless_it_shall_be_widened(tiny, tmp_path):
+    weights = build_network(tiny.network).state_dict()
+    file = save_checkpoint(tmp_path / "a.safetensors", Checkpoint(tiny.network, weights, HuRange()))
+    settings = tiny.replaced(network=tiny.network.replaced(channels=6), init={"from": file})
+    with pytest.raises(CheckpointError, match=r"or init\.widen=true"):
+        start_from(settings, build_network(settings.network), HuRange())
+
+
+def test_what_cannot_be_widened_is_refused(tiny, tmp_path):
+    weights = build_network(tiny.network).state_dict()
+    file = save_checkpoint(tmp_path / "a.safetensors", Checkpoint(tiny.network, weights, HuRange()))
+    init = {"from": file, "widen": True}
+    for other, said in (
+        (tiny.network, "`redcnn` of 4 channels cannot be widened to `redcnn` of 4 channels"),
+        (CompactSettings(channels=8), "cannot be widened to `compact` of 8 channels"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            start_from(tiny.replaced(network=other, init=init), build_network(other), HuRange())
+
+
+def test_a_change_in_another_unit_is_refused(tiny, tmp_path):
+    told = tiny.network.replaced(noise_input=True)
+    weights = build_network(told).state_dict()
+    file = save_checkpoint(tmp_path / "a.safetensors", Checkpoint(told, weights, HuRange()))
+    other = told.replaced(change_in_noise=True)
+    with pytest.raises(CheckpointError, match="change_in_noise is False, not True"):
+        start_from(
+            tiny.replaced(network=other, init={"from": file}), build_network(other), HuRange()
+        )
