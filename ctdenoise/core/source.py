@@ -42,6 +42,7 @@ class SourceSeries:
             where unknown. Training splits by it.
         others: Further series that went into the volume, slice by slice on the same grid; this one
             gives the headers.
+        steps: What this program did before, as the files tell: "denoise", ...
     """
 
     kind: SourceKind
@@ -50,6 +51,7 @@ class SourceSeries:
     study_instance_uid: str = ""
     patient_key: str = ""
     others: tuple[SourceSeries, ...] = ()
+    steps: tuple[str, ...] = ()
 
     def select(self, indices: Sequence[int]) -> SourceSeries:
         """The same series with some of its slices.

@@ -223,7 +223,10 @@ def _draft_of_stack(stack: Stack, listed: Listed) -> _Draft:
         SourceInstance(header.path, header.sop_instance_uid, header.frame)
         for header in stack.slices
     )
-    source = SourceSeries("dicom", instances, first.series, first.study, first.patient)
+    steps = dict.fromkeys(step for header in stack.slices for step in header.steps)
+    source = SourceSeries(
+        "dicom", instances, first.series, first.study, first.patient, steps=tuple(steps)
+    )
     series = FoundSeries(
         number=0,
         kind="dicom",
