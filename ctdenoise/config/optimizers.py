@@ -9,6 +9,12 @@ from pydantic import Field, field_validator
 from ctdenoise.config.base import Settings
 
 
+def _betas_below_one(value: tuple[float, float]) -> tuple[float, float]:
+    if not all(0 <= beta < 1 for beta in value):
+        raise ValueError("both must be at least 0 and below 1")
+    return value
+
+
 class AdamSettings(Settings):
     """Adam (Kingma and Ba 2015); with weight decay, AdamW."""
 
@@ -30,9 +36,31 @@ class AdamSettings(Settings):
     @field_validator("betas")
     @classmethod
     def _below_one(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not all(0 <= beta < 1 for beta in value):
-            raise ValueError("both must be at least 0 and below 1")
-        return value
+        return _betas_below_one(value)
+
+
+class MuonSettings(Settings):
+    """Muon (Jordan et al. 2024) for layers from 16 maps or more to as many, Adam for all others."""
+
+    name: Literal["muon"] = "muon"
+    """The kind of optimizer."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Step size at the start; the schedule lowers it. Steps are as long as Adam's."""
+
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    """Share of the running mean of the gradient that stays at each step, for Muon."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running means of the gradient and of its square, for Adam."""
+
+    epsilon: float = Field(default=1e-8, gt=0)
+    """Added to the root of the mean squared gradient, for Adam."""
+
+    @field_validator("betas")
+    @classmethod
+    def _below_one(cls, value: tuple[float, float]) -> tuple[float, float]:
+        return _betas_below_one(value)
 
 
 class SgdSettings(Settings):
@@ -51,7 +79,9 @@ class SgdSettings(Settings):
     """Added to the gradient, times the weight."""
 
 
-OptimizerSettings = Annotated[AdamSettings | SgdSettings, Field(discriminator="name")]
+OptimizerSettings = Annotated[
+    AdamSettings | MuonSettings | SgdSettings, Field(discriminator="name")
+]
 """Any optimizer; told apart by `name`."""
 
 

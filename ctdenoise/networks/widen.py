@@ -4,8 +4,9 @@ After Net2WiderNet (Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning vi
 Transfer", ICLR 2016): units are copied, and the layer that reads them divides its weights by the
 number of copies. Copies that stay equal would learn nothing of their own. Net2Net adds noise to
 the weights, which changes the output; here the noise of the weights that read the copies of one
-unit sums to zero. Copies are equal at first, so the output stays what it was, and yet they get
-different gradients and part.
+unit sums to zero, so that they share the unit unevenly (as in Wang et al., "LEMON: Lossless Model
+Expansion", ICLR 2024). Copies are equal at first and the output stays what it was, and yet they
+get different gradients and part.
 
 All layers are copied by one pattern. That is what the sums of maps need, in RED-CNN from encoder to
 decoder and in the compact network around every pair: both summands have the same unit at the same

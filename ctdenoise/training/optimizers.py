@@ -13,17 +13,19 @@ from ctdenoise.config.optimizers import (
     ConstantScheduleSettings,
     CosineScheduleSettings,
     ExponentialScheduleSettings,
+    MuonSettings,
     OptimizerSettings,
     ScheduleSettings,
     SgdSettings,
     StepScheduleSettings,
 )
+from ctdenoise.training.muon import Muon
 
 
 def build_optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer a settings file asks for; AdamW without weight decay is Adam.
 
-    It is a fused one, which can be told on the device to leave the weights alone.
+    It can be told on the device to leave the weights alone (`Guard`).
 
     Args:
         settings: Which, and its constants. The learning rate is set anew before every step.
@@ -39,6 +41,14 @@ def build_optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.op
                 eps=settings.epsilon,
                 weight_decay=settings.weight_decay,
                 fused=True,
+            )
+        case MuonSettings():
+            return Muon(
+                learning,
+                learning_rate=settings.learning_rate,
+                momentum=settings.momentum,
+                betas=settings.betas,
+                epsilon=settings.epsilon,
             )
         case SgdSettings():
             return torch.optim.SGD(

@@ -88,10 +88,17 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(pairs, tiny, tmp_
     _assert_same(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_resumed_descent_equals_an_uninterrupted_one(pairs, tiny, tmp_path, momentum):
-    sgd = {"name": "sgd", "learning_rate": 0.01, "momentum": momentum}
-    settings = tiny.replaced(optimizer=sgd)
+OPTIMIZERS = {
+    "descent": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.0},
+    "descent-with-momentum": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
+    "muon": {"name": "muon"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_resumed_run_of_any_optimizer_equals_an_uninterrupted_one(pairs, tiny, tmp_path, name):
+    wide = tiny.network.replaced(channels=16)
+    settings = tiny.replaced(optimizer=OPTIMIZERS[name], network=wide)
     task.run(pairs, settings, out=tmp_path / "whole", seed=1)
     task.run(pairs, settings, out=tmp_path / "parts", seed=1, progress=StopSoon(3))
     task.run(pairs, settings, out=tmp_path / "parts", seed=1, resume=True)

@@ -110,8 +110,12 @@ def test_descent_follows_the_momentum_of_the_gradient():
     assert float(layer.weight.detach()) == pytest.approx(weight, rel=1e-12)
 
 
-def test_a_tripped_guard_freezes_descent_too(make_pair, tiny):
-    job = prepare_job([make_pair()], tiny.replaced(optimizer={"name": "sgd"}), seed=1)
+@pytest.mark.parametrize("name", ["sgd", "muon"])
+def test_a_tripped_guard_freezes_every_optimizer(make_pair, tiny, name):
+    network = tiny.network.replaced(channels=16)
+    job = prepare_job(
+        [make_pair()], tiny.replaced(optimizer={"name": name}, network=network), seed=1
+    )
     before = _stepped(job, steps=2)
     job.guard.look(torch.tensor(float("nan")))
     after = _stepped(job, steps=2)
