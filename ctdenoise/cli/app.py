@@ -46,6 +46,7 @@ _COMMANDS = (
     ("convert", _STEPS, "Write a study as NIfTI, MetaImage, NRRD or DICOM."),
     ("import", _STEPS, "Turn public weights of RED-CNN into a checkpoint."),
     ("networks", _STEPS, "List the networks that train can train: size, cost, reach, source."),
+    ("models", _STEPS, "List the models that come with the program; show and make their cards."),
     ("deidentify", _STEPS, "Write a study again without what tells whose it is."),
     ("batch", _MANY, "Simulate, denoise or evaluate many studies, on one machine or a cluster."),
     ("pacs", _MANY, "Ask a PACS what it has, get from it and send to it, by DIMSE or DICOMweb."),
@@ -83,6 +84,10 @@ _MORE = {
         "512 x 512 pixels, in thousands of millions. The field is the edge of the square of input "
         "pixels that one output pixel depends on, or all of them."
     ),
+    "models": (
+        "Without a command of its own it lists them. A model is found by its name everywhere: "
+        "`infer --model fast`."
+    ),
     "serve": (
         "Stops in order on SIGTERM; SIGHUP lets it read its rules again. With --once it ends with "
         "exit code 4 if a study was given up or has to be tried again."
@@ -102,7 +107,7 @@ _MORE = {
 FUNCTIONS = {"import": "import_weights"}
 """Function and module of a command whose name is a word of the language."""
 
-FAMILIES = frozenset(("batch", "jobs", "pacs"))
+FAMILIES = frozenset(("batch", "jobs", "models", "pacs"))
 """Commands that have commands of their own: their module holds an `App` of that name."""
 
 for _place, (_name, _group, _help) in enumerate(_COMMANDS):

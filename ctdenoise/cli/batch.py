@@ -155,7 +155,7 @@ def simulate(
 @batch.command
 def infer(
     *studies: Path,
-    model: Annotated[str, Parameter(name=["--model", "-m"])],
+    model: Annotated[str | None, Parameter(name=["--model", "-m"], show_default=False)] = None,
     out: Out,
     options: Annotated[BatchOptions, Parameter(name="*")] = _NO_OPTIONS,
     config: Config = None,
@@ -169,7 +169,8 @@ def infer(
 
     Args:
         studies: Folders with DICOM files, or image files.
-        model: A checkpoint, a folder that `train` made, a classical filter, or `identity`.
+        model: A released model, a checkpoint, a folder that `train` made, a classical filter, or
+            `identity`; without it, `fast` on a CPU and `redcnn` on a GPU.
         out: Folder for the folders of the studies, their ledger and the tables of them all; the
             same command again goes on where it was stopped.
         options: Which studies, and where.

@@ -17,8 +17,14 @@ _Words = Annotated[
 ]
 
 
+def _place(model: str) -> Path:
+    """A name as it is, and a path as it cannot be taken for a name: `./fast` is a folder."""
+    path = Path(model)
+    return path if path.name == model else path.absolute()
+
+
 def compare(  # noqa: PLR0913 - each argument is an option of the command
-    *models: Path,
+    *models: str,
     on: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())],
     out: Out,
     names: _Words = (),
@@ -31,8 +37,8 @@ def compare(  # noqa: PLR0913 - each argument is an option of the command
     """Compare trained networks on the same pairs: numbers, pictures, one page.
 
     Args:
-        models: Folders that `train` made, checkpoint files, or classical filters by name: `nlm`,
-            `tv`, `bilateral`, `gaussian`, `vst`, `bm3d`.
+        models: Folders that `train` made, checkpoint files, released models by name, or classical
+            filters: `nlm`, `tv`, `bilateral`, `gaussian`, `vst`, `bm3d`.
         on: Folders with the pairs to test on; searched at any depth.
         out: Folder for the page, the numbers (JSON, CSV) and the pictures; new or empty.
         names: What to call the models, in their order; their kinds of network unless given.
@@ -56,7 +62,7 @@ def compare(  # noqa: PLR0913 - each argument is an option of the command
     settings = load_settings(CompareSettings, settings_file, overrides)
     with console.progress() as progress:
         report = task.run(
-            models,
+            [_place(model) for model in models],
             on,
             settings,
             out=out,

@@ -29,7 +29,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     study: Path,
     /,
     *more: Path,
-    model: Annotated[str, Parameter(name=["--model", "-m"])],
+    model: Annotated[str | None, Parameter(name=["--model", "-m"], show_default=False)] = None,
     out: Out,
     strength: Annotated[str | None, Parameter(name="--strength")] = None,
     texture: Annotated[float | None, Parameter(name="--texture")] = None,
@@ -58,11 +58,13 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     Args:
         study: Folder with DICOM files, or an image file (NIfTI, MetaImage, NRRD).
         more: More studies, with --all.
-        model: A checkpoint, a folder that `train` made, a classical filter (`nlm`, `tv`,
-            `bilateral`, `gaussian`, `vst`, `bm3d`), or `identity` to check the way through.
+        model: A released model (`ctdenoise models` lists them), a checkpoint, a folder that `train`
+            made, a classical filter (`nlm`, `tv`, `bilateral`, `gaussian`, `vst`, `bm3d`), or
+            `identity` to check the way through. Without it, `fast` on a CPU and `redcnn` on a GPU.
         out: Folder for the result; new or empty.
         strength: 0 keeps the study as it is, 1 is all that the model does; or `low`, `medium` or
-            `high`, which keep the texture of the noise as well.
+            `high`, which keep the texture of the noise as well. Without it, what a released model
+            recommends, and 1 for others.
         texture: 0 takes the same share away at all frequencies; 1 keeps, at the same noise level,
             as much of the texture of the noise as can be kept.
         noise_target: Noise in the soft tissue of the result, HU; the strength follows.
@@ -130,7 +132,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         from ctdenoise.tasks.infer_work import InferRequest
 
         wanted = InferRequest(study, model, settings, out, series, file_format, roi)
-        _show_plan(infer_plan.plan(wanted))
+        _show_plan(infer_plan.plan(wanted), named=model is not None)
         return
     if every:
         require_none("--all", _ONE_OR_ALL, ("--series", series), ("--roi", roi))
@@ -159,21 +161,26 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
             roi=roi,
             progress=progress,
         )
-    _show(report)
+    _show(report, named=model is not None)
     if report.checks is not None:
         from ctdenoise.cli.checks_text import show_checks
 
         show_checks(report.checks)
 
 
-def _show(report: InferReport) -> None:
+def _called(model: str, digest: str, *, named: bool) -> str:
+    """The model that was used, and whether the user said so."""
+    return f"{model} {digest}".strip() + ("" if named else " (none was named)")
+
+
+def _show(report: InferReport, *, named: bool) -> None:
     from ctdenoise.cli.console import number, share, show_facts
 
     before, after = report.noise_before_hu, report.noise_after_hu
     show_facts(
         f"Denoised {report.slices} slices",
         (
-            ("model", f"{report.model} {report.model_digest}".strip()),
+            ("model", _called(report.model, report.model_digest, named=named)),
             ("strength", f"{report.strength:g}"),
             *report.controls,
             *(
@@ -199,7 +206,7 @@ def _show(report: InferReport) -> None:
     )
 
 
-def _show_plan(plan: InferPlan) -> None:
+def _show_plan(plan: InferPlan, *, named: bool) -> None:
     from ctdenoise.cli.console import number, show_facts
 
     slices, rows, columns = plan.shape
@@ -209,7 +216,7 @@ def _show_plan(plan: InferPlan) -> None:
         f"Would denoise {slices} slices; nothing is written",
         (
             ("study", f"{slices} slices of {columns} x {rows}{computed}"),
-            ("model", f"{plan.model} {plan.model_digest}".strip()),
+            ("model", _called(plan.model, plan.model_digest, named=named)),
             ("strength", f"{plan.strength:g}"),
             *plan.controls,
             *(

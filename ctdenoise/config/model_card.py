@@ -69,6 +69,15 @@ class Compute(Settings):
     processor: str = ""
     """What computed: device, threads, precision."""
 
+    def completed(self, record: Compute) -> Compute:
+        """The same, with the record of a run where nothing is said.
+
+        Args:
+            record: What the run says.
+        """
+        said = {key: value for key, value in self.model_dump().items() if value not in {None, ""}}
+        return record.replaced(**said)
+
 
 class ResultTable(Settings):
     """A table of results."""
@@ -139,6 +148,9 @@ class CardWords(Settings):
     recipe: Recipe = Recipe()
     """How it was made."""
 
+    compute: Compute = Compute()
+    """What the training took; what is left out here is taken from the record of the run."""
+
     licence: str = ""
     """Under what terms the weights may be used."""
 
@@ -167,9 +179,6 @@ class ModelCard(CardWords):
     rounding_hu: float | None = Field(default=None, ge=0)
     """Largest change of the output by storing them as float16, HU; null where it was not
     measured."""
-
-    compute: Compute = Compute()
-    """What the training took."""
 
     training_range: dict[str, JsonValue] = Field(default={})
     """Within which limits the data lay that it learnt from, as in its checkpoint: what `infer`

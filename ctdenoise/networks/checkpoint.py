@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -89,6 +89,19 @@ class Checkpoint:
             sha.update(f"|{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
             sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         return sha.hexdigest()[:_DIGITS]
+
+    def halved(self) -> Checkpoint:
+        """The same with float32 weights rounded to float16: as they are stored in half the space.
+
+        Raises:
+            CheckpointError: If a weight is too large for float16.
+        """
+        weights = {
+            name: tensor.half() if tensor.dtype == torch.float32 else tensor
+            for name, tensor in self.weights.items()
+        }
+        _require_finite(weights, Path("float16"))
+        return replace(self, weights=weights)
 
     def build(self) -> DenoisingNetwork:
         """The network with these weights, on the CPU, ready to predict.

@@ -8,7 +8,6 @@ that a name can be looked up, and a hash compared, without it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from ctdenoise.config.controls import FULL_STRENGTH
 from ctdenoise.config.load import checked
 from ctdenoise.config.model_card import ModelCard
 from ctdenoise.errors import CheckpointError, SettingsError, UsageError
+from ctdenoise.io.checksum import sha256_of
 
 PREFIX = "released:"
 """Before a name, it says that a released model is meant, whatever lies in the working folder."""
@@ -58,8 +58,7 @@ class ReleasedModel:
             CheckpointError: If the file is not there, or is not the one that the card describes.
         """
         try:
-            with self.path.open("rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
+            found = sha256_of(self.path)
         except OSError as error:
             raise CheckpointError(
                 f"the weights of the released model `{self.name}` cannot be read.",

@@ -12,7 +12,7 @@ from ctdenoise.config.executor import DistributedSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.provenance import JsonValue
 from ctdenoise.inference.denoiser import Denoiser
-from ctdenoise.inference.load import load_denoiser
+from ctdenoise.inference.load import default_model, load_denoiser
 from ctdenoise.inference.processes import gpus_for, prepare_process
 from ctdenoise.io.study import FoundSeries
 from ctdenoise.io.write import FileFormat
@@ -70,7 +70,7 @@ def _loaded(model: str, settings: str) -> Denoiser:
 
 def infer_request(
     sources: BatchSources,
-    model: str,
+    model: str | None,
     settings: InferSettings,
     batch: BatchSettings,
     *,
@@ -81,7 +81,8 @@ def infer_request(
 
     Args:
         sources: Where they are.
-        model: A registered name, a checkpoint, or the output folder of a training run.
+        model: A registered name, a checkpoint, or the output folder of a training run; None for
+            the released model of the device, which for a cluster is taken to be a CPU.
         settings: Of `infer`.
         batch: Where to work.
         out: Folder for the folders of the studies.
@@ -91,8 +92,10 @@ def infer_request(
         CheckpointError: If the model is no checkpoint.
         UsageError: If there is no such GPU here; a cluster may have others, so it is not asked.
     """
-    model = portable(model)
     is_here = not isinstance(batch.executor.place, DistributedSettings)
+    model = portable(
+        default_model(settings.device if is_here else "cpu") if model is None else model
+    )
     # What is wrong with a model concerns all studies.
     denoiser = load_denoiser(model, settings if is_here else settings.replaced(device="cpu"))
     gpus = gpus_for(settings.device) if is_here else []

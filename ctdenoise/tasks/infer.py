@@ -87,7 +87,7 @@ class InferReport:
 def run(  # noqa: PLR0913 - each is a part of what is asked for
     study: Path | FoundSeries,
     *,
-    model: str | Path | Denoiser,
+    model: str | Path | Denoiser | None = None,
     settings: InferSettings,
     out: Path,
     series: str | None = None,
@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 - each is a part of what is asked for
     Args:
         study: Folder or file with the study, or the series itself.
         model: A registered name, a checkpoint, or the output folder of a training run; or what was
-            loaded of it, with the same settings.
+            loaded of it, with the same settings. None for the released model of the device.
         settings: Strength, device, precision, memory.
         out: Folder to make; new or empty.
         series: Which series, where there are several: its number, the end of its UID, or a part of

@@ -21,7 +21,7 @@ from ctdenoise.errors import (
     listed,
 )
 from ctdenoise.inference.denoiser import Denoiser
-from ctdenoise.inference.load import load_denoiser
+from ctdenoise.inference.load import default_model, load_denoiser
 from ctdenoise.inference.processes import gpus_for, prepare_process
 from ctdenoise.io.runfile import RUN_FILE
 from ctdenoise.io.staging import require_free_folder
@@ -91,7 +91,7 @@ class _Job:
 def run(
     studies: Sequence[Path],
     *,
-    model: str | Path,
+    model: str | Path | None = None,
     settings: InferSettings,
     out: Path,
     file_format: FileFormat = "same",
@@ -105,7 +105,8 @@ def run(
 
     Args:
         studies: Folders or files.
-        model: A registered name, a checkpoint, or the output folder of a training run.
+        model: A registered name, a checkpoint, or the output folder of a training run; None for
+            the released model of the device.
         settings: Of `infer`.
         out: Folder for the folders of the series and a table of them all.
         file_format: What to write.
@@ -122,6 +123,7 @@ def run(
     if workers is not None and workers < 1:
         raise UsageError(f"{workers} workers cannot do anything.", fix="Give at least 1.")
     _require_ours(out)
+    model = default_model(settings.device) if model is None else model
     load_denoiser(model, settings)  # what is wrong with it concerns all
     jobs: dict[int, _Job] = {}
     outcomes: list[DenoisedSeries] = []

@@ -33,7 +33,7 @@ class InferRequest:
     Args:
         study: Folder or file with the study, or the series itself.
         model: A registered name, a checkpoint, or the output folder of a training run; or what was
-            loaded of it, with the same settings.
+            loaded of it, with the same settings. None for the released model of the device.
         settings: Controls, device, precision, memory.
         out: Folder to make; new or empty.
         series: Which series, where there are several: its number, the end of its UID, or a part of
@@ -44,7 +44,7 @@ class InferRequest:
     """
 
     study: Path | FoundSeries
-    model: str | Path | Denoiser
+    model: str | Path | Denoiser | None
     settings: InferSettings
     out: Path
     series: str | None = None
@@ -77,6 +77,9 @@ class Work:
     busy: Busy
 
 
+_NAMED = str | Path | None
+
+
 @contextmanager
 def prepared(request: InferRequest) -> Iterator[Work]:
     """Get ready to denoise a study; its files are closed at the end.
@@ -95,7 +98,7 @@ def prepared(request: InferRequest) -> Iterator[Work]:
     require_free_folder(request.out)
     busy, settings = Busy(), request.settings
     model = request.model
-    denoiser = load_denoiser(model, settings) if isinstance(model, str | Path) else model
+    denoiser = load_denoiser(model, settings) if isinstance(model, _NAMED) else model
     with ExitStack() as opened:
         reader = opened.enter_context(open_series(request.study, series=request.series))
         kind = written_kind(reader, request.file_format)

@@ -224,7 +224,7 @@ def command_of(request: JudgeRequest) -> str:
 
 def _model_word(model: str | Path, number: int, models: int) -> str:
     """A registered name as it is; a place for a file."""
-    if re.fullmatch(r"[a-z0-9]+", str(model)) and not Path(model).exists():
+    if re.fullmatch(r"(released:)?[a-z0-9_-]+", str(model)) and not Path(model).exists():
         return str(model)
     return "MODEL" if models == 1 else f"MODEL_{number}"
 

@@ -37,11 +37,16 @@ def model_facts(
         ("Computed by", denoiser.description),
         ("Strength", f"{infer.share(denoiser.own_strength):g}"),
     ]
-    trained = _trained_words(training)
+    trained = trained_words(training)
     return (*facts, *((("Trained on", trained),) if trained else ()))
 
 
-def _trained_words(training: Mapping[str, JsonValue] | None) -> str:
+def trained_words(training: Mapping[str, JsonValue] | None) -> str:
+    """What a network was trained on, in a line; empty where nothing is known.
+
+    Args:
+        training: The record of its training.
+    """
     words = []
     for key, name, unit, digits in _TRAINED:
         limits = (training or {}).get(key)

@@ -120,11 +120,17 @@ def groups_of(kind: type[Settings]) -> list[tuple[str, type[Settings]]]:
     return [(key, group) for group, key in found.items()]
 
 
+def kind_of(group: type[Settings]) -> str:
+    """The name that chooses a class among others; empty where names are for users to give."""
+    named = group.model_fields.get("name")
+    return named.default if named is not None and isinstance(named.default, str) else ""
+
+
 def table_of(group: type[Settings], key: str) -> str:
     """One settings class as Markdown."""
     sentence = " ".join((group.__doc__ or "").split("\n\n")[0].split())
-    kind = group.model_fields.get("name")
-    tag = f" with `name: {kind.default}`" if kind is not None and kind.default else ""
+    kind = kind_of(group)
+    tag = f" with `name: {kind}`" if kind else ""
     by_kind = group.model_fields.get("kind")
     if not tag and by_kind is not None and isinstance(by_kind.default, str):
         tag = f" with `kind: {by_kind.default}`"
@@ -210,8 +216,8 @@ def words_for(annotation: Any) -> Iterator[str]:
     elif origin is dict:
         yield "mapping"
     elif isinstance(annotation, type) and issubclass(annotation, Settings):
-        named = annotation.model_fields.get("name")
-        yield f"`{named.default}`" if named is not None and named.default else "group"
+        kind = kind_of(annotation)
+        yield f"`{kind}`" if kind else "group"
     else:
         yield PLAIN[annotation]
 

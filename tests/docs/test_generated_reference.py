@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctdenoise.config.base import Settings
+from ctdenoise.config.model_card import ModelCard
 from tests.docs.test_code_blocks import SETTINGS
 
 PLACE = Path(__file__).parents[2] / "docs" / "_ext" / "generated_reference.py"
@@ -21,13 +22,17 @@ def generated():
     return module
 
 
-@pytest.mark.parametrize("command", SETTINGS)
+KINDS = {**{command: kind for command, (kind, _) in SETTINGS.items()}, "models add": ModelCard}
+
+
+@pytest.mark.parametrize("command", KINDS)
 def test_every_type_of_a_setting_is_told_in_words(command, generated):
-    kind, _ = SETTINGS[command]
+    kind = KINDS[command]
     text = "\n".join(generated.table_of(group, key) for key, group in generated.groups_of(kind))
     assert "<class" not in text
     assert "typing." not in text
     assert "pathlib" not in text
+    assert "Undefined" not in text
 
 
 def test_a_path_is_a_path_and_an_unknown_type_stops_the_build(generated):
