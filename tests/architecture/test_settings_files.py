@@ -17,6 +17,7 @@ from ctdenoise.config.fusion import FuseSettings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.judgement import JudgeSettings
 from ctdenoise.config.load import find_settings_file, load_settings
+from ctdenoise.config.model_card import CardWords
 from ctdenoise.config.peers import PacsSettings
 from ctdenoise.config.phantom import PhantomSettings
 from ctdenoise.config.qa import QaSettings
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Settings]] = {
     "sample": SampleSettings,
     "pacs": PacsSettings,
     "batch": BatchSettings,
+    "models": CardWords,
 }
 DEFAULTS = {
     "batch": "default",
