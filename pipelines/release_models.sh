@@ -85,7 +85,7 @@ fi
 # 4. `redcnn`: narrow first, which learns from seven times as many patches in a second; then widened.
 if [[ $models == *redcnn* ]]; then
     learn "$out/redcnn_narrow" release_redcnn \
-        "$judged_by network.channels=$narrow optimizer.learning_rate=1e-3 ${NARROW_SET:-}" \
+        "$judged_by network.channels=$narrow ${NARROW_SET:-}" \
         "$out/phantoms"
     mapfile -t pairs < <(real_but nobody)
     learn "$out/redcnn" release_redcnn_mixture \

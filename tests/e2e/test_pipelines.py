@@ -36,9 +36,9 @@ def spoken(tmp_path):
     program.write_text(SAY, encoding="utf-8")
     program.chmod(0o755)
 
-    def run(job, **variables):
+    def run(job, *arguments, **variables):
         done = subprocess.run(
-            ["bash", FOLDER / job, tmp_path / "out"],
+            ["bash", FOLDER / job, *arguments, tmp_path / "out"],
             env={"PATH": "/usr/bin:/bin", "CTDENOISE": str(program), **variables},
             capture_output=True,
             text=True,
@@ -97,3 +97,47 @@ class TestAblations:
         assert {value_of("--seed", words) for words in trained} == {"7"}
         assert all({"steps=2", "validation.every=1"} <= set(changes_in(words)) for words in trained)
         assert sum(words[0] == "phantom" for words in calls) == 3
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+class TestReleaseModels:
+    @pytest.fixture
+    def calls(self, spoken, tmp_path):
+        for number in ("00003", "00004"):
+            pair = tmp_path / "out" / "phantoms" / number / "pair"
+            pair.mkdir(parents=True)
+            (pair / "pair.json").write_text(f' "patient_key": "key{number}",\n', encoding="utf-8")
+        return spoken("release_models.sh", "data", JUDGES="00003 00004", SERIES="one two")
+
+    def test_every_call_has_settings_that_its_command_accepts(self, calls):
+        for words in calls:
+            if words[0] == "train":
+                file = find_settings_file("train", value_of("--config", words))
+                settings = load_settings(TrainSettings, file, changes_in(words))
+                assert settings.validation.patients == ("key00003", "key00004")
+            else:
+                assert words[:2] in (
+                    ["simulate", "data/series/one"],
+                    ["simulate", "data/series/two"],
+                )
+
+    def test_a_patient_who_is_left_out_is_in_no_pair_that_is_learnt_from(self, calls):
+        folds = {
+            value_of("--out", words).rpartition("/")[2]: words
+            for words in calls
+            if "/folds/" in value_of("--out", words)
+        }
+        assert sorted(folds) == ["one", "two"]
+        for name, words in folds.items():
+            other = {"one": "two", "two": "one"}[name]
+            learnt = words[1 : words.index("--config")]
+            assert not any(f"/pairs/{name}/" in pairs for pairs in learnt)
+            assert sum(f"/pairs/{other}/" in pairs for pairs in learnt) == 3
+
+    def test_the_first_part_sees_phantoms_alone_and_all_start_from_it(self, calls):
+        trained = {value_of("--out", w).rpartition("/")[2]: w for w in calls if w[0] == "train"}
+        for first, second in (("fast_base", "fast"), ("redcnn_narrow", "redcnn")):
+            assert [Path(pairs).name for pairs in trained[first][1:2]] == ["phantoms"]
+            assert trained[first][2] == "--config"
+            start = f"init.from={value_of('--out', trained[first])}"
+            assert start in changes_in(trained[second])
