@@ -52,8 +52,6 @@ ENDS: Mapping[str, Ends] = MappingProxyType(
 
 def channels_of(network: NetworkSettings) -> int | None:
     """Channels of a network that can be widened; None for any other."""
-    if isinstance(network, CompactSettings) and network.coarser:
-        return None  # maps of four places stand side by side there, which is another pattern
     return network.channels if isinstance(network, RedCnnSettings | CompactSettings) else None
 
 

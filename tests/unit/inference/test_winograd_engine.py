@@ -51,9 +51,6 @@ NETWORKS: dict[str, NetworkSettings] = {
     "compact-told-with-all": CompactSettings(
         channels=16, pairs=1, noise_input=True, predict_sigma=True, head=HEAD
     ),
-    "compact-of-three-scales": CompactSettings(
-        channels=16, pairs=2, coarser=2, coarse_pairs=2, noise_input=True
-    ),
     "rednet": RedNetSettings(channels=20, head=HEAD),
     "rednet-plain": RedNetSettings(channels=16, skips=False, residual=False),
     "cnn4": Cnn4Settings(),

@@ -39,8 +39,6 @@ SMALL = [
     WavResNetSettings(channels=6, blocks=2, domain="image"),
     UNetSettings(features=(4, 4, 6, 8, 8, 4), head=HEAD, predict_sigma=True),
     CompactSettings(channels=8, pairs=2, head=HEAD, predict_sigma=True),
-    CompactSettings(channels=4, pairs=2, coarser=1, coarse_pairs=1),
-    CompactSettings(channels=4, pairs=1, coarser=2, coarse_pairs=2, head=HEAD),
     CscSettings(channels=(6, 8), kernel=3, steps=2, head=HEAD),
     CscSettings(channels=(6,), kernel=3, steps=1),
     AutoencoderSettings(code=20, hidden=30, head=HEAD),

@@ -97,10 +97,9 @@ def test_what_parts_the_copies_is_drawn_anew_with_another_seed():
         (RedCnnSettings(channels=8), RedCnnSettings(channels=9, noise_input=True), True),
         (RedCnnSettings(channels=8), RedCnnSettings(channels=8), False),
         (RedCnnSettings(channels=8), CompactSettings(channels=9), False),
-        (CompactSettings(channels=8, coarser=1), CompactSettings(channels=9, coarser=1), False),
         (UNetSettings(), UNetSettings(features=(64, 64, 128, 256, 512, 64)), False),
     ],
-    ids=["wider", "as-wide", "another", "coarser", "unet"],
+    ids=["wider", "as-wide", "another", "unet"],
 )
 def test_only_a_wider_network_of_the_same_kind_can_be_made(narrow, other, can):
     assert can_widen(narrow, other) == can
