@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ctdenoise.config.classical import FILTERS
+from ctdenoise.config.controls import FULL_STRENGTH
 from ctdenoise.config.inference import InferSettings
+from ctdenoise.config.model_card import ModelCard
 from ctdenoise.errors import CheckpointError, UsageError
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.runfile import RUN_FILE
@@ -83,7 +85,7 @@ def read_models(
     Args:
         paths: Run folders of `train`, checkpoint files, names of released models or of classical
             filters.
-        infer: Settings of the filters.
+        infer: How they are put to work.
         names: What to call them; None for their kinds of network, numbered where they repeat.
         groups: A group for each; None for none.
         notes: A few words for each; None for none.
@@ -107,7 +109,7 @@ def read_models(
     models = [
         _filter(path, Contender(name, group, note), infer)
         if checkpoint is None
-        else _model(path, checkpoint, Contender(name, group, note))
+        else _model(path, checkpoint, Contender(name, group, note), infer)
         for path, checkpoint, name, group, note in zip(
             paths, checkpoints, called, *told, strict=True
         )
@@ -154,7 +156,7 @@ def _filter(path: Path, called: Contender, infer: InferSettings) -> Model:
     return Model(path, row, frozenset(), frozenset())
 
 
-def _model(path: Path, checkpoint: Checkpoint, called: Contender) -> Model:
+def _model(path: Path, checkpoint: Checkpoint, called: Contender, infer: InferSettings) -> Model:
     facts, release = facts_of(checkpoint.network), meant(path)
     run = _run_of(path) if release is None else {}
     seen = checkpoint.training.get("trained_patients")
@@ -167,14 +169,25 @@ def _model(path: Path, checkpoint: Checkpoint, called: Contender) -> Model:
         training=_training(path, checkpoint, run),
     )
     if release is not None:
-        took = release.card.compute
-        told = replace(row.training, steps=took.steps, patches=took.patches, seconds=took.seconds)
-        row = replace(row, training=told)
+        row = _as_released(row, release.card, infer)
     return Model(
         path,
         row,
         frozenset(map(str, seen)) if isinstance(seen, list) else None,
         _judges(checkpoint, run),
+    )
+
+
+def _as_released(row: Contender, card: ModelCard, infer: InferSettings) -> Contender:
+    """What the card adds: the budget, and the strength where it is not the whole."""
+    took, share = card.compute, infer.share(card.strength)
+    words = (row.note, "" if share == FULL_STRENGTH else f"strength {share:g}")
+    return replace(
+        row,
+        note=", ".join(filter(None, words)),
+        training=replace(
+            row.training, steps=took.steps, patches=took.patches, seconds=took.seconds
+        ),
     )
 
 
