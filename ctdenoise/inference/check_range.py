@@ -18,6 +18,7 @@ from ctdenoise.inference.check_body import regions_named
 from ctdenoise.inference.check_finding import CheckFinding
 from ctdenoise.inference.check_kinds import FREQUENCY, KINDS, PIXEL, SPACING, Kind
 from ctdenoise.inference.denoiser import Denoiser, MethodDenoiser
+from ctdenoise.inference.input_caution import thickness_of
 from ctdenoise.inference.method import Sample
 from ctdenoise.inference.network_method import NetworkMethod
 from ctdenoise.metrics.scan_character import normal_noise_hu, scan_character
@@ -57,13 +58,14 @@ def scan_figures(sample: Sample, scan: Scan) -> dict[str, JsonValue]:
     """
     character = scan_character(sample.volume)
     acquisition, spacing_mm = scan.acquisition, scan.geometry.slice_spacing_mm
-    # Files of one image for a volume (NIfTI) do not state the thickness: slices touch, as a rule.
-    thickness_mm = acquisition.slice_thickness_mm or spacing_mm
+    thickness_mm = thickness_of(scan)
     spacing = [round(one, _DECIMALS) for one in scan.geometry.pixel_spacing_mm]
     figures: dict[str, float | None] = {
         "noise_hu": character.noise_hu,
         FREQUENCY: character.noise_frequency_per_mm,
-        "normal_noise_hu": normal_noise_hu(character, thickness_mm),
+        "normal_noise_hu": normal_noise_hu(
+            character.noise_hu, character.anatomy.body_mm, thickness_mm
+        ),
         "slice_thickness_mm": thickness_mm,
         SPACING: spacing_mm,
         "bright_soft_hu": character.bright_soft_hu,

@@ -22,8 +22,14 @@ from ctdenoise.core.scan import Scan
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.inference.engine import Engine, Plan, plan_work, run
 from ctdenoise.inference.gpu_engine import GPU_LANES, GpuEngine
+from ctdenoise.inference.input_caution import input_caution
 from ctdenoise.inference.method import Block, Estimates, Sample, SettledMethod, Taken, shown
-from ctdenoise.inference.told_noise import ToldNoise, told_noise, warn_beyond_training
+from ctdenoise.inference.told_noise import (
+    ToldNoise,
+    told_noise,
+    warn_beyond_training,
+    with_caution,
+)
 from ctdenoise.networks.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
@@ -121,10 +127,18 @@ class NetworkMethod:
         """
         told = None
         if takes_noise(self.checkpoint.network):
-            told = told_noise(sample, self.settings)
+            told = self._cautious(told_noise(sample, self.settings), sample, scan)
             warn_beyond_training(told, self.checkpoint.training)
         plan = plan_work(scan.shape[1:], self.engine, self.settings)
         return SettledNetwork(self, plan, told, _neighbours(scan.geometry, self.context))
+
+    def _cautious(self, told: ToldNoise, sample: Sample, scan: Scan) -> ToldNoise:
+        """Less than is measured, if the scan was denoised before."""
+        record = self.checkpoint.training.get("trained_on")
+        if not isinstance(record, Mapping):
+            return told
+        caution = input_caution(sample, scan, record, noise_hu=told.measured_hu)
+        return with_caution(told, caution)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,6 +33,7 @@ class ToldNoise:
         measured_hu: Level that was measured in the pixels, HU.
         stated_hu: Level that the settings state instead; None where they do not.
         factor: By what the map is multiplied last.
+        caution: What it was multiplied by since the scan was denoised before; see `input_caution`.
     """
 
     map: NoiseMap
@@ -40,6 +41,7 @@ class ToldNoise:
     measured_hu: float
     stated_hu: float | None
     factor: float
+    caution: float = 1.0
 
     def slices(self, places: range, volume: CTVolume) -> FloatArray:
         """The map of some slices, HU, float32 [z, y, x]; between measured slices it is linear.
@@ -65,7 +67,9 @@ class ToldNoise:
     def params(self) -> dict[str, JsonValue]:
         """What a line of history says: it decides the pixels."""
         low, high = (float(limit) for limit in np.percentile(self.map.sd_hu, (1, 99)))
+        caution = {} if self.caution == 1 else {"noise_caution": round(self.caution, _DECIMALS)}
         return {
+            **caution,
             "noise_level_hu": round(self.map.level_hu, _DECIMALS),
             "noise_measured_hu": round(self.measured_hu, _DECIMALS),
             "noise_stated_hu": self.stated_hu,
@@ -118,6 +122,23 @@ def told_noise(sample: Sample, settings: InferSettings) -> ToldNoise:
         level_hu=(measured.level_hu if stated is None else stated) * settings.noise_factor,
     )
     return ToldNoise(changed, sample.places, measured.level_hu, stated, settings.noise_factor)
+
+
+def with_caution(told: ToldNoise, caution: float) -> ToldNoise:
+    """What a network is told of a scan that was denoised before; what a user stated stays.
+
+    Args:
+        told: As measured, or as stated.
+        caution: Share that is told.
+    """
+    if told.stated_hu is not None or told.factor != 1 or caution == 1:
+        return told
+    told_hu = replace(
+        told.map,
+        sd_hu=told.map.sd_hu * np.float32(caution),
+        level_hu=told.map.level_hu * caution,
+    )
+    return replace(told, map=told_hu, caution=caution)
 
 
 def warn_beyond_training(told: ToldNoise, training: Mapping[str, JsonValue]) -> None:

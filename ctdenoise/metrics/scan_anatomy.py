@@ -73,13 +73,27 @@ def scan_anatomy(volume: CTVolume, body: BoolArray, *, noise_hu: float | None) -
     side = cell_pixels(spacing, CELL_MM)
     cell_mm = side * float(np.sqrt(np.prod(spacing)))
     cells = list(_cells(volume, side))
-    widths = [_body_mm(mask, side, cell_mm) for mask in body if mask.any()]
     even_sd = _EVEN_SD_HU + _NOISE_SHARE * (noise_hu or 0.0)
     return ScanAnatomy(
-        body_mm=_median(widths),
-        bone_ring_mm=_largest(_ring_mm(one, cell_mm) for one in cells) if widths else None,
+        body_mm=body_diameter_mm(body, spacing),
+        bone_ring_mm=_largest(_ring_mm(one, cell_mm) for one in cells) if body.any() else None,
         bright_even_hu=_largest(_even_hu(one, cell_mm, even_sd) for one in cells),
     )
+
+
+def body_diameter_mm(body: BoolArray, pixel_spacing_mm: tuple[float, float]) -> float | None:
+    """Median over slices of the diameter of a disc of the area of the body, mm.
+
+    Args:
+        body: The body mask, [z, y, x].
+        pixel_spacing_mm: Along (rows, columns).
+
+    Returns:
+        None where the image cuts the body off in every slice, or there is none.
+    """
+    side = cell_pixels(pixel_spacing_mm, CELL_MM)
+    cell_mm = side * float(np.sqrt(np.prod(pixel_spacing_mm)))
+    return _median(_body_mm(mask, side, cell_mm) for mask in body if mask.any())
 
 
 def _cells(volume: CTVolume, side: int) -> Iterator[FloatArray]:

@@ -77,26 +77,29 @@ def scan_character(volume: CTVolume, *, most_slices: int = MOST_SLICES) -> ScanC
     )
 
 
-def normal_noise_hu(character: ScanCharacter, thickness_mm: float | None) -> float | None:
+def normal_noise_hu(
+    noise_hu: float | None, body_mm: float | None, thickness_mm: float | None
+) -> float | None:
     """The noise that the same exposure would give in slices of 1 mm of a body of 300 mm, HU.
 
     Photons grow with the thickness of a slice and fall as exp(-mu d) with the diameter d of a body
     of water, and variance is one over photons. Scanners are set for this figure, so it says whether
     the noise is low for thickness and size: in scans of trunks, heads and water by six scanners it
-    was 20 to 35 HU, whatever these were.
+    was 20 to 43 HU, whatever these were. Larger bodies count as 300 mm: the exposure grows with
+    them, so that their noise is that of others.
 
     Args:
-        character: Of the scan.
-        thickness_mm: Of its slices; None where it is not known.
+        noise_hu: Noise level in soft tissue; None where it is not known.
+        body_mm: Diameter of a disc of the area of the body; None likewise.
+        thickness_mm: Of the slices; None likewise.
 
     Returns:
-        None where the noise, the size or the thickness is not known.
+        None where one of them is not known, or there is no noise.
     """
-    body_mm = character.anatomy.body_mm
-    if not character.noise_hu or body_mm is None or thickness_mm is None:
+    if not noise_hu or body_mm is None or thickness_mm is None:
         return None
-    attenuation = np.exp(MU_WATER_PER_MM * (NORMAL_BODY_MM - body_mm) / 2)
-    return float(character.noise_hu * np.sqrt(thickness_mm) * attenuation)
+    smaller_mm = max(0.0, NORMAL_BODY_MM - body_mm)
+    return float(noise_hu * np.sqrt(thickness_mm) * np.exp(MU_WATER_PER_MM * smaller_mm / 2))
 
 
 def _noise_frequency(volume: CTVolume, body: BoolArray) -> float | None:

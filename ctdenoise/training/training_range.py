@@ -101,7 +101,10 @@ def _anatomy(measured: Sequence[tuple[TrainingScan, ScanCharacter]]) -> dict[str
         "bone_ring_mm": limits_of([one.anatomy.bone_ring_mm for one in shown]),
         "body_mm": limits_of([one.anatomy.body_mm for one in shown]),
         "normal_noise_hu": limits_of(
-            [normal_noise_hu(full, files.slice_thickness_mm) for files, full in scans]
+            [
+                normal_noise_hu(full.noise_hu, full.anatomy.body_mm, files.slice_thickness_mm)
+                for files, full in scans
+            ]
         ),
         "body_parts": _names([files.acquisition.body_part_examined for files, _ in counted]),
     }
