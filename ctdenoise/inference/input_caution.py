@@ -19,8 +19,9 @@ from ctdenoise.inference.method import Sample
 from ctdenoise.metrics.scan_anatomy import body_diameter_mm
 from ctdenoise.metrics.scan_character import MOST_SLICES, normal_noise_hu
 
-_POWER = 2
-"""Of the ratio of what is measured and what may be: half as much noise, a quarter of it is told."""
+_POWER = 3
+"""Of the ratio of what is measured and what may be: of half as much noise, an eighth is told. With
+it, a second pass changes about a tenth of the first."""
 
 
 def thickness_of(scan: Scan) -> float | None:

@@ -145,3 +145,39 @@ def test_a_network_that_is_told_no_noise_refuses_to_be(settings):
 def test_bfloat16_moves_the_result_by_little(model, volume):
     exact, low = (denoised(model, volume, precision=p) for p in ("float32", "bf16"))
     assert np.abs(exact.hu - low.hu).max() < 0.05 * np.abs(exact.hu - volume.hu).max()
+
+
+@pytest.fixture
+def knowing(told, tmp_path):
+    """The same, which says that no scan of its training had less than 40 HU, as of 1 mm."""
+    training = {"trained_on": {"normal_noise_hu": [40.0, 60.0]}}
+    return save_checkpoint(tmp_path / "knowing.safetensors", replace(told, training=training))
+
+
+def smooth(volume, noise_hu):
+    """The volume as if denoised to that noise: 1 mm thick, and as large as a patient."""
+    large = replace(volume.geometry, pixel_spacing_mm=(3.75, 3.75))
+    thin = replace(volume.acquisition, slice_thickness_mm=1.0)
+    truth = np.where(volume.hu > -500, 0.0, -1000.0)
+    hu = truth + (volume.hu - truth) * (noise_hu / 25.0)
+    return replace(volume, hu=hu.astype(np.float32), geometry=large, acquisition=thin)
+
+
+@pytest.mark.parametrize(("noise_hu", "cautious"), [(40.0, False), (25.0, False), (12.0, True)])
+def test_of_a_scan_that_was_denoised_before_less_noise_is_told(knowing, noise_hu, cautious):
+    volume = smooth(water_disc(slices=6, size=96, radius_mm=80.0, noise_hu=25.0), noise_hu)
+    found = params(denoised(knowing, volume))
+    assert ("noise_caution" in found) == cautious
+    share = min(1.0, found["noise_measured_hu"] / (0.6 * 40)) ** 3
+    assert found.get("noise_caution", 1.0) == pytest.approx(share, rel=0.1)
+    told_hu = found["noise_measured_hu"] * found.get("noise_caution", 1.0)
+    assert found["noise_level_hu"] == pytest.approx(told_hu, rel=0.01)
+
+
+@pytest.mark.parametrize("stated", [{"noise_level": 12.0}, {"noise_factor": 1.5}])
+def test_what_a_user_states_is_told_as_it_is(knowing, stated):
+    volume = smooth(water_disc(slices=6, size=96, radius_mm=80.0, noise_hu=25.0), 12.0)
+    found = params(denoised(knowing, volume, **stated))
+    assert "noise_caution" not in found
+    expected = stated.get("noise_level", found["noise_measured_hu"]) * found["noise_factor"]
+    assert found["noise_level_hu"] == pytest.approx(expected, rel=0.01)
