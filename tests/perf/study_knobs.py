@@ -3,9 +3,10 @@
     python -m tests.perf.study_knobs SCANS... --model MODEL [--first nlm tv gaussian]
 
 For the middle slice of each scan are printed: the noise that is left in soft tissue at strengths of
-0 to 1; the change (root mean square) and its mean at a quarter to twice the measured noise; then the change by the model, at its own strength, of what
-each first method made of the slice (its own first pass among them), over the change that the first
-pass was, and the share of the measured noise that the model was told. Nothing is asserted.
+0 to 1; the change (root mean square) and its mean at a quarter to twice the measured noise; then
+the change by the model, at its own strength, of what each first method made of the slice (its own
+first pass among them), over the change that the first pass was, and the share of the measured noise
+that the model was told. Nothing is asserted.
 """
 
 from __future__ import annotations
