@@ -36,6 +36,9 @@ more series than this some, evenly chosen. Each start of a training waits for it
 OUTERMOST = 0.025
 """Share of the values on each side that do not count."""
 
+DOSES = 9
+"""So many doses stand for those that are drawn evenly in their logarithm, both ends among them."""
+
 _DECIMALS = 3
 
 
@@ -140,7 +143,7 @@ def _noise_levels(
     files: TrainingScan,
     settings: TrainSettings,
 ) -> list[float]:
-    """Noise levels that the network is shown: of the stored doses, or at the ends of those drawn.
+    """Noise levels that the network is shown: of the stored doses, or of some of those drawn.
 
     What a dose f adds to the variance of the full dose grows as 1/f - 1. For a plain scan the noise
     that there is counts as that of the full dose, and it is what the network is for.
@@ -150,7 +153,8 @@ def _noise_levels(
         levels = [one.noise_hu for one in lows.values()] or [full.noise_hu]
         return [level for level in levels if level is not None]
     own = (full.noise_hu or 0.0) ** 2
-    doses = [*drawn] if isinstance(files, PairFiles) else [*drawn, 1.0]
+    doses = [float(dose) for dose in np.geomspace(*drawn, DOSES)]
+    doses += [] if isinstance(files, PairFiles) else [1.0]
     if isinstance(files, PairFiles):
         added = [
             max(0.0, low.noise_hu**2 - own) / (1 / dose - 1)
