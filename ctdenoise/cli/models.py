@@ -75,16 +75,19 @@ def show_model(
 
 
 @models.command(name="add")
-def add_model(
+def add_model(  # noqa: PLR0913 - each argument is an option of the command
     run: Path,
     /,
     *,
     name: str,
     into: Path,
-    card: Path | None = None,
+    card: str | None = None,
     results: Path | None = None,
     strength: float | None = None,
     replace: Annotated[bool, Parameter(name="--replace", negative="")] = False,
+    earlier: Annotated[
+        tuple[Path, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+    ] = (),
 ) -> None:
     """Make a released model of a trained network: its weights, and a card.
 
@@ -96,17 +99,20 @@ def add_model(
         name: What it is to be called: small letters, digits, `-`, `_`.
         into: Folder for `NAME.safetensors` and `NAME.json`. Models of a folder that the environment
             variable CTDENOISE_MODELS names are found by name.
-        card: YAML file with the words of the card: summary, use, limits, data, recipe, licence. By
-            default those of the model that is replaced.
+        card: YAML file with the words of the card: summary, use, limits, data, recipe, licence; or
+            the name of a ready one. By default those of the model that is replaced.
         results: JSON file with tables of results and failure cases. By default those of the model
             that is replaced, if its weights are the same.
         strength: Strength that is recommended; by default that of the words, or 1.
         replace: Put it in the place of a model of that name.
+        earlier: Runs that this one began with (`init.from`), the first first: their steps and time
+            are counted, too.
     """
     from ctdenoise.cli import console
     from ctdenoise.tasks import models_add as task
 
-    report = task.run(task.AddRequest(run, name, into, card, results, strength, replace))
+    wanted = task.AddRequest(run, name, into, card, results, strength, replace, earlier)
+    report = task.run(wanted)
     made = report.model.card
     lacking = ", ".join(part.replace("_", " ") for part in report.missing)
     console.show_facts(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 from typing import Any
 
-from ctdenoise.config.load import checked, load_settings
+from ctdenoise.config.load import checked, find_settings_file, load_settings
 from ctdenoise.config.model_card import (
     NAME_PATTERN,
     CardResults,
@@ -39,20 +40,24 @@ class AddRequest:
         run: A checkpoint, or the output folder of a training run.
         name: What the model is to be called.
         into: Folder for its two files; made if there is none.
-        card: YAML file with what a person says of it; None for what its last card said, or nothing.
+        card: YAML file with what a person says of it, or the name of a ready one; None for what its
+            last card said, or nothing.
         results: JSON file with tables of results and failure cases; None for those of its last
             card, if the weights are still the same, or none.
         strength: Recommended strength; None for that of the words.
         replace: Whether a model of that name in the folder may be replaced.
+        earlier: Runs that this one began with, one after the other: they count in what the training
+            took.
     """
 
     run: Path
     name: str
     into: Path
-    card: Path | None = None
+    card: str | Path | None = None
     results: Path | None = None
     strength: float | None = None
     replace: bool = False
+    earlier: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def run(request: AddRequest) -> AddReport:
     before = _before(request)
     checkpoint = load_checkpoint(request.run)
     parameters = sum(parameter.numel() for parameter in checkpoint.build().parameters())
-    took = _compute(_run_of(request.run), checkpoint)
+    took = _compute([_run_of(path) for path in (*request.earlier, request.run)], checkpoint)
     words = _words(request, before, checkpoint, parameters, took)
     given = None if request.results is None else _results(request.results)
     rounding = rounding_hu(checkpoint)
@@ -160,7 +165,7 @@ def _words(
 ) -> dict[str, Any]:
     """What a person says of the model, with what the run says where the person says nothing."""
     if request.card is not None:
-        words = load_settings(CardWords, request.card)
+        words = load_settings(CardWords, find_settings_file("models", request.card))
     elif before is not None:
         said = {key: getattr(before, key) for key in CardWords.model_fields}
         words = CardWords(**{**said, "compute": Compute()})  # that was another run's
@@ -206,16 +211,18 @@ def _run_of(path: Path) -> Mapping[str, Any]:
     return run if isinstance(run, dict) and run.get("command") == "train" else {}
 
 
-def _compute(run: Mapping[str, Any], checkpoint: Checkpoint) -> Compute:
-    """What the training took, as far as its record says."""
-    settings, results = run.get("settings", {}), run.get("results", {})
-    steps, batch = results.get("steps"), settings.get("batch_size")
+def _compute(runs: Sequence[Mapping[str, Any]], checkpoint: Checkpoint) -> Compute:
+    """What the training took, all runs together; what one of them does not say is not known."""
+    steps = [run.get("results", {}).get("steps") for run in runs]
+    together = [run.get("settings", {}).get("batch_size") for run in runs]
+    seconds = [run.get("timings_s", {}).get("steps") for run in runs]
     arithmetic = checkpoint.training.get("arithmetic")
+    known = None not in {*steps, *together}
     return Compute(
-        steps=steps,
-        patches=None if steps is None or batch is None else steps * batch,
-        seconds=run.get("timings_s", {}).get("steps"),
-        processor=arithmetic if isinstance(arithmetic, str) else str(run.get("device", "")),
+        steps=None if None in steps else sum(steps),
+        patches=sum(map(mul, steps, together)) if known else None,
+        seconds=None if None in seconds else sum(seconds),
+        processor=arithmetic if isinstance(arithmetic, str) else str(runs[-1].get("device", "")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,15 @@ def test_the_card_says_what_the_run_says(run, tmp_path):
     assert card.network == "redcnn"
     assert card.strength == 1.0
     assert "50 steps" in card.summary
+
+
+def test_runs_that_came_before_are_counted(run, tmp_path):
+    shutil.copytree(run, tmp_path / "base")
+    card = add(run, tmp_path, earlier=(tmp_path / "base",)).model.card
+    assert (card.compute.steps, card.compute.patches, card.compute.seconds) == (100, 800, 25.0)
+    (tmp_path / "base" / "run.json").unlink()
+    unknown = add(run, tmp_path, earlier=(tmp_path / "base",), replace=True).model.card.compute
+    assert (unknown.steps, unknown.patches, unknown.seconds) == (None, None, None)
 
 
 def test_a_checkpoint_alone_will_do(run, tmp_path):
@@ -174,6 +184,12 @@ class TestWords:
         with pytest.raises(SettingsError, match=told):
             add(run, tmp_path, **{kind: written(tmp_path, "given", text)})
         assert not (tmp_path / "models").exists()
+
+
+def test_words_that_come_with_the_program_are_found_by_name(run, tmp_path):
+    card = add(run, tmp_path, name="fast", card="fast").model.card
+    assert card.data
+    assert card.licence
 
 
 def test_nothing_is_replaced_without_being_asked(run, tmp_path):
