@@ -15,6 +15,8 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ctdenoise.config.evaluation import EvaluateSettings, window_settings
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.body import body_mask
@@ -26,6 +28,7 @@ from ctdenoise.inference.denoiser import Denoiser
 from ctdenoise.inference.load import load_denoiser
 from ctdenoise.io.pairs import PairFiles, find_pairs, read_pair
 from ctdenoise.metrics.evaluation import evaluate
+from ctdenoise.metrics.fidelity import psnr, windowed
 from ctdenoise.metrics.hu_accuracy import TISSUES
 from ctdenoise.metrics.noise_texture import FlatAreas, Truth, flat_areas, noise_power
 from tests.perf.study_release_pairs import TORSOS
@@ -55,6 +58,7 @@ class Method:
             soft tissue. Otherwise noise is measured in the low dose.
         held_out: Another checkpoint for some series: one that was trained without its patient.
         doses: Where it is tried; empty for everywhere.
+        measured: At which strengths all is measured, and not the PSNR alone.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Method:
     told: bool = False
     held_out: Mapping[str, str] | None = None
     doses: tuple[float, ...] = ()
+    measured: tuple[float, ...] = (1.0,)
 
     def denoiser(self, source: str, true_noise_hu: float | None) -> Denoiser:
         """It, at full strength.
@@ -71,9 +76,17 @@ class Method:
             source: Series or torso that it is for.
             true_noise_hu: What it is told, if it is.
         """
-        model = (self.held_out or {}).get(source, self.model)
         level = true_noise_hu if self.told else None
-        return load_denoiser(model, InferSettings(strength=1.0, device="cpu", noise_level=level))
+        settings = InferSettings(strength=1.0, device="cpu", noise_level=level)
+        return load_denoiser(self.model_for(source), settings)
+
+    def model_for(self, source: str) -> str:
+        """The checkpoint, or the name of the filter, for a series.
+
+        Args:
+            source: Name of the series.
+        """
+        return (self.held_out or {}).get(source, self.model)
 
 
 class Case:
@@ -82,10 +95,13 @@ class Case:
     Args:
         files: Its folder.
         index: Which of the doses.
+        slices: How many of its slices, evenly spread; None for all.
     """
 
-    def __init__(self, files: PairFiles, index: int) -> None:
-        self.pair: Pair = read_pair(files, index)
+    def __init__(self, files: PairFiles, index: int, slices: int | None = None) -> None:
+        count = files.shape[0]
+        places = np.linspace(0, count - 1, min(slices or count, count)).round()
+        self.pair: Pair = read_pair(files, index, slices=[int(place) for place in places])
         self.source, _, self.kernel = files.folder.name.partition("-")
         self.dose = self.pair.exposure.dose_fraction
         self.truth: Truth = "exact" if self.source in TORSOS else "scan"
@@ -107,9 +123,8 @@ class Case:
         full, low = self.pair.full, self.pair.low
         settings = EvaluateSettings(windows=(WINDOW,), vif=False, threads=1)
         found = evaluate(full, image, settings, body=self.body)
-        tissues = [tissue.name for tissue in TISSUES]
         keys = [PSNR, SSIM, "rmse", "noise_reference", "noise_test", "rmse_soft"]
-        keys += [f"bias_{name}" for name in tissues]
+        keys += [f"bias_{tissue.name}" for tissue in TISSUES]
         known = {metric.key: metric.value for metric in found.metrics}
         figures: Figures = {key: known.get(key) for key in keys}
         removed = low.with_hu(low.hu - image.hu, Step("removed"))
@@ -117,8 +132,22 @@ class Case:
         left = image if self.truth == "scan" else image.with_hu(image.hu - full.hu, Step("left"))
         for name, volume in (("before", noise), ("left", left), ("removed", removed)):
             figures[f"frequency_{name}"] = self._frequency(volume)
-        figures["frequency_full"] = self._frequency(full) if self.truth == "scan" else None
         return figures
+
+    def psnr(self, image: CTVolume) -> Figures:
+        """The PSNR alone, as `figures` has it.
+
+        Args:
+            image: What a method made of the low dose.
+        """
+        full = self.pair.full
+        values = []
+        for number in range(full.shape[0]):
+            padding = None if full.padding is None else full.padding[number]
+            shown = [windowed(one.hu[number], WINDOW, padding) for one in (full, image)]
+            counted = None if padding is None else ~padding
+            values.append(psnr(*shown, data_range=WINDOW.width_hu, where=counted))
+        return {PSNR: float(np.mean(values))}
 
     def _frequency(self, volume: CTVolume) -> float | None:
         """Mean frequency of the noise in flat soft tissue, 1/mm."""
@@ -127,17 +156,28 @@ class Case:
         return reduce(add, power).radial().mean_frequency_per_mm if power else None
 
 
-def cases_of(pairs: Path, sources: Sequence[str]) -> Iterator[Case]:
+def cases_of(
+    pairs: Path,
+    sources: Sequence[str],
+    doses: Sequence[float] = (),
+    kernels: Sequence[str] = (),
+    slices: int | None = None,
+) -> Iterator[Case]:
     """Every twin of some sources.
 
     Args:
         pairs: The folder of their folders.
         sources: Names of series and torsos.
+        doses: Which; empty for all.
+        kernels: Which; empty for all.
+        slices: How many of each; None for all.
     """
     for files in find_pairs([pairs]):
-        if files.folder.name.partition("-")[0] in sources:
-            for index in range(len(files.low)):
-                yield Case(files, index)
+        source, _, kernel = files.folder.name.partition("-")
+        if source in sources and (not kernels or kernel in kernels):
+            for index, low in enumerate(files.low):
+                if not doses or low.exposure.dose_fraction in doses:
+                    yield Case(files, index, slices)
 
 
 def score(cases: Iterator[Case], methods: Sequence[Method], file: Path) -> None:
@@ -152,14 +192,14 @@ def score(cases: Iterator[Case], methods: Sequence[Method], file: Path) -> None:
         json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     )
     for case in cases:
-        before = len(rows)
+        before = dict(rows)
         key = f"{case.name}|{INPUT}"
         if key not in rows:
             rows[key] = _row(case, INPUT, 0.0, case.figures(case.pair.low))
         for method in methods:
             if not method.doses or case.dose in method.doses:
                 _add(rows, case, method)
-        if len(rows) > before:
+        if rows != before:
             written = file.with_suffix(".part")
             written.write_text(json.dumps(rows, indent=1), encoding="utf-8")
             written.replace(file)
@@ -172,20 +212,16 @@ def _add(rows: dict[str, dict[str, Any]], case: Case, method: Method) -> None:
         denoiser = method.denoiser(case.source, true_noise_hu)
     except MissingExtraError:
         return
-    wanted = {
-        f"{case.name}|{method.name}|{strength:g}|{denoiser.digest}": strength
-        for strength in method.strengths
-    }
-    if all(key in rows for key in wanted):
+    wanted = {f"{case.name}|{method.name}|{strength:g}": strength for strength in method.strengths}
+    if all(rows.get(key, {}).get("digest") == denoiser.digest for key in wanted):
         return
     low = case.pair.low
     removed = low.hu - denoiser(low).hu
     for key, strength in wanted.items():
         image = low.with_hu(low.hu - strength * removed, Step("denoise"))
-        old = [k for k, row in rows.items() if k.rpartition("|")[0] == key.rpartition("|")[0]]
-        for outdated in old:
-            del rows[outdated]
-        rows[key] = _row(case, method.name, strength, case.figures(image))
+        figures = case.figures(image) if strength in method.measured else case.psnr(image)
+        row = _row(case, method.name, strength, figures)
+        rows[key] = {**row, "digest": denoiser.digest}
 
 
 def _row(case: Case, method: str, strength: float, figures: Figures) -> dict[str, Any]:
@@ -231,7 +267,7 @@ def show(rows: Mapping[str, Mapping[str, Any]], name: str) -> None:
         if key.startswith(f"{name}|"):
             shown = {
                 "gain": gain_db(row, rows),
-                **{k: row[k] for k in ("rmse", "rmse_soft", "bias_soft", "noise_test")},
+                **{k: row.get(k) for k in ("rmse", "rmse_soft", "bias_soft", "noise_test")},
             }
             words = " ".join(f"{k} {v:.2f}" for k, v in shown.items() if v is not None)
             print(f"{name} {row['method']} {row['strength']:g}: {words}", flush=True)

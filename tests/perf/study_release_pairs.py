@@ -1,10 +1,10 @@
 """Test pairs of the study of released models: real series and torsos, smooth and sharp kernels.
 
-The noise of a real twin is the difference that its dose lacks, so its full dose keeps its own noise,
-as in published pairs of full and quarter dose. A kernel other than that of the series is imitated on
-the full dose first: its spectrum is multiplied by the ratio of the two kernels, so that its own
-noise and its edges are those of the kernel that the added noise has. Torsos are exact: blurred by
-the kernel, and without noise.
+The noise of a real twin is the difference that its dose lacks, so its full dose keeps its own
+noise, as in published pairs of full and quarter dose. A kernel other than that of the series is
+imitated on the full dose first: its spectrum is multiplied by the ratio of the two kernels, so that
+its own noise and its edges are those of the kernel that the added noise has. Torsos are exact: as
+sharp as the kernel, and without noise.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ctdenoise.io.pair_writer import write_pairs
 from ctdenoise.io.read import read_volume
 from ctdenoise.phantoms.build import build_phantom
 from ctdenoise.simulation.calibration import calibrate, sample_indices
+from ctdenoise.simulation.filters import SOFT_F50_PER_MM
 from ctdenoise.simulation.low_dose import Simulator, plan_simulation, simulate_doses
 
 KERNELS = {"own": None, "smooth": 0.30, "sharp": 0.70}
@@ -50,7 +51,9 @@ _SEED = 907_000
 """Of phantoms and noise; no training uses seeds as high."""
 
 
-def _torso(width_mm: float, field_mm: float, thickness_mm: float, level_mm: float) -> dict[str, Any]:
+def _torso(
+    width_mm: float, field_mm: float, thickness_mm: float, level_mm: float
+) -> dict[str, Any]:
     return {
         "phantom": {
             "name": "torso",
@@ -136,17 +139,18 @@ def make_pairs(wanted: Wanted, *, data: Path, slices: int, out: Path) -> None:
 
 
 def _of_torso(wanted: Wanted, slices: int) -> tuple[Pair, ...]:
-    place = list(TORSOS).index(wanted.source)
     values = TORSOS[wanted.source]
-    grid = {**values["grid"], "slices": slices}
-    settings = PhantomSettings.model_validate({**values, "grid": grid, "seed": _SEED + place})
-    f50 = KERNELS[wanted.kernel]
-    exact = with_kernel(build_phantom(settings).volume, f50, own_f50_per_mm=None)
-    simulation = SimulateSettings(
-        dose=wanted.doses,
-        source_noise="none",
-        kernel=GaussianKernelSettings(f50_per_mm=f50 or 0.35),
+    kernel = GaussianKernelSettings(f50_per_mm=KERNELS[wanted.kernel] or SOFT_F50_PER_MM)
+    settings = PhantomSettings.model_validate(
+        {
+            **values,
+            "grid": {**values["grid"], "slices": slices},
+            "sharpness": kernel.as_json(),
+            "seed": _SEED + list(TORSOS).index(wanted.source),
+        }
     )
+    simulation = SimulateSettings(dose=wanted.doses, source_noise="none", kernel=kernel)
+    exact = build_phantom(settings).volume
     return simulate_doses(exact, simulation, np.random.default_rng(_SEED))
 
 
@@ -187,23 +191,18 @@ def _of_scan(wanted: Wanted, scan: CTVolume, slices: int) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def with_kernel(
-    volume: CTVolume, f50_per_mm: float | None, *, own_f50_per_mm: float | None
-) -> CTVolume:
+def with_kernel(volume: CTVolume, f50_per_mm: float, *, own_f50_per_mm: float) -> CTVolume:
     """A scan as another Gaussian kernel would have made it.
 
     Args:
         volume: Slices.
-        f50_per_mm: Where that kernel is a half, 1/mm; None for no change.
-        own_f50_per_mm: Where its own is; None for an exact image.
+        f50_per_mm: Where that kernel is a half, 1/mm.
+        own_f50_per_mm: Where its own is.
     """
-    if f50_per_mm is None:
-        return volume
     rows, columns = volume.shape[1:]
     fy = fft.fftfreq(rows, volume.geometry.pixel_spacing_mm[0])[:, None]
     fx = fft.rfftfreq(columns, volume.geometry.pixel_spacing_mm[1])
-    own = 0.0 if own_f50_per_mm is None else own_f50_per_mm**-2
-    exponent = -np.log(2) * (fy**2 + fx**2) * (f50_per_mm**-2 - own)
+    exponent = -np.log(2) * (fy**2 + fx**2) * (f50_per_mm**-2 - own_f50_per_mm**-2)
     gain = np.exp(np.minimum(exponent, np.log(_MOST_GAIN)))
     hu: HuArray = np.empty_like(volume.hu)
     for number, image in enumerate(volume.hu):
