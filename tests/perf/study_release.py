@@ -39,6 +39,9 @@ from tests.perf.study_release_pairs import MAIN_TORSOS, SERIES, TORSOS, make_pai
 from tests.perf.study_release_tables import write_tables
 from tests.perf.study_release_worst import find_worst
 
+LIKE_MODELS = ("nlm", "tv")
+"""Filters that lesions are tried with as well."""
+
 STEPS = ("pairs", "scores", "contrast", "worst", "tables")
 
 
@@ -66,7 +69,7 @@ def main() -> None:
             Method(model.name, model.model, (asked.recommended,), held_out=model.held_out)
             for model in models
         ]
-        methods += [Method(name, name, told=True) for name in ("nlm", "tv")]
+        methods += [Method(name, name, told=True) for name in asked.filters if name in LIKE_MODELS]
         sources = [name for name in asked.sources if name not in TORSOS or name in MAIN_TORSOS]
         observe(
             cases_of(pairs, sources, asked.contrast_doses, asked.contrast_kernels),
