@@ -113,9 +113,10 @@ def mean(values: Iterable[float | None]) -> float | None:
     return round(sum(value for value in known if value is not None) / len(known), 2)
 
 
-def mean_of(rows: Sequence[Row], key: str, digits: int) -> float:
-    """Of a figure of some rows."""
-    return round(float(sum(row[key] for row in rows)) / len(rows), digits)
+def mean_of(rows: Sequence[Row], key: str, digits: int) -> float | None:
+    """Of a figure of some rows; None where one of them has none."""
+    values = [row[key] for row in rows]
+    return None if None in values else round(float(sum(values)) / len(values), digits)
 
 
 def rounded(value: float | None, digits: int) -> float | None:

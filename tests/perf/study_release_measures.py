@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,13 @@ from ctdenoise.metrics.evaluation import evaluate
 from ctdenoise.metrics.fidelity import psnr, windowed
 from ctdenoise.metrics.hu_accuracy import TISSUES
 from ctdenoise.metrics.noise_texture import FlatAreas, Truth, flat_areas, noise_power
+from ctdenoise.metrics.slice_figures import psnr_key, ssim_key
 from tests.perf.study_release_pairs import TORSOS
 
 WINDOW = window_settings("redcnn")
 """Soft tissue, -160 to 240 HU: what PSNR and SSIM mean here."""
 
-PSNR, SSIM = (f"{name}{WINDOW.label}" for name in ("psnr", "ssim"))
+PSNR, SSIM = psnr_key(WINDOW), ssim_key(WINDOW)
 
 PATCH = 32
 """Side of the patches whose noise spectrum is taken, pixels."""
@@ -107,7 +108,11 @@ class Case:
         self.truth: Truth = "exact" if self.source in TORSOS else "scan"
         full = self.pair.full
         self.body = body_mask(full.hu, full.padding)
-        self.areas: FlatAreas = flat_areas(full, self.body, side=PATCH, truth=self.truth)
+
+    @cached_property
+    def areas(self) -> FlatAreas:
+        """Where the texture of noise is measured."""
+        return flat_areas(self.pair.full, self.body, side=PATCH, truth=self.truth)
 
     @property
     def name(self) -> str:
