@@ -81,7 +81,7 @@ def main() -> None:
         real = [name for name in asked.sources if name in SERIES]
         for model in models:
             file = asked.work / f"worst-{model.name}.json"
-            cases = cases_of(pairs, real, (0.25, 0.1))
+            cases = cases_of(pairs, real, (0.25, 0.1), asked.kernels)
             find_worst(cases, model, asked.recommended, asked.pictures, file)
     if "tables" in asked.steps:
         for model in models:
