@@ -199,7 +199,7 @@ def _range_words(kind: Kind, limits: tuple[float, float]) -> str:
     if kind.only == "above":
         return f"up to {highest}"
     if kind.only == "below":
-        return f"{lowest} at least"
+        return f"at least {lowest}"
     return lowest if lowest == highest else f"{lowest} to {highest}"
 
 
