@@ -65,8 +65,17 @@ def _use(card: ModelCard) -> str:
 
 
 def _data(sources: Sequence[DataSource]) -> str:
-    heads = ("data", "source", "licence", "used for")
-    return _table(heads, [(one.name, one.source, one.licence, one.used_for) for one in sources])
+    """A list, since a table would cut addresses on a narrow terminal."""
+    return _list([" ".join(_source(one)) for one in sources])
+
+
+def _source(one: DataSource) -> Iterator[str]:
+    yield f"**{one.name}**"
+    if one.source:
+        yield f"from {one.source}"
+    yield f"(licence: {one.licence})."
+    if one.used_for:
+        yield one.used_for
 
 
 def _recipe(card: ModelCard) -> Iterator[str]:
