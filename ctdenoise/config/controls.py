@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
@@ -21,6 +22,23 @@ LEVELS: dict[str, tuple[float, float]] = {
 
 FULL_STRENGTH = 1.0
 """Strength of a method that recommends none: all of its change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """What a method recommends where settings say nothing.
+
+    Args:
+        strength: Share of its change that is applied.
+        keep_below_per_mm: Frequency below which a scan is left as it is, 1/mm; 0 for none.
+    """
+
+    strength: float = FULL_STRENGTH
+    keep_below_per_mm: float = 0.0
+
+
+NOTHING_RECOMMENDED = Recommended()
+"""All of the change, at every frequency."""
 
 
 def _with_level(values: Any) -> Any:
@@ -46,6 +64,13 @@ class ControlSettings(Settings):
     1: at the same noise level, the shape is as near to the original's as can be. It needs a
     strength below 1 to have room."""
 
+    keep_below_per_mm: float | None = Field(default=None, ge=0.0, le=2.0)
+    """Coarse structures are left as they are, 1/mm: at this frequency half of the strength is
+    applied, at a half of it a sixth, at twice it nearly all. Faint structures that are wider than
+    about two thirds of its inverse keep their contrast: those of 7 mm at 0.1; noise that is as
+    coarse stays as well. 0: the strength is the same at every frequency. Null: what a released
+    model recommends in its card, and 0 for everything else."""
+
     noise_target: float | None = Field(default=None, gt=0, le=5000)
     """Noise in the soft tissue of the result, HU. The strength that gives it is found on slices of
     the scan. Null: it is not sought, and `strength` counts."""
@@ -63,23 +88,32 @@ class ControlSettings(Settings):
             )
         return self
 
-    def share(self, own: float = FULL_STRENGTH) -> float:
+    def share(self, own: Recommended = NOTHING_RECOMMENDED) -> float:
         """The strength in figures; 1 where it follows from `noise_target`.
 
         Args:
-            own: What the method recommends where no strength is given.
+            own: What the method recommends where nothing is given.
         """
         if self.noise_target is not None:
             return FULL_STRENGTH
-        return own if self.strength is None else self.strength
+        return own.strength if self.strength is None else self.strength
 
-    def with_strength(self, own: float) -> Self:
-        """The same controls with the strength in figures.
+    def kept_below(self, own: Recommended = NOTHING_RECOMMENDED) -> float:
+        """The frequency below which a scan is left as it is, 1/mm; 0 for none.
 
         Args:
-            own: What the method recommends where no strength is given.
+            own: What the method recommends where nothing is given.
         """
-        return self.replaced(strength=self.share(own))
+        given = self.keep_below_per_mm
+        return own.keep_below_per_mm if given is None else given
+
+    def with_recommended(self, own: Recommended) -> Self:
+        """The same controls in figures.
+
+        Args:
+            own: What the method recommends where nothing is given.
+        """
+        return self.replaced(strength=self.share(own), keep_below_per_mm=self.kept_below(own))
 
 
 class PresetConditions(Settings):

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from ctdenoise.config.base import Settings
 from ctdenoise.config.checks import CheckSettings
 from ctdenoise.config.classical import FilterSettings
-from ctdenoise.config.controls import ControlSettings, Presets
+from ctdenoise.config.controls import ControlSettings, Presets, Recommended
 from ctdenoise.config.dicom import DicomSettings
 from ctdenoise.core.acquisition import Acquisition
 
@@ -135,14 +135,14 @@ class InferSettings(ControlSettings):
     checks: CheckSettings = CheckSettings()
     """What is looked at in the result before it is written."""
 
-    def with_strength(self, own: float) -> Self:
-        """The same settings with every strength in figures, those of presets included.
+    def with_recommended(self, own: Recommended) -> Self:
+        """The same settings with every control in figures, those of presets included.
 
         Args:
-            own: What the method recommends where no strength is given.
+            own: What the method recommends where nothing is given.
         """
-        presets = tuple(rule.with_strength(own) for rule in self.presets)
-        return self.replaced(strength=self.share(own), presets=presets)
+        presets = tuple(rule.with_recommended(own) for rule in self.presets)
+        return super().with_recommended(own).replaced(presets=presets)
 
     def for_scan(self, acquisition: Acquisition) -> tuple[Self, str | None]:
         """The settings for one scan, rules applied, and the name of the preset that was chosen.
@@ -164,7 +164,8 @@ class InferSettings(ControlSettings):
         """
         apart = {"dicom", "objects", "checks", "noise_level", "noise_factor", "presets", "filters"}
         apart |= {"engine"}
-        apart |= {key for key in ("texture", "noise_target") if not getattr(self, key)}
+        later = ("texture", "noise_target", "keep_below_per_mm")
+        apart |= {key for key in later if not getattr(self, key)}
         found = self.model_dump(mode="json", exclude=apart)
         found["device"] = self.device.partition(":")[0]  # one GPU is as good as another
         return found

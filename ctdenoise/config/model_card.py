@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from ctdenoise.config.base import Settings
-from ctdenoise.config.controls import FULL_STRENGTH
+from ctdenoise.config.controls import FULL_STRENGTH, Recommended
 
 NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 """What a released model may be called: it is a file name, and stands on command lines."""
@@ -136,6 +136,10 @@ class CardWords(Settings):
     strength: float = Field(default=FULL_STRENGTH, ge=0.0, le=1.0)
     """Share of its change that it is to be used with: `infer` takes it unless told otherwise."""
 
+    keep_below_per_mm: float = Field(default=0.0, ge=0.0, le=2.0)
+    """Frequency below which scans are left as they are when it is used, 1/mm; 0 for none. `infer`
+    takes it unless told otherwise."""
+
     intended_use: tuple[Sentence, ...] = ()
     """What it is for."""
 
@@ -153,6 +157,11 @@ class CardWords(Settings):
 
     licence: str = ""
     """Under what terms the weights may be used."""
+
+    @property
+    def recommended(self) -> Recommended:
+        """Controls that it is to be used with."""
+        return Recommended(self.strength, self.keep_below_per_mm)
 
 
 class ModelCard(CardWords):

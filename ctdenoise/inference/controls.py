@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -84,6 +84,7 @@ class SettledControls:
     Args:
         controls: What becomes of what the method takes away.
         texture: Texture that is asked for; 0 where it could not be measured.
+        kept_below_per_mm: Where half of the share is taken, and less below, 1/mm; 0 for nowhere.
         noise_target_hu: Noise that is asked for, HU.
         noise_before_hu: Noise of the slices on which the strength was found, HU.
         noise_after_hu: Noise that these slices have afterwards, HU.
@@ -91,6 +92,7 @@ class SettledControls:
 
     controls: Controls
     texture: float = 0.0
+    kept_below_per_mm: float = 0.0
     noise_target_hu: float | None = None
     noise_before_hu: float | None = None
     noise_after_hu: float | None = None
@@ -102,7 +104,9 @@ class SettledControls:
         if self.noise_target_hu is not None:
             params["noise_target_hu"] = self.noise_target_hu
         shares = self.controls.shares
-        if shares is not None:
+        if self.kept_below_per_mm:
+            params["keep_below_per_mm"] = self.kept_below_per_mm
+        if shares is not None and self.texture:
             params["texture"] = self.texture
             params["share_by_frequency_per_mm"] = [
                 list(pair) for pair in zip(shares.frequency_per_mm, shares.share, strict=True)
@@ -143,30 +147,50 @@ def settle_controls(
     Raises:
         InputError: If a noise is asked for and there is too little soft tissue to measure it.
     """
-    plain = SettledControls(Controls(settings.share(), None, region))
+    kept = settings.kept_below()
     if method is None or not (settings.texture or settings.noise_target):
-        return plain
+        return _settled(
+            Controls(settings.share(), _kept(None, settings.share(), kept), region), kept
+        )
     probe = _Probe.of(method, sample, context)
     power = _power(probe) if settings.texture else None
 
     def controls(strength: float) -> Controls:
-        if power is None or strength == 0:
-            return Controls(strength, None, region)
-        return Controls(strength, power.shares(strength, settings.texture), region)
+        textured = None
+        if power is not None and strength:
+            textured = power.shares(strength, settings.texture)
+        return Controls(strength, _kept(textured, strength, kept), region)
+
+    texture = settings.texture if power is not None else 0.0
 
     target = settings.noise_target
     if target is None:
         chosen = controls(settings.share())
-        return SettledControls(chosen, settings.texture if chosen.shares else 0.0)
+        return _settled(chosen, kept, texture)
     strength = _strength_for(target, lambda strength: probe.noise_hu(controls(strength)))
     chosen = controls(strength)
-    return SettledControls(
-        chosen,
-        settings.texture if chosen.shares else 0.0,
-        target,
-        probe.noise_hu(Controls(0.0)),
-        probe.noise_hu(chosen),
+    return replace(
+        _settled(chosen, kept, texture),
+        noise_target_hu=target,
+        noise_before_hu=probe.noise_hu(Controls(0.0)),
+        noise_after_hu=probe.noise_hu(chosen),
     )
+
+
+def _kept(shares: Shares | None, strength: float, below_per_mm: float) -> Shares | None:
+    """Shares that leave coarse structures as they are; None for the same share everywhere."""
+    if not below_per_mm or not strength:
+        return shares
+    if shares is None:
+        return Shares.above(strength, below_per_mm)
+    return shares.keeping(below_per_mm)
+
+
+def _settled(chosen: Controls, kept: float, texture: float = 0.0) -> SettledControls:
+    """Controls with what was asked for, where it has anything to do."""
+    if chosen.shares is None:
+        return SettledControls(chosen)
+    return SettledControls(chosen, texture, kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from ctdenoise import __version__
-from ctdenoise.config.controls import FULL_STRENGTH
+from ctdenoise.config.controls import NOTHING_RECOMMENDED, Recommended
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.arrays import HuArray
 from ctdenoise.core.progress import SILENT, Progress
@@ -68,8 +68,8 @@ class Denoiser(Protocol):
         ...
 
     @property
-    def own_strength(self) -> float:
-        """Share of what it takes away that it recommends: taken where settings name none."""
+    def recommended(self) -> Recommended:
+        """Controls that it recommends: taken where settings name none."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -231,12 +231,12 @@ class MethodDenoiser:
     Args:
         method: A network or a classical filter.
         settings: Strength and the other controls.
-        own_strength: Share of what it takes away that is taken where settings name none.
+        recommended: Controls that are used where settings name none.
     """
 
     method: Method
     settings: InferSettings
-    own_strength: float = FULL_STRENGTH
+    recommended: Recommended = NOTHING_RECOMMENDED
 
     @property
     def name(self) -> str:
@@ -297,7 +297,7 @@ class MethodDenoiser:
             raise UsageError("this network does not state its error.")
         wanted = self.method.block_slices(scan.shape[1:])
         size = -(-BLOCK_SLICES // wanted) * wanted
-        chosen, preset = self.settings.with_strength(self.own_strength).for_scan(scan.acquisition)
+        chosen, preset = self.settings.with_recommended(self.recommended).for_scan(scan.acquisition)
         idle = chosen.strength == 0 and not (labels or error)
         method = None if idle else self.method.settle(sample, scan)
         settled = settle_controls(chosen, method, sample, context=self.context, region=region)

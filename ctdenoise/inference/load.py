@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from ctdenoise.config.classical import FILTERS
-from ctdenoise.config.controls import FULL_STRENGTH
+from ctdenoise.config.controls import NOTHING_RECOMMENDED
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.networks import IdentitySettings
 from ctdenoise.core.intensity import HuRange
@@ -71,7 +71,9 @@ def load_denoiser(
     engine = choose_engine(checkpoint.build(), settings)
     card = None if release is None else release.card
     method = NetworkMethod(checkpoint, engine, settings, card)
-    return MethodDenoiser(method, settings, FULL_STRENGTH if card is None else card.strength)
+    return MethodDenoiser(
+        method, settings, NOTHING_RECOMMENDED if card is None else card.recommended
+    )
 
 
 def default_model(device: str) -> str:

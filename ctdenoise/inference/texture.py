@@ -45,6 +45,11 @@ _DECIMALS = 4  # of the shares: what is recorded is what is applied
 _FAINT = 1e-3  # of the highest power: frequencies with less say nothing about shares
 _HALVINGS = 60
 
+_PASSED = 4.0
+"""Beyond this many times its middle, a high-pass lets everything pass: all but 2^-16."""
+
+_STEPS = 81
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
@@ -67,6 +72,30 @@ class Shares:
         """
         shares: DoubleArray = np.interp(frequency_per_mm, self.frequency_per_mm, self.share)
         return shares
+
+    @classmethod
+    def above(cls, strength: float, keep_below_per_mm: float) -> Shares:
+        """A strength at high frequencies, and less and less towards frequency 0.
+
+        Args:
+            strength: From 0 to 1.
+            keep_below_per_mm: Where half of it is taken, 1/mm, above 0.
+        """
+        return cls((0.0,), (strength,)).keeping(keep_below_per_mm)
+
+    def keeping(self, below_per_mm: float) -> Shares:
+        """The same, times what a Gaussian low-pass leaves out: 1 - 2^-(f / below)^2.
+
+        Args:
+            below_per_mm: Where half of each share stays, 1/mm, above 0.
+        """
+        steps = np.linspace(0.0, _PASSED * below_per_mm, _STEPS)
+        frequency = np.unique(np.concatenate((steps, self.frequency_per_mm)))
+        share = self.at(frequency) * (1 - np.exp2(-((frequency / below_per_mm) ** 2)))
+        return Shares(
+            tuple(round(float(f), _DECIMALS) for f in frequency),
+            tuple(round(float(h), _DECIMALS) for h in share),
+        )
 
     def taken(self, removed_hu: HuArray, pixel_spacing_mm: tuple[float, float]) -> HuArray:
         """What is taken of what a method would take away, float32 [z, y, x], HU.

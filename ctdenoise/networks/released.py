@@ -16,7 +16,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from ctdenoise.config.controls import FULL_STRENGTH
+from ctdenoise.config.controls import NOTHING_RECOMMENDED, Recommended
 from ctdenoise.config.load import checked
 from ctdenoise.config.model_card import ModelCard
 from ctdenoise.errors import CheckpointError, SettingsError, UsageError
@@ -156,8 +156,8 @@ def meant(model: str | Path) -> ReleasedModel | None:
     return found
 
 
-def own_strength(model: str | Path) -> float:
-    """The strength that a model recommends: that of its card, and 1 for what is not released.
+def recommended(model: str | Path) -> Recommended:
+    """What a model recommends in its card; all of its change for what is not released.
 
     Args:
         model: A name or a path.
@@ -167,7 +167,7 @@ def own_strength(model: str | Path) -> float:
         UsageError: As `meant`.
     """
     found = meant(model)
-    return FULL_STRENGTH if found is None else found.card.strength
+    return NOTHING_RECOMMENDED if found is None else found.card.recommended
 
 
 def portable(model: str | Path) -> str:

@@ -105,7 +105,7 @@ def infer_request(
         infer_study,
         sources,
         out,
-        settings.with_strength(denoiser.own_strength),
+        settings.with_recommended(denoiser.recommended),
         batch,
         model=model,
         model_digest=f"{denoiser.name} {denoiser.digest}",

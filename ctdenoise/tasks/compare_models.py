@@ -180,8 +180,13 @@ def _model(path: Path, checkpoint: Checkpoint, called: Contender, infer: InferSe
 
 def _as_released(row: Contender, card: ModelCard, infer: InferSettings) -> Contender:
     """What the card adds: the budget, and the strength where it is not the whole."""
-    took, share = card.compute, infer.share(card.strength)
-    words = (row.note, "" if share == FULL_STRENGTH else f"strength {share:g}")
+    took, share = card.compute, infer.share(card.recommended)
+    kept = infer.kept_below(card.recommended)
+    words = (
+        row.note,
+        "" if share == FULL_STRENGTH else f"strength {share:g}",
+        f"kept below {kept:g} /mm" if kept else "",
+    )
     return replace(
         row,
         note=", ".join(filter(None, words)),

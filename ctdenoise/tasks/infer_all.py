@@ -221,7 +221,7 @@ def _kept(job: _Job, denoiser: Denoiser) -> DenoisedSeries:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return job.failed(f"the {RUN_FILE} of its folder, made before, cannot be read; {REMOVE}")
-    settings = job.settings.with_strength(denoiser.own_strength)
+    settings = job.settings.with_recommended(denoiser.recommended)
     now = (denoiser.name, denoiser.digest), settings.as_json(), same
     names = ("another model", "other settings", "another format")
     other = [name for name, one, two in zip(names, was, now, strict=True) if one != two]

@@ -113,7 +113,7 @@ def prepared(request: InferRequest) -> Iterator[Work]:
         with busy.at("sample"):
             sample = read_sample(reader, denoiser.context)
         with busy.at("settle"):
-            settings = settings.with_strength(denoiser.own_strength)
+            settings = settings.with_recommended(denoiser.recommended)
             denoising = denoiser.settle(
                 sample, reader, labels=wanted.labels, error=wanted.states_error, region=region
             )
@@ -130,7 +130,9 @@ def controls_in_words(work: Work) -> tuple[tuple[str, str], ...]:
     words = []
     if work.settings.presets:
         words.append(("preset", denoising.preset or "none fits: strength as it is given"))
-    if settled.controls.shares is not None:
+    if settled.kept_below_per_mm:
+        words.append(("kept below", f"{settled.kept_below_per_mm:g} /mm"))
+    if settled.texture:
         words.append(("texture", f"{settled.texture:g}"))
     if settled.noise_target_hu is not None:
         found = f"{settled.noise_before_hu:.1f} HU before, {settled.noise_after_hu:.1f} HU after"

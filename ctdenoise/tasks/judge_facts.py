@@ -35,7 +35,8 @@ def model_facts(
         ("Kind", denoiser.name),
         ("Digest", denoiser.digest),
         ("Computed by", denoiser.description),
-        ("Strength", f"{infer.share(denoiser.own_strength):g}"),
+        ("Strength", f"{infer.share(denoiser.recommended):g}"),
+        *_kept(infer.kept_below(denoiser.recommended)),
     ]
     trained = trained_words(training)
     return (*facts, *((("Trained on", trained),) if trained else ()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ctdenoise.config.rules import Rules, RuleSettings
 from ctdenoise.config.serve import ServeSettings
 from ctdenoise.io.study import find_series
-from ctdenoise.networks.released import own_strength
+from ctdenoise.networks.released import recommended
 from ctdenoise.tasks.serve_plan import SeriesPlan, Verdict, plan_study
 
 
@@ -101,5 +101,5 @@ def _done(rule: RuleSettings) -> str:
     settings = action.infer_settings()
     to = ", ".join(action.send_to)
     sent = f"sent to {to}" if to else "kept in the state folder"
-    strength = settings.share(own_strength(action.model))
+    strength = settings.share(recommended(action.model))
     return f"denoised by {action.model}, strength {strength:g}, {sent}"

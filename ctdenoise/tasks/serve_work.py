@@ -140,7 +140,7 @@ def _made(plan: SeriesPlan, order: Order, work: StudyWork, outcome: ServedSeries
         denoiser = denoiser_of(order)
     except CTDenoiseError as error:  # it was there when the server started
         raise SeriesFailedError(f"the model cannot be loaded: {one_line(error.what)}") from error
-    settings = settings.with_strength(denoiser.own_strength)
+    settings = settings.with_recommended(denoiser.recommended)
     recipe = recipe_of(plan, denoiser, settings)
     outcome = replace(
         outcome,

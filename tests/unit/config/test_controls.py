@@ -128,9 +128,9 @@ def test_the_ready_presets_know_the_kernels_of_every_maker(facts, name):
 def test_a_strength_that_is_not_given_is_the_models_own(settings, share):
     found = InferSettings(**settings, presets=[{"name": "all", **settings}])
     assert found.share(0.75) == share
-    figures = found.with_strength(0.75)
+    figures = found.with_recommended(0.75)
     assert (figures.strength, figures.presets[0].strength) == (share, share)
-    assert figures.with_strength(0.1) == figures
+    assert figures.with_recommended(0.1) == figures
 
 
 def test_ready_settings_leave_the_strength_to_the_model():

@@ -91,9 +91,9 @@ class TestTheHistory:
         assert bare.history == given.history
         assert bare.hu.tobytes() == given.hu.tobytes()
         # What earlier versions wrote into the histories of their results.
-        whole = InferSettings().with_strength(1.0)
-        target = InferSettings(noise_target=9.0).with_strength(1.0)
-        level = InferSettings(strength=0.5, texture=1).with_strength(1.0)
+        whole = InferSettings().with_recommended(1.0)
+        target = InferSettings(noise_target=9.0).with_recommended(1.0)
+        level = InferSettings(strength=0.5, texture=1).with_recommended(1.0)
         found = [digest(settings.deciding()) for settings in (whole, target, level)]
         assert found == ["f933a4d215692d84", "141b8e4c36e1a4d7", "fbac4ee788e5ca9d"]
 

@@ -19,7 +19,7 @@ from ctdenoise.networks.checkpoint import MODEL_FILE, load_checkpoint, load_mode
 from ctdenoise.networks.released import (
     ENVIRONMENT,
     meant,
-    own_strength,
+    recommended,
     packaged_folder,
     portable,
     released,
@@ -128,12 +128,12 @@ class TestPathsAndNames:
             path.mkdir()
             path = path / MODEL_FILE
         path.write_bytes((folder / "fast.safetensors").read_bytes())
-        for find in (meant, load_denoiser, load_model, own_strength, portable):
+        for find in (meant, load_denoiser, load_model, recommended, portable):
             with pytest.raises(UsageError, match=r"released:fast(.|\n)*whole path"):
                 find("fast")
-        assert load_denoiser("released:fast").own_strength == 0.5
-        assert load_denoiser("./fast").own_strength == 1.0
-        assert load_denoiser(Path("fast").absolute()).own_strength == 1.0
+        assert load_denoiser("released:fast").recommended == 0.5
+        assert load_denoiser("./fast").recommended == 1.0
+        assert load_denoiser(Path("fast").absolute()).recommended == 1.0
 
     @pytest.mark.usefixtures("folder")
     def test_a_folder_of_that_name_that_holds_no_model_is_no_obstacle(self):
@@ -160,8 +160,8 @@ class TestUse:
         assert own.history[-1].params["strength"] == 0.5
         assert whole.history[-1].params["strength"] == 1.0
         assert np.abs(own.hu - whole.hu).max() > 0.1
-        assert own_strength("fast") == 0.5
-        assert own_strength("identity") == 1.0
+        assert recommended("fast") == 0.5
+        assert recommended("identity") == 1.0
 
     @pytest.mark.usefixtures("folder")
     def test_a_preset_without_a_strength_leaves_it_to_the_card(self):
@@ -194,8 +194,8 @@ class TestUse:
 
 def test_names_are_looked_up_without_torch(folder):
     code = (
-        "import sys; from ctdenoise.networks.released import own_strength; "
-        "print(own_strength('fast'), 'torch' in sys.modules)"
+        "import sys; from ctdenoise.networks.released import recommended; "
+        "print(recommended('fast'), 'torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
