@@ -33,6 +33,7 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     out: Out,
     strength: Annotated[str | None, Parameter(name="--strength")] = None,
     texture: Annotated[float | None, Parameter(name="--texture")] = None,
+    keep_below: Annotated[float | None, Parameter(name="--keep-below")] = None,
     noise_target: Annotated[float | None, Parameter(name="--noise-target")] = None,
     noise_level: Annotated[float | None, Parameter(name="--noise-level")] = None,
     roi: Annotated[str | None, Parameter(name="--roi")] = None,
@@ -67,6 +68,9 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
             recommends, and 1 for others.
         texture: 0 takes the same share away at all frequencies; 1 keeps, at the same noise level,
             as much of the texture of the noise as can be kept.
+        keep_below: Frequency, 1/mm, below which nothing is taken away, so that faint structures
+            keep their contrast: 0.1 for those of 7 mm; 0 for none. By default what the model
+            recommends.
         noise_target: Noise in the soft tissue of the result, HU; the strength follows.
         noise_level: Noise in the soft tissue of the study, HU, for classical filters and for
             networks that are told the noise; measured in the pixels unless given.
@@ -108,6 +112,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
     controls = {"strength": strength, "texture": texture, "noise_target": noise_target}
     given = {key: value for key, value in controls.items() if value is not None}
     changes = (*overrides, "presets=[]") if given else overrides
+    if keep_below is not None:
+        changes = (*changes, f"keep_below_per_mm={keep_below}")
     means = {
         "noise_level": noise_level,
         "device": device,

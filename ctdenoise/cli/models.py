@@ -141,6 +141,7 @@ def _show(one: ListedModel) -> None:
             ("what", card.summary),
             ("network", f"{card.network}, {card.parameters:,} weights, {one.size_mb:.1f} MB"),
             ("strength", f"{card.strength:g} recommended"),
+            ("kept below", f"{card.keep_below_per_mm:g} /mm" if card.keep_below_per_mm else ""),
             ("trained on", one.trained_on),
             ("speed here", f"{seconds} ({one.engine})" if seconds else ""),
             ("lies in", "" if one.folder is None else str(one.folder)),

@@ -45,6 +45,8 @@ def _facts(card: ModelCard) -> Iterator[tuple[str, str]]:
         stored += f"; float16 {how} a value by at most {card.rounding_hu:.3g} HU"
     yield "Stored as", stored
     yield "Recommended strength", f"{card.strength:g}"
+    if card.keep_below_per_mm:
+        yield "Keeps structures below", f"{card.keep_below_per_mm:g} /mm"
     yield "Licence of the weights", card.licence
     yield "Digest", f"`{card.digest}`"
     yield "SHA-256 of the file", f"`{card.sha256}`"
@@ -57,6 +59,11 @@ def _use(card: ModelCard) -> str:
         if card.strength < 1
         else "All that the network takes away is taken unless `--strength` says otherwise."
     )
+    if card.keep_below_per_mm:
+        taken += (
+            f" Structures coarser than about {card.keep_below_per_mm:g} cycles per mm stay as they "
+            "are (`--keep-below`)."
+        )
     return (
         f"```bash\nctdenoise infer my_study --model {card.name} --out denoised\n```\n\n"
         f'{taken} In Python it is `load_denoiser("{card.name}")`; in rules of `serve`, '

@@ -36,8 +36,9 @@ def model_facts(
         ("Digest", denoiser.digest),
         ("Computed by", denoiser.description),
         ("Strength", f"{infer.share(denoiser.recommended):g}"),
-        *_kept(infer.kept_below(denoiser.recommended)),
     ]
+    if kept := infer.kept_below(denoiser.recommended):
+        facts.append(("Kept below", f"{kept:g} /mm"))
     trained = trained_words(training)
     return (*facts, *((("Trained on", trained),) if trained else ()))
 

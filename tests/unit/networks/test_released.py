@@ -19,9 +19,9 @@ from ctdenoise.networks.checkpoint import MODEL_FILE, load_checkpoint, load_mode
 from ctdenoise.networks.released import (
     ENVIRONMENT,
     meant,
-    recommended,
     packaged_folder,
     portable,
+    recommended,
     released,
     released_models,
 )
