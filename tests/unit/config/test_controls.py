@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctdenoise.config.controls import LEVELS
+from ctdenoise.config.controls import LEVELS, Recommended
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.core.acquisition import Acquisition
@@ -127,10 +127,30 @@ def test_the_ready_presets_know_the_kernels_of_every_maker(facts, name):
 )
 def test_a_strength_that_is_not_given_is_the_models_own(settings, share):
     found = InferSettings(**settings, presets=[{"name": "all", **settings}])
-    assert found.share(0.75) == share
-    figures = found.with_recommended(0.75)
+    assert found.share(Recommended(0.75)) == share
+    figures = found.with_recommended(Recommended(0.75))
     assert (figures.strength, figures.presets[0].strength) == (share, share)
-    assert figures.with_recommended(0.1) == figures
+    assert figures.with_recommended(Recommended(0.1, 0.2)) == figures
+
+
+@pytest.mark.parametrize(
+    ("settings", "below"),
+    [
+        ({}, 0.1),
+        ({"strength": 1}, 0.1),
+        ({"keep_below_per_mm": 0.2}, 0.2),
+        ({"keep_below_per_mm": 0}, 0.0),
+    ],
+    ids=["none", "strength", "given", "zero"],
+)
+def test_what_is_kept_is_the_models_own_unless_it_is_given(settings, below):
+    own = Recommended(0.75, 0.1)
+    found = InferSettings(**settings, presets=[{"name": "all", **settings}])
+    figures = found.with_recommended(own)
+    assert figures.keep_below_per_mm == figures.presets[0].keep_below_per_mm == below
+    assert found.with_recommended(Recommended()).kept_below() == settings.get(
+        "keep_below_per_mm", 0.0
+    )
 
 
 def test_ready_settings_leave_the_strength_to_the_model():

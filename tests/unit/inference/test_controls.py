@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ctdenoise.config.controls import Recommended
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.core.acquisition import Acquisition
 from ctdenoise.core.noise_level import noise_level_hu
@@ -91,11 +92,69 @@ class TestTheHistory:
         assert bare.history == given.history
         assert bare.hu.tobytes() == given.hu.tobytes()
         # What earlier versions wrote into the histories of their results.
-        whole = InferSettings().with_recommended(1.0)
-        target = InferSettings(noise_target=9.0).with_recommended(1.0)
-        level = InferSettings(strength=0.5, texture=1).with_recommended(1.0)
+        whole = InferSettings().with_recommended(Recommended())
+        target = InferSettings(noise_target=9.0).with_recommended(Recommended())
+        level = InferSettings(strength=0.5, texture=1).with_recommended(Recommended())
         found = [digest(settings.deciding()) for settings in (whole, target, level)]
         assert found == ["f933a4d215692d84", "141b8e4c36e1a4d7", "fbac4ee788e5ca9d"]
+
+
+class TestWhatIsKept:
+    """Waves that a method takes away, one by one: cosines of the image, so that theory is exact."""
+
+    class Waves(LinearMethod):
+        def __init__(self, cycles):
+            super().__init__()
+            self.cycles = cycles
+
+        def take(self, block, *, labels=False, error=False):
+            taken = super().take(block, labels=labels, error=error)
+            size = block.wanted.shape[2]
+            wave = np.cos(np.pi * self.cycles * (np.arange(size) + 0.5) / size)
+            return replace(taken, removed_hu=np.zeros_like(taken.removed_hu) + wave.astype("f4"))
+
+    @pytest.mark.parametrize("cycles", [2, 8, 16, 60])
+    def test_a_share_that_rises_with_the_frequency_is_taken(self, volume, cycles):
+        spacing = volume.geometry.pixel_spacing_mm[1]
+        frequency = cycles / (2 * volume.shape[2] * spacing)
+        method = self.Waves(cycles)
+        whole = denoised(volume, method=method, strength=0.75)
+        kept = denoised(volume, method=method, strength=0.75, keep_below_per_mm=0.1)
+        share = 1 - 2.0 ** -((frequency / 0.1) ** 2)
+        expected = share * (volume.hu - whole.hu)
+        # The shares are a table of 4 digits with straight lines between its points.
+        np.testing.assert_allclose(volume.hu - kept.hu, expected, atol=3e-3)
+
+    def test_the_mean_of_a_slice_stays(self, volume):
+        drifted = denoised(volume, method=self.Waves(0), strength=1.0)
+        kept = denoised(volume, method=self.Waves(0), strength=1.0, keep_below_per_mm=0.05)
+        assert (volume.hu - drifted.hu).mean() == pytest.approx(1.0, abs=1e-3)
+        np.testing.assert_allclose(kept.hu, volume.hu, atol=1e-3)
+
+    def test_texture_and_a_noise_target_go_with_it(self, volume):
+        plain = denoised(volume, strength=0.6, texture=1.0)
+        kept = denoised(volume, strength=0.6, texture=1.0, keep_below_per_mm=0.1)
+        assert noise_of(kept) > noise_of(plain)
+        assert params_of(kept)["share_by_frequency_per_mm"][0] == [0.0, 0.0]
+        aimed = denoised(volume, noise_target=14.0, keep_below_per_mm=0.05)
+        assert noise_of(aimed) == pytest.approx(14.0, rel=0.03)
+
+    def test_the_history_states_it_where_it_is_used(self, volume):
+        params = params_of(denoised(volume, strength=0.5, keep_below_per_mm=0.1))
+        assert params["keep_below_per_mm"] == 0.1
+        assert "texture" not in params
+        bare = denoised(volume, strength=0.5)
+        none = denoised(volume, strength=0.5, keep_below_per_mm=0)
+        assert none.history == bare.history
+        assert none.hu.tobytes() == bare.hu.tobytes()
+
+    def test_strength_0_still_returns_the_very_values(self, volume):
+        same = denoised(volume, strength=0, keep_below_per_mm=0.1)
+        assert same.hu.tobytes() == volume.hu.tobytes()
+
+    def test_it_decides_the_voxels(self):
+        plain, kept = InferSettings(), InferSettings(keep_below_per_mm=0.1)
+        assert digest(plain.deciding()) != digest(kept.deciding())
 
 
 class TestNoiseTarget:

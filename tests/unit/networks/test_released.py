@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from ctdenoise.config.controls import Recommended
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.errors import CheckpointError, UsageError
 from ctdenoise.inference.load import default_model, load_denoiser
@@ -131,9 +132,9 @@ class TestPathsAndNames:
         for find in (meant, load_denoiser, load_model, recommended, portable):
             with pytest.raises(UsageError, match=r"released:fast(.|\n)*whole path"):
                 find("fast")
-        assert load_denoiser("released:fast").recommended == 0.5
-        assert load_denoiser("./fast").recommended == 1.0
-        assert load_denoiser(Path("fast").absolute()).recommended == 1.0
+        assert load_denoiser("released:fast").recommended.strength == 0.5
+        assert load_denoiser("./fast").recommended.strength == 1.0
+        assert load_denoiser(Path("fast").absolute()).recommended.strength == 1.0
 
     @pytest.mark.usefixtures("folder")
     def test_a_folder_of_that_name_that_holds_no_model_is_no_obstacle(self):
@@ -160,8 +161,8 @@ class TestUse:
         assert own.history[-1].params["strength"] == 0.5
         assert whole.history[-1].params["strength"] == 1.0
         assert np.abs(own.hu - whole.hu).max() > 0.1
-        assert recommended("fast") == 0.5
-        assert recommended("identity") == 1.0
+        assert recommended("fast") == Recommended(0.5)
+        assert recommended("identity") == Recommended(1.0, 0.0)
 
     @pytest.mark.usefixtures("folder")
     def test_a_preset_without_a_strength_leaves_it_to_the_card(self):
@@ -195,7 +196,7 @@ class TestUse:
 def test_names_are_looked_up_without_torch(folder):
     code = (
         "import sys; from ctdenoise.networks.released import recommended; "
-        "print(recommended('fast'), 'torch' in sys.modules)"
+        "print(recommended('fast').strength, 'torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}

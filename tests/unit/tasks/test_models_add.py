@@ -63,7 +63,7 @@ def test_what_is_made_is_found_by_its_name(run, tmp_path, monkeypatch):
     report = add(run, tmp_path, strength=0.8)
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "models"))
     denoiser = load_denoiser("mine")
-    assert denoiser.recommended == 0.8
+    assert denoiser.recommended.strength == 0.8
     assert denoiser.digest == report.model.card.digest
     assert report.model == released("mine", [tmp_path / "models"])
     assert report.size_mb == pytest.approx(report.model.path.stat().st_size / 1e6)
