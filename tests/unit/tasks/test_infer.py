@@ -163,7 +163,7 @@ class TestRecord:
         assert record["device"] == "torch cpu float32"
 
     def test_the_settings_can_be_given_again(self, study, model, tmp_path):
-        settings = InferSettings(strength=0.5, tile=48)
+        settings = InferSettings(strength=0.5, keep_below_per_mm=0.0, tile=48)
         run(study, model, tmp_path / "out", settings=settings)
         text = (tmp_path / "out" / "settings.yaml").read_text()
         assert InferSettings.model_validate(yaml.safe_load(text)) == settings
