@@ -170,7 +170,7 @@ def infer(
     Args:
         studies: Folders with DICOM files, or image files.
         model: A released model, a checkpoint, a folder that `train` made, a classical filter, or
-            `identity`; without it, `fast` on a CPU and `redcnn` on a GPU.
+            `identity`; without it, `fast`, or `redcnn` on a GPU if there is one.
         out: Folder for the folders of the studies, their ledger and the tables of them all; the
             same command again goes on where it was stopped.
         options: Which studies, and where.

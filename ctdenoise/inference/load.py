@@ -77,7 +77,9 @@ def load_denoiser(
 
 
 def default_model(device: str) -> str:
-    """The released model that is taken where none is named: `fast` on a CPU, `redcnn` on a GPU.
+    """The released model that is taken where none is named.
+
+    `fast` on a CPU; on a GPU `redcnn`, and `fast` where this copy came without that.
 
     Args:
         device: As in the settings of `infer`.
@@ -86,11 +88,13 @@ def default_model(device: str) -> str:
         CheckpointError: If this copy of the program holds no released models.
         UsageError: If a GPU is asked for and there is none.
     """
-    name = "redcnn" if choose_device(device).type == "cuda" else "fast"
-    if all(each.name != name for each in released_models()):
+    wanted = ("redcnn", "fast") if choose_device(device).type == "cuda" else ("fast",)
+    known = {each.name for each in released_models()}
+    name = next((name for name in wanted if name in known), None)
+    if name is None:
         raise CheckpointError(
-            f"no model was named, and this copy of ctdenoise came without `{name}`, which would be "
-            "taken.",
+            f"no model was named, and this copy of ctdenoise came without `{wanted[0]}`, which "
+            "would be taken.",
             fix="Name one with --model: a checkpoint, the folder of a training run, or one of: "
             f"{', '.join(known_names())}.",
         )

@@ -209,6 +209,13 @@ class TestDefault:
     def test_a_cpu_takes_the_fast_one(self):
         assert default_model("cpu") == "released:fast"
 
+    def test_a_gpu_takes_redcnn_and_the_fast_one_without_it(self, folder, monkeypatch):
+        gpu = torch.device("cuda")
+        monkeypatch.setattr("ctdenoise.inference.load.choose_device", lambda _: gpu)
+        assert default_model("auto") == "released:fast"
+        release(folder, "redcnn")
+        assert default_model("auto") == "released:redcnn"
+
     @pytest.mark.usefixtures("none_packaged")
     def test_without_weights_it_is_said_what_to_give(self):
         with pytest.raises(CheckpointError, match=r"without `fast`(.|\n)*--model(.|\n)*nlm"):
