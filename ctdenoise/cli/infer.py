@@ -61,8 +61,8 @@ def infer(  # noqa: PLR0913 - each argument is an option of the command
         more: More studies, with --all.
         model: A released model (`ctdenoise models` lists them), a checkpoint, a folder that `train`
             made, a classical filter (`nlm`, `tv`, `bilateral`, `gaussian`, `vst`, `bm3d`), or
-            `identity` to check the way through. Without it, `fast`, or on a GPU `redcnn` if there is
-            one.
+            `identity` to check the way through. Without it, `fast`, or on a GPU `redcnn` if there
+            is one.
         out: Folder for the result; new or empty.
         strength: 0 keeps the study as it is, 1 is all that the model does; or `low`, `medium` or
             `high`, which keep the texture of the noise as well. Without it, what a released model
