@@ -57,7 +57,7 @@ def test_a_ready_file_trains(name, make_pair, tmp_path):
         )
     if needs_pairs(settings.supervision):
         names = dict(enumerate(settings.data.labels or (), start=1))
-        size = settings.patches.size + 8
+        size = settings.patches.window + 8
         folder = make_pair(size=size, slices=3, labelled=True, label_names=names).folder
     else:
         folder = scan(tmp_path / "study", slices=15, size=settings.patches.size + 8)
