@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from ctdenoise.core.provenance import JsonValue, canonical_json
+from ctdenoise.errors import CheckpointError
 
 RUN_FILE = "run.json"
 """Name of the file."""
@@ -107,3 +109,26 @@ def peak_memory_mb() -> float:
     except ImportError:
         return 0.0
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def training_record(checkpoint: Path) -> dict[str, Any]:
+    """`run.json` of the training that a checkpoint came from; empty where none lies beside it.
+
+    Args:
+        checkpoint: The file, or the folder of the run.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    file = (checkpoint if checkpoint.is_dir() else checkpoint.parent) / RUN_FILE
+    if not file.is_file():
+        return {}
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            "the record of this run cannot be read as JSON.",
+            where=file,
+            fix="Copy the run folder again, or give its model.safetensors from another place.",
+        ) from error
+    return run if isinstance(run, dict) and run.get("command") == "train" else {}

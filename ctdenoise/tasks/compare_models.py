@@ -5,7 +5,6 @@ Classical filters stand among them by their names. They were trained on nobody a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,9 @@ from ctdenoise.config.classical import FILTERS
 from ctdenoise.config.controls import FULL_STRENGTH
 from ctdenoise.config.inference import InferSettings
 from ctdenoise.config.model_card import ModelCard
-from ctdenoise.errors import CheckpointError, UsageError
+from ctdenoise.errors import UsageError
 from ctdenoise.inference.load import load_denoiser
-from ctdenoise.io.runfile import RUN_FILE
+from ctdenoise.io.runfile import training_record
 from ctdenoise.networks.catalogue import facts_of
 from ctdenoise.networks.checkpoint import Checkpoint, load_model
 from ctdenoise.networks.released import PREFIX, meant
@@ -158,7 +157,7 @@ def _filter(path: Path, called: Contender, infer: InferSettings) -> Model:
 
 def _model(path: Path, checkpoint: Checkpoint, called: Contender, infer: InferSettings) -> Model:
     facts, release = facts_of(checkpoint.network), meant(path)
-    run = _run_of(path) if release is None else {}
+    run = training_record(path) if release is None else {}
     seen = checkpoint.training.get("trained_patients")
     row = replace(
         called,
@@ -203,22 +202,6 @@ def _judges(checkpoint: Checkpoint, run: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(map(str, told))
     named = run.get("settings", {}).get("validation", {}).get("patients") or ()
     return frozenset(digest_of(str(key)) for key in named)
-
-
-def _run_of(path: Path) -> dict[str, Any]:
-    """`run.json` of the run that a checkpoint came from, where it lies beside it; else empty."""
-    file = (path if path.is_dir() else path.parent) / RUN_FILE
-    if not file.is_file():
-        return {}
-    try:
-        run = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            "the record of this run cannot be read as JSON.",
-            where=file,
-            fix="Copy the run folder again, or give its model.safetensors from another place.",
-        ) from error
-    return run if isinstance(run, dict) and run.get("command") == "train" else {}
 
 
 def _training(path: Path, checkpoint: Checkpoint, run: Mapping[str, Any]) -> Training:

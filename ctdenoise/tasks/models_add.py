@@ -19,11 +19,11 @@ from ctdenoise.config.model_card import (
     ModelCard,
     Recipe,
 )
-from ctdenoise.errors import CheckpointError, OutputExistsError, SettingsError, UsageError
+from ctdenoise.errors import OutputExistsError, SettingsError, UsageError
 from ctdenoise.inference.load import REGISTERED
 from ctdenoise.inference.rounding import ROUNDING_MOST_HU, rounding_hu
 from ctdenoise.io.checksum import sha256_of
-from ctdenoise.io.runfile import RUN_FILE
+from ctdenoise.io.runfile import training_record
 from ctdenoise.io.staging import staged_file
 from ctdenoise.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ctdenoise.networks.released import CARD_SUFFIX, WEIGHTS_SUFFIX, ReleasedModel, released
@@ -97,7 +97,7 @@ def run(request: AddRequest) -> AddReport:
     before = _before(request)
     checkpoint = load_checkpoint(request.run)
     parameters = sum(parameter.numel() for parameter in checkpoint.build().parameters())
-    took = _compute([_run_of(path) for path in (*request.earlier, request.run)], checkpoint)
+    took = _compute([training_record(path) for path in (*request.earlier, request.run)], checkpoint)
     words = _words(request, before, checkpoint, parameters, took)
     given = None if request.results is None else _results(request.results)
     rounding = rounding_hu(checkpoint)
@@ -193,22 +193,6 @@ def _results(path: Path) -> CardResults:
     if not isinstance(values, dict):
         raise SettingsError("the results are no mapping of tables and failures.", where=path)
     return checked(CardResults, values, where=path)
-
-
-def _run_of(path: Path) -> Mapping[str, Any]:
-    """`run.json` of the training, where it lies beside the checkpoint; else empty."""
-    file = (path if path.is_dir() else path.parent) / RUN_FILE
-    if not file.is_file():
-        return {}
-    try:
-        run = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            "the record of this run cannot be read as JSON.",
-            where=file,
-            fix="Copy the run folder again, or give its model.safetensors from another place.",
-        ) from error
-    return run if isinstance(run, dict) and run.get("command") == "train" else {}
 
 
 def _compute(runs: Sequence[Mapping[str, Any]], checkpoint: Checkpoint) -> Compute:
