@@ -46,6 +46,22 @@ class RecordedScan:
     layer_weights: FloatArray | None = None
 
 
+def from_exact(history: Sequence[Step]) -> bool:
+    """Whether a low dose was simulated from an image that counts as free of noise.
+
+    Args:
+        history: Of the low dose.
+    """
+    return any(_source_noise(step) == "none" for step in history)
+
+
+def _source_noise(step: Step) -> JsonValue:
+    """What a step took the noise of its source to be; degradations keep it in their settings."""
+    settings = step.params.get("settings")
+    within = settings.get("source_noise") if isinstance(settings, Mapping) else None
+    return step.params.get("source_noise", within)
+
+
 def recorded_scan(
     history: Sequence[Step], *, geometry: Geometry, acquisition: Acquisition
 ) -> RecordedScan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.core.arrays import BoolArray, HuArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.progress import Advance
-from ctdenoise.core.provenance import JsonValue, Step
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import SettingsError
 from ctdenoise.inference.denoiser import Denoiser
@@ -28,6 +27,7 @@ from ctdenoise.metrics.noise_texture import (
 )
 from ctdenoise.metrics.nps import PowerSums
 from ctdenoise.report.compared import JudgedImage, Picture
+from ctdenoise.simulation.recorded import from_exact
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ def judged_images(pairs: Sequence[PairFiles], settings: CompareSettings) -> tupl
                 name,
                 files.patient_key or name,
                 exposure.dose_fraction,
-                _truth_of(file.history),
+                "exact" if from_exact(file.history) else "scan",
                 slices,
             )
             tests.append(Judged(files, index, image))
@@ -107,18 +107,6 @@ def _numbers(slices: int, name: str, settings: CompareSettings) -> tuple[int, ..
             fix="Give numbers that every pair has, or how many slices at even distances.",
         )
     return tuple(sorted({number - 1 for number in wanted}))
-
-
-def _truth_of(history: Sequence[Step]) -> Truth:
-    """Whether a low dose was simulated from an image that counts as noise-free."""
-    return "exact" if any(_source_noise(step) == "none" for step in history) else "scan"
-
-
-def _source_noise(step: Step) -> JsonValue:
-    """What a step took the noise of its source to be; degradations keep it in their settings."""
-    settings = step.params.get("settings")
-    within = settings.get("source_noise") if isinstance(settings, Mapping) else None
-    return step.params.get("source_noise", within)
 
 
 class SliceClock:

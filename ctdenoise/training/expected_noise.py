@@ -29,7 +29,7 @@ class ExpectedNoise:
     """The noise of patches of some slices of one series.
 
     Args:
-        own: Noise of the full dose; None where the target shows it, too.
+        own: Noise of the full dose; None where it has none, or the target shows it, too.
         added: What each stored low dose has more; empty where noise is fresh, or none is added.
         fresh: Draws the noise of every patch; None where the stored low doses are used.
     """
@@ -75,7 +75,7 @@ def expected_noise(
     pixel_spacing_mm: tuple[float, float],
     fresh: FreshNoise | MoreOwnNoise | None,
     *,
-    target_has_own: bool,
+    own_counts: bool,
 ) -> ExpectedNoise:
     """The noise of some slices, measured once.
 
@@ -84,11 +84,11 @@ def expected_noise(
         low: Low doses, like `full`.
         pixel_spacing_mm: Distance between rows, then between columns.
         fresh: Draws the noise of every patch; None where the low doses are used.
-        target_has_own: Whether the target shows the noise of the full dose, so that nothing can be
-            learnt about removing it.
+        own_counts: Whether the full dose has noise, and its removal can be learnt: not where the
+            target shows it, too.
     """
     padding = full == PADDING_HU
-    own = None if target_has_own else measured_noise(full, padding, pixel_spacing_mm)
+    own = measured_noise(full, padding, pixel_spacing_mm) if own_counts else None
     stored = () if fresh is not None else low
     added = tuple(difference_map(each, full, padding, pixel_spacing_mm) for each in stored)
     return ExpectedNoise(own, added, fresh)

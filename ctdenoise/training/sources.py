@@ -19,14 +19,14 @@ from ctdenoise.config.training import PairNoiseSettings, TrainSettings
 from ctdenoise.core.neighbours import neighbour_indices
 from ctdenoise.errors import PairsError, SettingsError, SimulationError, UsageError
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
-from ctdenoise.io.pair_manifest import MANIFEST_FILE, read_manifest
+from ctdenoise.io.pair_manifest import MANIFEST_FILE, ImageFile, read_manifest
 from ctdenoise.io.pairs import PairFiles
 from ctdenoise.io.staged_scan import StagedScan
 from ctdenoise.metrics.noise_map import NoiseMap, measured_noise
 from ctdenoise.simulation.calibration import sample_indices
 from ctdenoise.simulation.fresh_noise import FreshNoise
 from ctdenoise.simulation.own_noise import MoreOwnNoise, scan_of_noise
-from ctdenoise.simulation.recorded import RecordedScan, recorded_scan
+from ctdenoise.simulation.recorded import RecordedScan, from_exact, recorded_scan
 from ctdenoise.training.expected_noise import ExpectedNoise, expected_noise
 from ctdenoise.training.indexing import IndexArray
 from ctdenoise.training.labels import ClassTable
@@ -120,7 +120,11 @@ class Sources:
         expected = None
         if self._told or corrected:
             expected = expected_noise(
-                full, low, files.pixel_spacing_mm, fresh, target_has_own=not corrected
+                full,
+                low,
+                files.pixel_spacing_mm,
+                fresh,
+                own_counts=corrected and not from_exact(_first_low(files).history),
             )
         lesson = None
         if isinstance(supervision, NoisyTargetSettings) and expected is not None:
@@ -141,7 +145,7 @@ class Sources:
         doses = doses_drawn(self._settings)
         if doses is None:
             return None
-        image, _ = read_manifest(files.folder / MANIFEST_FILE).low[0]
+        image = _first_low(files)
         try:
             scan = recorded_scan(
                 image.history, geometry=files.geometry, acquisition=files.acquisition
@@ -160,9 +164,7 @@ class Sources:
         fresh = MoreOwnNoise(
             self._noise_of(_plain(part)), scan, padding=PADDING_HU, first=part.start
         )
-        expected = expected_noise(
-            scan, (), part.files.pixel_spacing_mm, fresh, target_has_own=False
-        )
+        expected = expected_noise(scan, (), part.files.pixel_spacing_mm, fresh, own_counts=True)
         return PatchSource(
             full=scan,
             low=(scan,),
@@ -238,6 +240,11 @@ def require_fitting_kind(scans: Sequence[TrainingScan], *, pairs: bool) -> None:
                 where=files.folder,
                 fix="Set supervision.name to one that fits.",
             )
+
+
+def _first_low(files: PairFiles) -> ImageFile:
+    image, _ = read_manifest(files.folder / MANIFEST_FILE).low[0]
+    return image
 
 
 def _pair(part: SliceRange) -> tuple[SliceRange, PairFiles]:

@@ -147,7 +147,7 @@ def with_fresh_noise(files: PairFiles, *, told: bool) -> PatchSource:
     expected = None
     if told:
         expected = expected_noise(
-            source.full, source.low, files.pixel_spacing_mm, fresh, target_has_own=True
+            source.full, source.low, files.pixel_spacing_mm, fresh, own_counts=False
         )
     return PatchSource(source.full, source.low, fresh=fresh, expected=expected)
 

@@ -95,9 +95,9 @@ def test_stored_pairs_tell_what_was_added(make_pair, told):
 
 def test_where_the_target_lacks_the_own_noise_it_is_told_as_well(make_pair):
     arrays = make_pair(doses=(0.25,), size=64, own_noise_hu=30.0).open()
-    for target_has_own, sd in ((True, 40.0), (False, 50.0)):
+    for own_counts, sd in ((False, 40.0), (True, 50.0)):
         expected = expected_noise(
-            np.asarray(arrays.full), arrays.low, (1.0, 1.0), None, target_has_own=target_has_own
+            np.asarray(arrays.full), arrays.low, (1.0, 1.0), None, own_counts=own_counts
         )
         told_hu = expected.of(1, (20, 20), 24, low=0, dose=np.nan)
         assert told_hu.mean() == pytest.approx(sd, rel=0.1)

@@ -226,30 +226,50 @@ def test_a_noisy_target_changes_the_target_alone_and_is_drawn_alike(
         assert torch.allclose(shift, k * added, atol=2e-5)
 
 
+def test_a_target_that_counts_as_free_of_noise_is_not_corrected(tiny, make_simulated):
+    settings = tiny.replaced(noise={"name": "on_the_fly"}, supervision={"name": "noisy_target"})
+    plain = prepare_job([make_simulated("none")], tiny.replaced(noise=settings.noise), seed=3)
+    exact = prepare_job([make_simulated("none")], settings, seed=3)
+    one, other = plain.batches[2], exact.batches[2]
+    assert torch.equal(one.target.image, other.target.image)
+    assert other.target.weight is not None
+    assert (other.target.weight == 1).all()
+
+
 @pytest.fixture
-def simulated_pair(tmp_path):
+def simulated_pair(make_simulated):
     """A noisy disc and its quarter dose, as the simulator makes them."""
+    return make_simulated("subtract")
+
+
+@pytest.fixture
+def make_simulated(tmp_path):
+    """Makes that pair, with the noise of the disc taken for what it is, or for anatomy."""
     from ctdenoise.config.dose import SimulateSettings
     from ctdenoise.core.source import SourceInstance, SourceSeries
     from ctdenoise.io.pair_writer import write_pairs
     from ctdenoise.simulation.low_dose import simulate_doses
 
-    clean = water_disc(slices=6, size=64, radius_mm=70.0)
-    source = SourceSeries("nifti", tuple(SourceInstance(Path("x")) for _ in range(6)))
-    noise = np.random.default_rng(0).normal(0, 15, clean.shape).astype(np.float32)
-    full = CTVolume(clean.hu + noise, clean.geometry, clean.acquisition, source)
-    settings = SimulateSettings.model_validate(
-        {
-            "dose": 0.25,
-            "photons": 1e5,
-            "kernel": {"name": "header"},
-            "scanner": {"channels": 192, "channel_pitch_mm": 4.8, "views_per_turn": 160},
-        }
-    )
-    folder = tmp_path / "simulated"
-    folder.mkdir()
-    write_pairs(folder, simulate_doses(full, settings, np.random.default_rng(1)))
-    return find_pairs([folder])[0]
+    def make(source_noise):
+        clean = water_disc(slices=6, size=64, radius_mm=70.0)
+        source = SourceSeries("nifti", tuple(SourceInstance(Path("x")) for _ in range(6)))
+        noise = np.random.default_rng(0).normal(0, 15, clean.shape).astype(np.float32)
+        full = CTVolume(clean.hu + noise, clean.geometry, clean.acquisition, source)
+        settings = SimulateSettings.model_validate(
+            {
+                "dose": 0.25,
+                "photons": 1e5,
+                "source_noise": source_noise,
+                "kernel": {"name": "header"},
+                "scanner": {"channels": 192, "channel_pitch_mm": 4.8, "views_per_turn": 160},
+            }
+        )
+        folder = tmp_path / source_noise
+        folder.mkdir(exist_ok=True)
+        write_pairs(folder, simulate_doses(full, settings, np.random.default_rng(1)))
+        return find_pairs([folder])[0]
+
+    return make
 
 
 def test_noise2void_is_refused_with_the_reason(tiny):
