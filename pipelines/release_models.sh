@@ -7,10 +7,10 @@ testdata=${1:?$usage}
 out=${2:?$usage}
 series=${SERIES:-siemens_chest ge_abdomen philips_chest}
 phantoms=${PHANTOMS:-260}
+apart=${APART:-230}
 seed=${SEED:-20261}
 models=${MODELS:-fast redcnn}
-folds=${FOLDS:-$series}
-narrow=${NARROW:-32}
+folds=${FOLDS-$series}
 read -ra ctdenoise <<<"${CTDENOISE:-ctdenoise}"
 
 # Runs a step unless its result is there.
@@ -38,15 +38,29 @@ learn() { # RESULT CONFIG CHANGES PAIRS...
     fi
 }
 
-# Every pair of the real series but those of one, in three kernels.
+# Pairs of the real series but that of one.
 real_but() { # HELD_OUT
-    local name kernel
+    local name
     for name in $series; do
         if [[ $name != "$1" ]]; then
-            for kernel in auto smooth sharp; do
-                printf '%s\n' "$out/pairs/$name/$kernel"
-            done
+            printf '%s\n' "$out/pairs/$name"
         fi
+    done
+}
+
+# The three parts of a model; the last one again without each patient, where one asks for it.
+train_model() { # NAME CONFIG
+    local name=$1 config=$2 held pairs
+    learn "$out/${name}_base" "$config" "$judged_by" "$out/phantoms"
+    learn "$out/${name}_apart" "${config}_apart" "$judged_by init.from=$out/${name}_base" \
+        "$out/phantoms_apart" "${judges[@]}"
+    mapfile -t pairs < <(real_but nobody)
+    learn "$out/$name" "${config}_mixture" "$judged_by init.from=$out/${name}_apart" \
+        "$out/phantoms" "${pairs[@]}"
+    for held in $folds; do
+        mapfile -t pairs < <(real_but "$held")
+        learn "$out/folds/${name}_$held" "${config}_mixture" \
+            "$judged_by init.from=$out/${name}_apart" "$out/phantoms" "${pairs[@]}"
     done
 }
 
@@ -56,38 +70,26 @@ if [[ ! -e $out/phantoms ]]; then
         --out "$out/phantoms" --set slices=3 --set "dose=[0.05,0.5]"
 fi
 keys=
+judges=()
 for number in ${JUDGES:-00009 00057 00101 00148 00200 00251}; do
-    pair=$out/phantoms/$number/pair/pair.json
-    keys+=${keys:+,}$(sed -n 's/.*"patient_key": "\(.*\)".*/\1/p' "$pair")
+    judges+=("$out/phantoms/$number/pair")
+    keys+=${keys:+,}$(sed -n 's/.*"patient_key": "\(.*\)".*/\1/p' "${judges[-1]}/pair.json")
 done
 judged_by="validation.patients=[$keys]"
 
-# 2. Real series, with the noise of their own kernel, of a soft one and of a sharp one.
+# 2. Others, whose slices lie far apart: each shows another anatomy.
+if [[ ! -e $out/phantoms_apart ]]; then
+    "${ctdenoise[@]}" phantom sample --count "$apart" --pairs --seed "$((seed + 1))" \
+        --out "$out/phantoms_apart" --set slices=8 --set slices_apart_mm=12 \
+        --set "dose=[0.05,0.5]" --set mixture.dead_leaves=0.4 --set mixture.test_object=0.1
+fi
+
+# 3. Real series, with the noise of their own kernel: their own noise can be taken out of it alone.
 for name in $series; do
-    step "$out/pairs/$name/auto" simulate "$testdata/series/$name" --dose 0.25 --seed 1
-    step "$out/pairs/$name/smooth" simulate "$testdata/series/$name" --dose 0.25 --seed 2 --kernel 0.3
-    step "$out/pairs/$name/sharp" simulate "$testdata/series/$name" --dose 0.25 --seed 3 --kernel 0.7
+    step "$out/pairs/$name" simulate "$testdata/series/$name" --dose 0.25 --seed 1
 done
 
-# 3. `fast`: first phantoms alone, so that what comes next can leave any patient out; then patients too.
-if [[ $models == *fast* ]]; then
-    learn "$out/fast_base" release_fast "$judged_by" "$out/phantoms"
-    from="init.from=$out/fast_base"
-    mapfile -t pairs < <(real_but nobody)
-    learn "$out/fast" release_fast_mixture "$judged_by $from" "$out/phantoms" "${pairs[@]}"
-    for name in $folds; do
-        mapfile -t pairs < <(real_but "$name")
-        learn "$out/folds/$name" release_fast_mixture "$judged_by $from" "$out/phantoms" \
-            "${pairs[@]}"
-    done
-fi
-
-# 4. `redcnn`: narrow first, which learns from seven times as many patches in a second; then widened.
-if [[ $models == *redcnn* ]]; then
-    learn "$out/redcnn_narrow" release_redcnn \
-        "$judged_by network.channels=$narrow ${NARROW_SET:-}" \
-        "$out/phantoms"
-    mapfile -t pairs < <(real_but nobody)
-    learn "$out/redcnn" release_redcnn_mixture \
-        "$judged_by init.from=$out/redcnn_narrow init.widen=true" "$out/phantoms" "${pairs[@]}"
-fi
+# 4. The models: phantoms alone first, so that what comes last can leave any patient out.
+for name in $models; do
+    train_model "$name" "release_$name"
+done

@@ -46,7 +46,10 @@ class SampleSettings(Settings):
     field_of_view_mm: Range = (180.0, 500.0)
     """Side of a slice, mm; never smaller than the body."""
     slice_thickness_mm: Range = (0.6, 5.0)
-    """What a slice averages over, mm; slices touch."""
+    """What a slice averages over, mm."""
+    slices_apart_mm: float = Field(default=0.0, ge=0, le=100)
+    """Least distance of the slices, mm: where it is not above their thickness, they touch. Far
+    apart, each slice shows another anatomy, so that as many slices teach more."""
     diameter_mm: Range = (110.0, 400.0)
     """Width of the body, mm; of torsos 260 mm at least."""
     textured_share: float = Field(default=0.7, ge=0, le=1)

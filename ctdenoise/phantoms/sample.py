@@ -117,7 +117,7 @@ def draw_sample(settings: SampleSettings, seed: int) -> Sample:
             size=settings.size,
             field_of_view_mm=field,
             slices=settings.slices,
-            slice_spacing_mm=thickness,
+            slice_spacing_mm=max(thickness, settings.slices_apart_mm),
             slice_thickness_mm=thickness,
         ),
         seed=draw_seed(draw.stream("phantom")),

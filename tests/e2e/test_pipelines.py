@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from ctdenoise.config.comparison import CompareSettings
 from ctdenoise.config.dose import SimulateSettings
 from ctdenoise.config.load import find_settings_file, load_settings
 from ctdenoise.config.phantom import PhantomSettings
+from ctdenoise.config.sampling import SampleSettings
 from ctdenoise.config.training import TrainSettings
 
 FOLDER = Path(__file__).parents[2] / "pipelines"
@@ -115,7 +117,7 @@ class TestReleaseModels:
                 file = find_settings_file("train", value_of("--config", words))
                 settings = load_settings(TrainSettings, file, changes_in(words))
                 assert settings.validation.patients == ("key00003", "key00004")
-            else:
+            elif words[0] != "phantom":
                 assert words[:2] in (
                     ["simulate", "data/series/one"],
                     ["simulate", "data/series/two"],
@@ -127,17 +129,38 @@ class TestReleaseModels:
             for words in calls
             if "/folds/" in value_of("--out", words)
         }
-        assert sorted(folds) == ["one", "two"]
+        assert sorted(folds) == ["fast_one", "fast_two", "redcnn_one", "redcnn_two"]
         for name, words in folds.items():
-            other = {"one": "two", "two": "one"}[name]
+            held = name.partition("_")[2]
+            other = {"one": "two", "two": "one"}[held]
             learnt = words[1 : words.index("--config")]
-            assert not any(f"/pairs/{name}/" in pairs for pairs in learnt)
-            assert sum(f"/pairs/{other}/" in pairs for pairs in learnt) == 3
+            assert not any(pairs.endswith(f"/pairs/{held}") for pairs in learnt)
+            assert sum(pairs.endswith(f"/pairs/{other}") for pairs in learnt) == 1
 
-    def test_the_first_part_sees_phantoms_alone_and_all_start_from_it(self, calls):
+    def test_parts_follow_each_other_and_patients_join_in_the_last(self, calls):
         trained = {value_of("--out", w).rpartition("/")[2]: w for w in calls if w[0] == "train"}
-        for first, second in (("fast_base", "fast"), ("redcnn_narrow", "redcnn")):
-            assert [Path(pairs).name for pairs in trained[first][1:2]] == ["phantoms"]
-            assert trained[first][2] == "--config"
-            start = f"init.from={value_of('--out', trained[first])}"
-            assert start in changes_in(trained[second])
+        for name in ("fast", "redcnn"):
+            parts = [trained[part] for part in (f"{name}_base", f"{name}_apart", name)]
+            learnt = [words[1 : words.index("--config")] for words in parts]
+            assert [Path(each[0]).name for each in learnt] == [
+                "phantoms",
+                "phantoms_apart",
+                "phantoms",
+            ]
+            with_patients = [any("/pairs/" in pairs for pairs in each) for each in learnt]
+            assert with_patients == [False, False, True]
+            for before, words in itertools.pairwise(parts):
+                assert f"init.from={value_of('--out', before)}" in changes_in(words)
+
+    def test_the_phantoms_that_judge_are_given_to_every_training(self, calls):
+        for words in (each for each in calls if each[0] == "train"):
+            learnt = [Path(pairs) for pairs in words[1 : words.index("--config")]]
+            numbers = {pairs.parent.name for pairs in learnt if pairs.name == "pair"}
+            assert "phantoms" in {pairs.name for pairs in learnt} or numbers == {"00003", "00004"}
+
+    def test_phantoms_that_are_there_are_not_drawn_again_and_others_are(self, calls):
+        drawn = [words for words in calls if words[0] == "phantom"]
+        assert len(drawn) == 1
+        assert value_of("--out", drawn[0]).endswith("/phantoms_apart")
+        settings = load_settings(SampleSettings, None, changes_in(drawn[0]))
+        assert settings.slices_apart_mm > settings.slice_thickness_mm[1]

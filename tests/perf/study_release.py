@@ -19,7 +19,8 @@ STEPS are some of these, done in this order; each goes on where it was stopped:
 
 A model is a checkpoint, the folder of a training run or the name of a released one. `--held-out`
 names a model that was trained without a patient, for that patient's series; NAME is the first
-model unless given. `--one-dose` is a RED-CNN trained at a quarter of the dose. Slow methods
+model unless given. Filters are told the true noise; models measure it, and are tried once more
+being told it. `--one-dose` is a RED-CNN trained at a quarter of the dose. Slow methods
 (RED-CNN) are tried at the slow doses alone, BM3D, where its package is installed, at a quarter of
 the dose. `--doses` and `--kernels` leave out the others. Nothing is asserted.
 """
@@ -29,11 +30,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from tests.perf.study_release_contrast import observe
+from tests.perf.study_release_found import told
 from tests.perf.study_release_measures import Method, cases_of, score
 from tests.perf.study_release_pairs import MAIN_TORSOS, SERIES, TORSOS, make_pairs, wanted_pairs
 from tests.perf.study_release_tables import write_tables
@@ -61,7 +64,7 @@ def main() -> None:
     if "scores" in asked.steps:
         score(
             cases_of(pairs, asked.sources, asked.doses, asked.kernels),
-            [*models, *_others(asked)],
+            [*models, *_others(asked, models)],
             scores,
         )
     if "contrast" in asked.steps:
@@ -134,10 +137,22 @@ def _models(asked: argparse.Namespace) -> list[Method]:
     ]
 
 
-def _others(asked: argparse.Namespace) -> list[Method]:
-    """What the models are compared with."""
+def _others(asked: argparse.Namespace, models: Sequence[Method]) -> list[Method]:
+    """What the models are compared with, and the models when they are told what filters are."""
     slow = tuple(asked.slow_doses)
-    found = [Method(name, name, told=True) for name in asked.filters if name != "bm3d"]
+    found = [
+        Method(
+            told(model.name),
+            model.model,
+            (asked.recommended,),
+            told=True,
+            held_out=model.held_out,
+            doses=slow,
+            measured=(asked.recommended,),
+        )
+        for model in models
+    ]
+    found += [Method(name, name, told=True) for name in asked.filters if name != "bm3d"]
     if asked.one_dose is not None:
         found.append(Method("RED-CNN, one dose", asked.one_dose, doses=slow))
     if "bm3d" in asked.filters:

@@ -14,6 +14,12 @@ COMMAND = "python -m tests.perf.study_release {steps} --work WORK --model {name}
 RELEASED = ("fast", "redcnn")
 """Names of models that are released; each has tables of its own."""
 
+
+def told(name: str) -> str:
+    """What a model is called where it is told the true noise."""
+    return f"{name}, told"
+
+
 WORDS = {
     "siemens_chest": "Siemens chest",
     "ge_abdomen": "GE abdomen",
@@ -63,14 +69,21 @@ class Found:
 
     @property
     def methods(self) -> list[tuple[str, float]]:
-        """The model at its strength and at 1, and everything that it is compared with."""
-        other = {
-            (row["method"], row["strength"])
-            for row in self.scores.values()
-            if row["method"] not in (INPUT, "fast", "redcnn")
-        }
-        own = [(self.name, self.strength), (self.name, 1.0)]
-        return [*own, *sorted(other)]
+        """The model at its strength, at 1 and told the noise, and what it is compared with."""
+        own = [(self.name, self.strength), (self.name, 1.0), (told(self.name), self.strength)]
+        return [*own, *self.others]
+
+    @property
+    def others(self) -> list[tuple[str, float]]:
+        """What it is compared with: filters, and the network of one dose."""
+        released = {INPUT, *RELEASED, *map(told, RELEASED)}
+        return sorted(
+            {
+                (row["method"], row["strength"])
+                for row in self.scores.values()
+                if row["method"] not in released
+            }
+        )
 
     def table(
         self,
@@ -102,7 +115,8 @@ class Found:
 
 def called(method: str, strength: float) -> str:
     """A method with its strength, where it has several."""
-    return f"{method} at {strength:g}" if method in RELEASED else method
+    released = method in {*RELEASED, *map(told, RELEASED)}
+    return f"{method} at {strength:g}" if released else method
 
 
 def mean(values: Iterable[float | None]) -> float | None:

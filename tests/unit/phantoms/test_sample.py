@@ -102,6 +102,17 @@ def test_another_range_changes_no_other_value():
         }
 
 
+def test_slices_touch_unless_they_are_to_lie_apart():
+    apart = SampleSettings(slices_apart_mm=3.0)
+    for seed in range(20):
+        touching, spaced = (draw_sample(each, seed) for each in (SampleSettings(), apart))
+        thickness = spaced.drawn["slice_thickness_mm"]
+        assert touching.drawn == spaced.drawn
+        assert touching.phantom.grid.slice_spacing_mm == thickness
+        assert spaced.phantom.grid.slice_spacing_mm == max(thickness, 3.0)
+        assert spaced.phantom.grid.slice_thickness_mm == thickness
+
+
 def test_a_sample_is_the_phantom_of_its_settings():
     settings = SampleSettings(size=32, slices=2)
     made = sample_phantom(settings, 4)
