@@ -66,7 +66,7 @@ class ControlSettings(Settings):
 
     keep_below_per_mm: float | None = Field(default=None, ge=0.0, le=2.0)
     """Coarse structures are left as they are, 1/mm: at this frequency half of the strength is
-    applied, at a half of it a sixth, at twice it nearly all. Faint structures that are wider than
+    applied, at a half of it next to nothing, at twice it all. Faint structures that are wider than
     about two thirds of its inverse keep their contrast: those of 7 mm at 0.1; noise that is as
     coarse stays as well. 0: the strength is the same at every frequency. Null: what a released
     model recommends in its card, and 0 for everything else."""

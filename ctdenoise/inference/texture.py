@@ -45,7 +45,11 @@ _DECIMALS = 4  # of the shares: what is recorded is what is applied
 _FAINT = 1e-3  # of the highest power: frequencies with less say nothing about shares
 _HALVINGS = 60
 
-_PASSED = 4.0
+_STEEPNESS = 4.0
+"""Exponent of the high-pass: 2 for what a Gaussian leaves out. Steeper, it keeps as much of a
+lesion for less noise: noise grows with the frequency where the spectrum of a lesion falls."""
+
+_PASSED = 2.0
 """Beyond this many times its middle, a high-pass lets everything pass: all but 2^-16."""
 
 _STEPS = 81
@@ -84,14 +88,14 @@ class Shares:
         return cls((0.0,), (strength,)).keeping(keep_below_per_mm)
 
     def keeping(self, below_per_mm: float) -> Shares:
-        """The same, times what a Gaussian low-pass leaves out: 1 - 2^-(f / below)^2.
+        """The same, times a high-pass: 1 - 2^-(f / below)^4.
 
         Args:
             below_per_mm: Where half of each share stays, 1/mm, above 0.
         """
         steps = np.linspace(0.0, _PASSED * below_per_mm, _STEPS)
         frequency = np.unique(np.concatenate((steps, self.frequency_per_mm)))
-        share = self.at(frequency) * (1 - np.exp2(-((frequency / below_per_mm) ** 2)))
+        share = self.at(frequency) * (1 - np.exp2(-((frequency / below_per_mm) ** _STEEPNESS)))
         return Shares(
             tuple(round(float(f), _DECIMALS) for f in frequency),
             tuple(round(float(h), _DECIMALS) for h in share),

@@ -120,7 +120,7 @@ class TestWhatIsKept:
         method = self.Waves(cycles)
         whole = denoised(volume, method=method, strength=0.75)
         kept = denoised(volume, method=method, strength=0.75, keep_below_per_mm=0.1)
-        share = 1 - 2.0 ** -((frequency / 0.1) ** 2)
+        share = 1 - 2.0 ** -((frequency / 0.1) ** 4)
         expected = share * (volume.hu - whole.hu)
         # The shares are a table of 4 digits with straight lines between its points.
         np.testing.assert_allclose(volume.hu - kept.hu, expected, atol=3e-3)
