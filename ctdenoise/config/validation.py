@@ -32,6 +32,10 @@ class ValidationSettings(Settings):
     """What decides which network is kept and, with `early_stopping`, when to stop: `rmse_hu`,
     `psnr_db` (of the window below), `loss` (the loss that is trained) or `dice` (of the labels)."""
 
+    keep: Literal["best", "last"] = "best"
+    """Which of the measured networks is kept. `last`: that of the last step, whatever its figure,
+    where the slices that judge cannot show what is learnt."""
+
     share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients to hold out, at least one. A single patient keeps this share of
     slices, at its end, out of training."""

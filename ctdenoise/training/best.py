@@ -12,11 +12,11 @@ _LARGER_IS_BETTER: frozenset[MetricName] = frozenset({"psnr_db", "dice"})
 
 
 def take_note(progressed: Progressed, measured: Measured, settings: TrainSettings) -> bool:
-    """Enter a measurement into the course of a run; says whether it is the best so far.
+    """Enter a measurement into the course of a run; says whether its network is to be kept.
 
     Every gain makes a new best network. The patience starts anew only when the value is better by
     more than `least_gain` than the last value that did so: many small gains add up to one that
-    counts, and none is lost.
+    counts, and none is lost. With `validation.keep=last` each is kept in turn.
 
     Args:
         progressed: The run; `best`, `counted` and `checks_without_gain` are brought up to date.
@@ -35,7 +35,8 @@ def take_note(progressed: Progressed, measured: Measured, settings: TrainSetting
         progressed.counted, progressed.checks_without_gain = value, 0
     else:
         progressed.checks_without_gain += 1
-    if best is not None and not sign * (value - best.value) > 0:
+    is_better = best is None or sign * (value - best.value) > 0
+    if not is_better and settings.validation.keep == "best":
         return False
     progressed.best = Best(
         progressed.step,

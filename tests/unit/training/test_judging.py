@@ -19,11 +19,11 @@ from ctdenoise.training.state import Progressed
 from ctdenoise.training.validation import Measured
 
 
-def _course(values, metric, least_gain):
+def _course(values, metric, least_gain, keep="best"):
     """Counts of measurements without a gain, and which were the best so far."""
     settings = TrainSettings.model_validate(
         {
-            "validation": {"metric": metric},
+            "validation": {"metric": metric, "keep": keep},
             "early_stopping": {"least_gain": least_gain},
             "network": {"name": "redcnn", "head": {"classes": 2}},
             "loss": {"terms": [{"name": "dice"}]},
@@ -49,6 +49,13 @@ def test_tiny_gains_do_not_keep_a_run_alive():
     counts, _, progressed = _course([10.0, 9.999, 9.998, 9.997], "rmse_hu", 0.01)
     assert counts == [0, 1, 2, 3]
     assert progressed.best.value == 9.997
+
+
+def test_the_last_network_is_kept_where_that_is_asked_for():
+    counts, kept, progressed = _course([10.0, 12.0, 10.5], "rmse_hu", 0.5, keep="last")
+    assert kept == [True] * 3
+    assert (progressed.best.step, progressed.best.value) == (3, 10.5)
+    assert counts == [0, 1, 2]
 
 
 def test_a_fall_back_and_recovery_is_no_gain():
