@@ -209,8 +209,10 @@ class TestDefault:
     def test_a_cpu_takes_the_fast_one(self):
         assert default_model("cpu") == "released:fast"
 
-    def test_a_gpu_takes_redcnn_and_the_fast_one_without_it(self, folder, monkeypatch):
+    def test_a_gpu_takes_redcnn_and_the_fast_one_without_it(self, folder, tmp_path, monkeypatch):
         gpu = torch.device("cuda")
+        empty = tmp_path / "nothing"
+        monkeypatch.setattr("ctdenoise.networks.released.packaged_folder", lambda: empty)
         monkeypatch.setattr("ctdenoise.inference.load.choose_device", lambda _: gpu)
         assert default_model("auto") == "released:fast"
         release(folder, "redcnn")
