@@ -99,19 +99,31 @@ def test_the_stronger_the_less_noise_is_left(model, scan):
     assert left[-1] < 0.5 * left[0]
 
 
-@pytest.mark.parametrize("model", EVERY)
-def test_the_more_noise_is_told_the_more_is_changed(model, scan):
-    changes = [
+def changes_told(model, scan, factors):
+    """By how much flat tissue changes, for every factor on the noise that is told."""
+    return [
         root_mean_square(
             (denoised(model, scan, strength=1.0, noise_factor=factor) - scan.hu)[:, FLAT]
         )
-        for factor in FACTORS
+        for factor in factors
     ]
-    *up_to_all, twice = changes
-    assert up_to_all == sorted(up_to_all)
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_the_more_noise_is_told_the_more_is_changed(model, scan, request):
+    if model == f"{PREFIX}redcnn":
+        reason = "told twice the noise there is, redcnn 1.0 takes 2 % less: a limit on its card"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    changes = changes_told(model, scan, FACTORS)
+    assert changes == sorted(changes)
     assert changes[0] < 0.5 * changes[2]
-    # Told all noise, next to all is taken; told twice as much, no more is there to be taken.
-    assert twice > 0.95 * changes[2]
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_up_to_the_noise_that_is_there_more_told_is_more_changed(model, scan):
+    changes = changes_told(model, scan, FACTORS[:3])
+    assert changes == sorted(changes)
+    assert changes[0] < 0.5 * changes[2]
 
 
 @pytest.mark.parametrize("model", EVERY)
