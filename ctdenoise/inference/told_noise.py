@@ -107,7 +107,10 @@ def told_noise(sample: Sample, settings: InferSettings) -> ToldNoise:
         settings: Stated level, factor.
     """
     volume = sample.volume
-    measured = measured_noise(volume.hu, volume.padding, volume.geometry.pixel_spacing_mm)
+    geometry = volume.geometry
+    measured = measured_noise(
+        volume.hu, volume.padding, geometry.pixel_spacing_mm, geometry.along_normal_mm()
+    )
     scale, stated = settings.noise_factor, settings.noise_level
     sd_hu = measured.sd_hu
     if stated is not None:

@@ -321,7 +321,10 @@ def _pass(
 
 def _measured(sample: Sample) -> ToldNoise:
     volume = sample.volume
-    found = measured_noise(volume.hu, volume.padding, volume.geometry.pixel_spacing_mm)
+    geometry = volume.geometry
+    found = measured_noise(
+        volume.hu, volume.padding, geometry.pixel_spacing_mm, geometry.along_normal_mm()
+    )
     return ToldNoise(found, sample.places, found.level_hu, None, 1.0)
 
 

@@ -3,13 +3,14 @@
 The standard deviation of CT noise changes slowly over a slice and along the patient; anatomy does
 not. So its shape is measured first, and its size second:
 
-* A filter that answers to noise and hardly to anatomy: the second difference along rows of the
+* Two filters that answer to noise and hardly to anatomy: the second difference along rows of the
   second difference along columns (Immerkaer, "Fast noise variance estimation", Computer Vision and
-  Image Understanding 64, 1996), at a distance at which CT noise is strongest. Straight edges along
-  rows or columns vanish.
-* Its root mean square in blocks of a few millimetres, and of the blocks around a place and in the
-  slices beside it a low quantile: edges, vessels and texture only ever raise a block.
-* The filter passes more of sharp noise than of smooth, so what it gives is a unit, not HU. In soft
+  Image Understanding 64, 1996), at a distance at which CT noise is strongest, and the same along
+  both diagonals. One is blind to streaks along rows and columns, the other to those along the
+  diagonals; where rays pass both shoulders or arms beside the body, most noise is streaks.
+* Their root mean square in blocks of a few millimetres, and of the blocks around a place, in its
+  slice and those near it, a low quantile: edges, vessels and texture only ever raise a block.
+* The filters pass more of sharp noise than of smooth, so what they give is a unit, not HU. In soft
   tissue the noise level is measured in this unit, by its mode (`core.noise_level`): one number for
   the scan, since a scan has one kernel.
 
@@ -18,6 +19,7 @@ Body and air are measured apart, as noise falls from one to the other within a f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +31,16 @@ from ctdenoise.core.body import body_mask
 from ctdenoise.core.noise_level import SOFT_TISSUE_HU, noise_level_hu, patch_pixels
 
 LAG_MM = 1.2
-"""Distance of the differences: they answer most to 0.4 cycles per mm along both axes."""
+"""Distance of the differences: they answer most to 0.4 cycles per mm along both directions."""
 
-WINDOW_MM = 42.0
+WINDOW_MM = 30.0
 """Edge of the square of blocks around a place."""
 
 SLICES_BESIDE = 2
-"""Slices on either side whose blocks count."""
+"""Slices on either side whose blocks count, as far as they are near."""
+
+BESIDE_MM = 10.0
+"""How far those may be: farther away, another part of the body has another noise."""
 
 QUANTILE = 0.25
 """Which of the blocks is taken: of a window of lung, fewer than this are free of vessels."""
@@ -48,7 +53,10 @@ FEWEST_BLOCKS = 8
 
 _LEAST_UNIT_HU = 1e-3  # exact phantoms have no noise: nothing is divided by less
 _EVERY_HU = (-np.inf, np.inf)
-_WHITE_GAIN = 1.5  # of the filter: square root of the sum of the squares of its nine weights
+_WHITE_GAIN = 1.5  # of a filter: square root of the sum of the squares of its nine weights
+_HALF = float(np.sqrt(0.5))
+_DIRECTIONS = (((1.0, 0.0), (0.0, 1.0)), ((_HALF, _HALF), (_HALF, -_HALF)))
+_ROUNDING_MM = 0.05  # of slice positions: 10 mm away is still near
 _STRIDE = 2  # blocks between the places where windows lie
 
 
@@ -97,6 +105,7 @@ def measured_noise(
     hu: npt.NDArray[np.generic],
     padding: BoolArray | None,
     pixel_spacing_mm: tuple[float, float],
+    along_mm: npt.ArrayLike | None = None,
 ) -> NoiseMap:
     """The noise of a scan around every pixel, measured from the pixels.
 
@@ -104,20 +113,21 @@ def measured_noise(
         hu: Hounsfield units, any type of number, [z, y, x].
         padding: True outside the reconstruction circle, indexed like `hu`; None for nowhere.
         pixel_spacing_mm: Distance between rows, then between columns.
+        along_mm: Place of each slice along the normal, mm, ascending [z]; None where all are near.
     """
     size = patch_pixels(pixel_spacing_mm)
-    lags = tuple(max(1, round(LAG_MM / spacing)) for spacing in pixel_spacing_mm)
+    places = np.zeros(len(hu)) if along_mm is None else np.asarray(along_mm, dtype=np.float64)
     body = np.zeros(hu.shape, dtype=np.bool_)
     in_body, in_air = [], []
     for index, stored in enumerate(hu):
         image = stored.astype(np.float32)
         outside = None if padding is None else padding[index]
         body[index] = body_mask(image, outside)
-        of_body, of_air = _blocks(image, body[index], outside, size=size, lags=lags)
+        of_body, of_air = _blocks(image, body[index], outside, pixel_spacing_mm, size)
         in_body.append(of_body)
         in_air.append(of_air)
     reach = max(1, round(WINDOW_MM / 2 / (size * float(np.sqrt(np.prod(pixel_spacing_mm))))))
-    unit = _joined(np.array(in_body), np.array(in_air), reach)
+    unit = _joined(np.array(in_body), np.array(in_air), reach, places)
     shape = NoiseMap(unit, (size - 1) / 2, size * _STRIDE, 1.0)
     factor = _units(hu, padding, pixel_spacing_mm, body, shape)
     level = noise_level_hu(hu, padding, pixel_spacing_mm, body=body)
@@ -130,23 +140,28 @@ def _blocks(
     image: FloatArray,
     body: BoolArray,
     outside: BoolArray | None,
-    *,
+    pixel_spacing_mm: tuple[float, float],
     size: int,
-    lags: tuple[int, ...],
 ) -> tuple[DoubleArray, DoubleArray]:
     """Root mean square of the filtered blocks of a slice, [y, x]: of those in the body, and in air.
 
     Blocks of the other kind, of both or with padding are NaN.
     """
-    for axis, lag in enumerate(lags):
-        image = _second_difference(image, lag, axis)
-    counted = np.ones(image.shape, np.bool_) if outside is None else ~outside
-    if outside is not None and outside.any():  # the filter reaches out of a block
-        reach = np.ones([2 * lag + 1 for lag in lags], np.bool_)
-        counted = ~np.asarray(ndimage.binary_dilation(outside, reach))
     rows, columns = (max(1, n // size) for n in image.shape)
-    power = _in_blocks(np.square(image, dtype=np.float64), rows, columns, size)
-    root = np.sqrt(power.mean(axis=(1, 3))) / _WHITE_GAIN
+    power = np.zeros((rows, columns))
+    reach = [1, 1]  # how far the filters see out of a block
+    for steps in _steps(pixel_spacing_mm):
+        filtered = image
+        for step in steps:
+            filtered = _second_difference(filtered, step)
+        blocks = _in_blocks(np.square(filtered), rows, columns, size)
+        power += blocks.mean(axis=(1, 3), dtype=np.float64) / len(_DIRECTIONS)
+        reach = [max(r, sum(abs(step[axis]) for step in steps)) for axis, r in enumerate(reach)]
+    root = np.sqrt(power) / _WHITE_GAIN
+    counted = np.ones(image.shape, np.bool_) if outside is None else ~outside
+    if outside is not None and outside.any():
+        around = np.ones([2 * pixels + 1 for pixels in reach], np.bool_)
+        counted = ~np.asarray(ndimage.binary_dilation(outside, around))
     usable = _in_blocks(counted, rows, columns, size).all(axis=(1, 3))
     share = _in_blocks(body, rows, columns, size).mean(axis=(1, 3))
     return (
@@ -155,15 +170,35 @@ def _blocks(
     )
 
 
-def _second_difference(image: FloatArray, lag: int, axis: int) -> FloatArray:
-    """Each pixel less the mean of the two at a distance, along an axis; edges are mirrored."""
-    width = [(0, 0), (0, 0)]
-    width[axis] = (lag, lag)
-    padded = np.pad(image, width, mode="symmetric")
-    count = image.shape[axis]
-    before = padded.take(range(count), axis=axis)
-    after = padded.take(range(2 * lag, 2 * lag + count), axis=axis)
-    difference: FloatArray = image - np.float32(0.5) * (before + after)
+def _steps(pixel_spacing_mm: tuple[float, float]) -> Iterator[list[tuple[int, int]]]:
+    """Both differences of each filter: rows and columns to step, on a grid of such pixels."""
+    for pair in _DIRECTIONS:
+        yield [
+            (
+                _whole(LAG_MM * direction[0], pixel_spacing_mm[0]),
+                _whole(LAG_MM * direction[1], pixel_spacing_mm[1]),
+            )
+            for direction in pair
+        ]
+
+
+def _whole(length_mm: float, spacing_mm: float) -> int:
+    """A length in whole pixels: one at least, unless it is 0."""
+    return int(np.sign(length_mm)) * max(1, round(abs(length_mm) / spacing_mm))
+
+
+def _second_difference(image: FloatArray, step: tuple[int, int]) -> FloatArray:
+    """Each pixel less the mean of the two that lie a step away; edges are mirrored."""
+    rows, columns = abs(step[0]), abs(step[1])
+    padded = np.pad(image, [(rows, rows), (columns, columns)], mode="symmetric")
+    sides = [
+        padded[
+            rows + sign * step[0] : rows + sign * step[0] + image.shape[0],
+            columns + sign * step[1] : columns + sign * step[1] + image.shape[1],
+        ]
+        for sign in (-1, 1)
+    ]
+    difference: FloatArray = image - np.float32(0.5) * (sides[0] + sides[1])
     return difference
 
 
@@ -174,10 +209,12 @@ def _in_blocks(
     return cut.reshape(rows, cut.shape[0] // rows, columns, cut.shape[1] // columns)
 
 
-def _joined(in_body: DoubleArray, in_air: DoubleArray, reach: int) -> FloatArray:
+def _joined(
+    in_body: DoubleArray, in_air: DoubleArray, reach: int, along_mm: DoubleArray
+) -> FloatArray:
     """The unit of every place: that of the body in the body, that of air elsewhere."""
-    body = _low_quantile(in_body, reach)
-    air = _low_quantile(in_air, reach)
+    body = _low_quantile(in_body, reach, along_mm)
+    air = _low_quantile(in_air, reach, along_mm)
     inside = ~np.isnan(in_body)
     outside = ~np.isnan(in_air)
     near = np.array(
@@ -193,19 +230,21 @@ def _share(blocks: BoolArray) -> DoubleArray:
     return share
 
 
-def _low_quantile(blocks: DoubleArray, reach: int) -> DoubleArray:
+def _low_quantile(blocks: DoubleArray, reach: int, along_mm: DoubleArray) -> DoubleArray:
     """A low quantile of the blocks around every second block of every second row, smoothed.
 
     Args:
         blocks: [slice, y, x]; NaN does not count.
         reach: Blocks on each side that belong to a window.
+        along_mm: Place of each slice along the normal, mm, ascending.
     """
     slices = len(blocks)
-    beside = (SLICES_BESIDE, reach, reach)
-    padded = np.pad(blocks, [(n, n) for n in beside], constant_values=np.nan)
+    padded = np.pad(blocks, [(0, 0), (reach, reach), (reach, reach)], constant_values=np.nan)
     found = []
     for index in range(slices):
-        part = padded[index : index + 2 * SLICES_BESIDE + 1]
+        first, last = max(0, index - SLICES_BESIDE), min(slices, index + SLICES_BESIDE + 1)
+        near = np.abs(along_mm[first:last] - along_mm[index]) <= BESIDE_MM + _ROUNDING_MM
+        part = padded[first:last][near]
         edge = 2 * reach + 1
         windows = np.lib.stride_tricks.sliding_window_view(part, (edge, edge), axis=(1, 2))
         windows = windows[:, ::_STRIDE, ::_STRIDE].transpose(1, 2, 0, 3, 4)
@@ -258,17 +297,19 @@ def difference_map(
     full: npt.NDArray[np.generic],
     padding: BoolArray,
     pixel_spacing_mm: tuple[float, float],
+    along_mm: npt.ArrayLike | None = None,
 ) -> NoiseMap:
     """The noise that one image has and another of the same anatomy has not.
 
     Squares of the difference are averaged over some millimetres of the slice and over the slices
-    beside it.
+    beside it, as far as they are near.
 
     Args:
         low: HU, [z, y, x].
         full: HU, of the same shape.
         padding: True outside the reconstruction circle, of the same shape.
         pixel_spacing_mm: Distance between rows, then between columns.
+        along_mm: Place of each slice along the normal, mm, ascending [z]; None where all are near.
     """
     size = patch_pixels(pixel_spacing_mm)
     rows, columns = (max(1, n // size) for n in low.shape[1:])
@@ -278,10 +319,22 @@ def difference_map(
         squares = np.square(low[index].astype(np.float64) - full[index]) * counted
         powers.append(_in_blocks(squares, rows, columns, size).mean(axis=(1, 3)))
         shares.append(_in_blocks(counted, rows, columns, size).mean(axis=(1, 3)))
-    spread = [1.0, *(DIFFERENCE_MM / (size * spacing) for spacing in pixel_spacing_mm)]
+    spread = [0.0, *(DIFFERENCE_MM / (size * spacing) for spacing in pixel_spacing_mm)]
+    beside = _weights_beside(len(low), along_mm)
     power, share = (
-        np.asarray(ndimage.gaussian_filter(np.array(each), spread, mode="nearest"))
+        np.tensordot(beside, ndimage.gaussian_filter(np.array(each), spread, mode="nearest"), 1)
         for each in (powers, shares)
     )
     sd_hu = np.sqrt(power / np.maximum(share, 1e-3)).astype(np.float32)
     return NoiseMap(sd_hu, (size - 1) / 2, size, float(np.median(sd_hu)))
+
+
+def _weights_beside(slices: int, along_mm: npt.ArrayLike | None) -> DoubleArray:
+    """How much each slice counts for each: a Gaussian of one slice, cut where they are far."""
+    number = np.arange(slices)
+    weights = np.exp(-0.5 * np.subtract.outer(number, number).astype(np.float64) ** 2)
+    if along_mm is not None:
+        apart_mm = np.abs(np.subtract.outer(np.asarray(along_mm), np.asarray(along_mm)))
+        weights[apart_mm > BESIDE_MM + _ROUNDING_MM] = 0
+    shares: DoubleArray = weights / weights.sum(axis=1, keepdims=True)
+    return shares

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctdenoise.core.arrays import FloatArray
+from ctdenoise.core.arrays import DoubleArray, FloatArray
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
 from ctdenoise.metrics.noise_map import SLICES_BESIDE, NoiseMap, difference_map, measured_noise
 from ctdenoise.simulation.fresh_noise import FreshNoise
@@ -76,6 +76,7 @@ def expected_noise(
     fresh: FreshNoise | MoreOwnNoise | None,
     *,
     own_counts: bool,
+    along_mm: DoubleArray | None = None,
 ) -> ExpectedNoise:
     """The noise of some slices, measured once.
 
@@ -86,16 +87,23 @@ def expected_noise(
         fresh: Draws the noise of every patch; None where the low doses are used.
         own_counts: Whether the full dose has noise, and its removal can be learnt: not where the
             target shows it, too.
+        along_mm: Place of each slice along the normal, mm, ascending; None where all are near.
     """
     padding = full == PADDING_HU
-    own = measured_noise(full, padding, pixel_spacing_mm) if own_counts else None
+    own = measured_noise(full, padding, pixel_spacing_mm, along_mm) if own_counts else None
     stored = () if fresh is not None else low
-    added = tuple(difference_map(each, full, padding, pixel_spacing_mm) for each in stored)
+    added = tuple(
+        difference_map(each, full, padding, pixel_spacing_mm, along_mm) for each in stored
+    )
     return ExpectedNoise(own, added, fresh)
 
 
 def noise_beyond(
-    low: StoredArray, full: StoredArray, index: int, pixel_spacing_mm: tuple[float, float]
+    low: StoredArray,
+    full: StoredArray,
+    index: int,
+    pixel_spacing_mm: tuple[float, float],
+    along_mm: DoubleArray,
 ) -> FloatArray:
     """The noise that one slice has more than its full-dose twin, HU, [y, x].
 
@@ -106,17 +114,15 @@ def noise_beyond(
         full: Like it.
         index: Which slice; its neighbours count too.
         pixel_spacing_mm: Distance between rows, then between columns.
+        along_mm: Place of each slice along the normal, mm, ascending [z].
     """
-    more, own = (_noise_of_slice(each, index, pixel_spacing_mm) for each in (low, full))
+    first = max(0, index - SLICES_BESIDE)
+    near = slice(first, index + SLICES_BESIDE + 1)
+    more, own = (
+        measured_noise(each[near], each[near] == PADDING_HU, pixel_spacing_mm, along_mm[near]).at(
+            index - first, (0, 0), (low.shape[1], low.shape[2])
+        )
+        for each in (low, full)
+    )
     beyond: FloatArray = np.sqrt(np.maximum(more**2 - own**2, 0))
     return beyond
-
-
-def _noise_of_slice(
-    volume: StoredArray, index: int, pixel_spacing_mm: tuple[float, float]
-) -> FloatArray:
-    """The noise of one slice, HU, [y, x]."""
-    first = max(0, index - SLICES_BESIDE)
-    slab = volume[first : index + SLICES_BESIDE + 1]
-    measured = measured_noise(slab, slab == PADDING_HU, pixel_spacing_mm)
-    return measured.at(index - first, (0, 0), (volume.shape[1], volume.shape[2]))

@@ -16,6 +16,7 @@ from ctdenoise.config.supervision import (
     RecorruptedSettings,
 )
 from ctdenoise.config.training import PairNoiseSettings, TrainSettings
+from ctdenoise.core.arrays import DoubleArray
 from ctdenoise.core.neighbours import neighbour_indices
 from ctdenoise.errors import PairsError, SettingsError, SimulationError, UsageError
 from ctdenoise.io.pair_images import PADDING_HU, StoredArray
@@ -125,6 +126,7 @@ class Sources:
                 files.pixel_spacing_mm,
                 fresh,
                 own_counts=corrected and not from_exact(_first_low(files).history),
+                along_mm=_along_mm(slices),
             )
         lesson = None
         if isinstance(supervision, NoisyTargetSettings) and expected is not None:
@@ -164,7 +166,14 @@ class Sources:
         fresh = MoreOwnNoise(
             self._noise_of(_plain(part)), scan, padding=PADDING_HU, first=part.start
         )
-        expected = expected_noise(scan, (), part.files.pixel_spacing_mm, fresh, own_counts=True)
+        expected = expected_noise(
+            scan,
+            (),
+            part.files.pixel_spacing_mm,
+            fresh,
+            own_counts=True,
+            along_mm=_along_mm(part),
+        )
         return PatchSource(
             full=scan,
             low=(scan,),
@@ -200,7 +209,7 @@ class Sources:
             )
         scan = _slices(part)
         middle = scan[apart:-apart]
-        own = _measured(middle, part)
+        own = _measured(middle, part, _along_mm(part)[apart:-apart])
         return PatchSource(
             full=middle,
             low=(scan[: -2 * apart], scan[2 * apart :]),
@@ -218,7 +227,9 @@ class Sources:
 
     def _own(self, part: SliceRange) -> ExpectedNoise | None:
         """The noise that a scan has already, for networks that are told."""
-        return ExpectedNoise(_measured(_slices(part), part), ()) if self._told else None
+        if not self._told:
+            return None
+        return ExpectedNoise(_measured(_slices(part), part, _along_mm(part)), ())
 
 
 def require_fitting_kind(scans: Sequence[TrainingScan], *, pairs: bool) -> None:
@@ -265,5 +276,10 @@ def _slices(part: SliceRange) -> StoredArray:
     return np.asarray(part.files.open().full[part.start : part.stop])
 
 
-def _measured(slices: StoredArray, part: SliceRange) -> NoiseMap:
-    return measured_noise(slices, slices == PADDING_HU, part.files.pixel_spacing_mm)
+def _along_mm(part: SliceRange) -> DoubleArray:
+    """Place of each slice along the normal, mm."""
+    return part.files.geometry.along_normal_mm()[part.start : part.stop]
+
+
+def _measured(slices: StoredArray, part: SliceRange, along_mm: DoubleArray) -> NoiseMap:
+    return measured_noise(slices, slices == PADDING_HU, part.files.pixel_spacing_mm, along_mm)

@@ -232,7 +232,9 @@ def choose_slices(
         low = arrays.low[number % len(arrays.low)]
         noise = None
         if with_noise:
-            noise = noise_beyond(low, arrays.full, z, part.files.pixel_spacing_mm)[window[1:]]
+            along_mm = part.files.geometry.along_normal_mm()
+            spacing = part.files.pixel_spacing_mm
+            noise = noise_beyond(low, arrays.full, z, spacing, along_mm)[window[1:]]
         chosen.append(
             ValidationSlice(
                 np.array(low[window]),

@@ -169,11 +169,16 @@ def test_it_is_the_same_every_time_and_says_how_it_was_found():
 
 def test_assumed_texture_states_more():
     volume = scan(slices=3)
+    block = Block(volume, 0, slice(0, 3))
+    denoised = Blurring().denoise(block)
     plain, textured = (
         settle_uncertainty(Blurring(), Sample.of(volume), context=0, texture_hu=texture)
+        .of(volume, denoised, range(3))[interior(volume)]
+        .mean()
         for texture in (0.0, 10.0)
     )
-    assert textured.record["rms_error_hu"] > plain.record["rms_error_hu"]
+    # Edges hide it in the error of the whole image; flat areas show it.
+    assert 1.15 * plain < textured < 3 * plain
 
 
 def test_noise_that_cannot_be_imitated_is_told(caplog):

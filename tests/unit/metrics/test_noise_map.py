@@ -49,6 +49,18 @@ def noise(cutoff_per_mm, seed=2):
     return samples / samples.std()
 
 
+def streaks(angle_deg, seed=5):
+    """Noise of unit SD that is ten times as long along one direction as across it."""
+    samples = np.random.default_rng(seed).standard_normal(SHAPE)
+    frequency = np.fft.fftfreq(SHAPE[1], SPACING[0])
+    along, across = np.deg2rad(angle_deg), np.deg2rad(angle_deg + 90)
+    ky, kx = frequency[:, None], frequency
+    length, width = (np.cos(one) * kx + np.sin(one) * ky for one in (along, across))
+    shape = np.abs(width) * np.exp(-((length / 0.04) ** 2) - (width / 0.4) ** 2)
+    samples = np.fft.ifft2(np.fft.fft2(samples) * shape).real
+    return samples / samples.std()
+
+
 def ratio_in(mask, hu, level_hu):
     """Measured over true in a mask: mean and spread."""
     measured = measured_noise(hu.astype(np.float32), None, SPACING)
@@ -72,6 +84,32 @@ def test_lungs_bones_and_edges_raise_it_by_less_than_a_fifth(level_hu):
     mean, spread = ratio_in(inside(), hu, level_hu)
     assert 0.9 < mean < 1.15
     assert spread < 0.2
+
+
+@pytest.mark.parametrize("angle_deg", [0, 22.5, 45, 90, 135])
+def test_streaks_count_whatever_their_direction(angle_deg):
+    y, x = axes()
+    middle = np.hypot(y, x) < 60
+    hu = np.where(inside(), 40.0, -1000.0) + 15 * noise(0.4)
+    measured = measured_noise(
+        (hu + np.where(middle, 30.0, 0.0) * streaks(angle_deg)).astype(np.float32), None, SPACING
+    ).at(1, (0, 0), SHAPE[1:])
+    rim = inside() & (np.hypot(y, x) > 95)
+    # Of few long streaks a low quantile of the blocks sees less than their mean square.
+    assert 0.6 < measured[np.hypot(y, x) < 35].mean() / np.hypot(15, 30) < 1.1
+    assert measured[rim].mean() == pytest.approx(15, rel=0.1)
+
+
+def test_only_slices_that_are_near_share_their_noise():
+    levels = np.array([10.0, 10.0, 40.0])[:, None, None]
+    hu = (np.where(inside(), 40.0, -1000.0) + levels * noise(0.4)).astype(np.float32)
+    middle = np.s_[100:220, 100:220]
+    near, far = (
+        measured_noise(hu, None, SPACING, along_mm).at(2, (0, 0), SHAPE[1:])[middle].mean()
+        for along_mm in ([0.0, 5.0, 10.0], [0.0, 12.0, 24.0])
+    )
+    assert far == pytest.approx(40.0, rel=0.1)
+    assert near < 0.5 * far
 
 
 def test_it_grows_in_proportion_to_the_noise():
@@ -118,6 +156,18 @@ def test_the_difference_of_two_images_tells_what_was_added():
     # Some 40 independent values in three slices of 6 mm: 5 % of the SD at each place.
     assert ratio.mean() == pytest.approx(1.0, abs=0.03)
     assert ratio.std() < 0.1
+
+
+def test_what_was_added_far_away_does_not_count():
+    full = anatomy()[None].repeat(3, axis=0)
+    low = full + np.array([10.0, 10.0, 40.0])[:, None, None] * noise(0.4)
+    padding = np.zeros(SHAPE, dtype=bool)
+    maps = [
+        difference_map(low, full, padding, SPACING, along_mm).sd_hu[2].mean()
+        for along_mm in (None, [0.0, 5.0, 20.0])
+    ]
+    assert maps[1] == pytest.approx(40.0, rel=0.05)
+    assert maps[0] < 0.9 * maps[1]
 
 
 def test_a_part_of_the_map_is_that_part():
