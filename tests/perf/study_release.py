@@ -3,13 +3,13 @@
     python -m tests.perf.study_release STEPS --work FOLDER --model NAME=MODEL ...
         [--held-out [NAME:]SERIES=MODEL ...] [--one-dose MODEL] [--data FOLDER] [--slices 4]
         [--sources NAMES] [--strengths 0.6 0.75 0.85 1] [--recommended 0.75]
-        [--doses ...] [--kernels ...] [--score-slices 2] [--slow-doses 0.5 0.25 0.1]
+        [--doses ...] [--kernels ...] [--slow-doses 0.5 0.25 0.1]
         [--filters gaussian nlm tv] [--contrast-kernels smooth sharp]
         [--contrast-doses 0.25 0.1] [--pictures FOLDER] [--seen FILE.json]
 
 STEPS are some of these, done in this order; each goes on where it was stopped:
 
-* `pairs`: three real series at 75 to 5 % of the dose, with their own, a smooth and a sharp kernel,
+* `pairs`: five real series at 75 to 5 % of the dose, with their own, a smooth and a sharp kernel,
   and torsos whose truth is exact, by body part, thickness and field of view;
 * `scores`: PSNR and SSIM in the soft-tissue window, RMSE, bias of each tissue and frequency of the
   noise, for the models and for filters that are told the true noise;
@@ -38,7 +38,14 @@ import torch
 from tests.perf.study_release_contrast import observe
 from tests.perf.study_release_found import told
 from tests.perf.study_release_measures import Method, cases_of, score
-from tests.perf.study_release_pairs import MAIN_TORSOS, SERIES, TORSOS, make_pairs, wanted_pairs
+from tests.perf.study_release_pairs import (
+    MAIN_TORSOS,
+    PATIENTS,
+    TORSOS,
+    TRAINED_ON,
+    make_pairs,
+    wanted_pairs,
+)
 from tests.perf.study_release_tables import write_tables
 from tests.perf.study_release_worst import find_worst
 
@@ -81,7 +88,7 @@ def main() -> None:
             lesions,
         )
     if "worst" in asked.steps:
-        real = [name for name in asked.sources if name in SERIES]
+        real = [name for name in asked.sources if name in TRAINED_ON]
         for model in models:
             file = asked.work / f"worst-{model.name}.json"
             cases = cases_of(pairs, real, (0.25, 0.1), asked.kernels)
@@ -92,7 +99,7 @@ def main() -> None:
 
 
 def _asked() -> argparse.Namespace:
-    data = Path(os.environ.get("CTDENOISE_TESTDATA", "../shared/ctdata")) / "series"
+    data = Path(os.environ.get("CTDENOISE_TESTDATA", "../shared/ctdata"))
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("steps", nargs="+", choices=STEPS)
     parser.add_argument("--work", type=Path, required=True)
@@ -102,8 +109,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--one-dose")
     parser.add_argument("--filters", nargs="*", default=["gaussian", "nlm", "tv"])
     parser.add_argument("--slices", type=int, default=4)
-    parser.add_argument("--score-slices", type=int, default=2)
-    parser.add_argument("--sources", nargs="+", default=[*SERIES, *TORSOS])
+    parser.add_argument("--sources", nargs="+", default=[*PATIENTS, *TORSOS])
     parser.add_argument("--doses", nargs="*", type=float, default=[])
     parser.add_argument("--kernels", nargs="*", default=[])
     parser.add_argument("--strengths", nargs="+", type=float, default=[0.6, 0.75, 0.85, 1.0])

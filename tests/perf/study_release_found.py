@@ -24,6 +24,8 @@ WORDS = {
     "siemens_chest": "Siemens chest",
     "ge_abdomen": "GE abdomen",
     "philips_chest": "Philips chest",
+    "ge_liver": "GE liver",
+    "siemens_abdomen": "Siemens abdomen",
     "torso_abdomen": "torso, abdomen",
     "torso_chest": "torso, chest",
     "torso_thin": "torso, 0.75 mm",

@@ -35,8 +35,17 @@ from ctdenoise.simulation.low_dose import Simulator, plan_simulation, simulate_d
 KERNELS = {"own": None, "smooth": 0.30, "sharp": 0.70}
 """Where kernels are a half, 1/mm; None for that of the series."""
 
-SERIES = ("siemens_chest", "ge_abdomen", "philips_chest")
-"""Folders of real series; each is one patient."""
+PATIENTS = {
+    "siemens_chest": "series/siemens_chest",
+    "ge_abdomen": "series/ge_abdomen",
+    "philips_chest": "series/philips_chest",
+    "ge_liver": "zoo/ct_with_seg",
+    "siemens_abdomen": "zoo/siemens_j2k_series",
+}
+"""Folders of real series below the test data; each is one patient."""
+
+TRAINED_ON = ("siemens_chest", "ge_abdomen", "philips_chest")
+"""Patients of the last part of the training, whose images may be shown; the others take no part."""
 
 MAIN_TORSOS = ("torso_abdomen", "torso_chest")
 
@@ -123,7 +132,7 @@ def make_pairs(wanted: Wanted, *, data: Path, slices: int, out: Path) -> None:
 
     Args:
         wanted: Which.
-        data: The folder of the series.
+        data: The folder of the test data.
         slices: How many of each series.
         out: The folder in which the folder of the pairs is made.
     """
@@ -133,7 +142,7 @@ def make_pairs(wanted: Wanted, *, data: Path, slices: int, out: Path) -> None:
     if wanted.source in TORSOS:
         pairs = _of_torso(wanted, slices)
     else:
-        pairs = _of_scan(wanted, read_volume(data / wanted.source), slices)
+        pairs = _of_scan(wanted, read_volume(data / PATIENTS[wanted.source]), slices)
     folder.mkdir(parents=True, exist_ok=True)
     write_pairs(folder, pairs)
 
@@ -157,7 +166,8 @@ def _of_torso(wanted: Wanted, slices: int) -> tuple[Pair, ...]:
 def _of_scan(wanted: Wanted, scan: CTVolume, slices: int) -> tuple[Pair, ...]:
     f50 = KERNELS[wanted.kernel]
     sample = sample_indices(scan.geometry)
-    chosen = np.linspace(0.1 * scan.shape[0], 0.9 * scan.shape[0] - 1, slices).round().astype(int)
+    spread = np.linspace(0.1 * scan.shape[0], 0.9 * scan.shape[0] - 1, slices)
+    chosen = np.unique(spread.round().astype(int))
     needed = sorted({*sample, *(int(one) for one in chosen)})
     full = scan.select(needed)
     kernel: AutoKernelSettings | GaussianKernelSettings = AutoKernelSettings()
