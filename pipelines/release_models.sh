@@ -6,9 +6,9 @@ usage="usage: release_models.sh TESTDATA OUT"
 testdata=${1:?$usage}
 out=${2:?$usage}
 series=${SERIES:-siemens_chest ge_abdomen philips_chest}
-phantoms=${PHANTOMS:-20261:260}
-apart=${APART:-20264:150 20265:150 20267:170}
-seed=${SEED:-20264}
+phantoms=${PHANTOMS:-260}
+apart=${APART:-230}
+seed=${SEED:-20261}
 models=${MODELS:-fast redcnn}
 folds=${FOLDS-$series}
 read -ra ctdenoise <<<"${CTDENOISE:-ctdenoise}"
@@ -48,42 +48,41 @@ real_but() { # HELD_OUT
     done
 }
 
-# Both parts of a model; the second one again without each patient, where one asks for it.
+# The three parts of a model; the last one again without each patient, where one asks for it.
 train_model() { # NAME CONFIG
     local name=$1 config=$2 held pairs
-    learn "$out/${name}_phantoms" "$config" "$judged_by" "$out/phantoms" "${apart_folders[@]}"
+    learn "$out/${name}_base" "$config" "$judged_by" "$out/phantoms"
+    learn "$out/${name}_apart" "${config}_apart" "$judged_by init.from=$out/${name}_base" \
+        "$out/phantoms_apart" "${judges[@]}"
     mapfile -t pairs < <(real_but nobody)
-    learn "$out/$name" "${config}_mixture" "$judged_by init.from=$out/${name}_phantoms" \
+    learn "$out/$name" "${config}_mixture" "$judged_by init.from=$out/${name}_apart" \
         "$out/phantoms" "${pairs[@]}"
     for held in $folds; do
         mapfile -t pairs < <(real_but "$held")
         learn "$out/folds/${name}_$held" "${config}_mixture" \
-            "$judged_by init.from=$out/${name}_phantoms" "$out/phantoms" "${pairs[@]}"
+            "$judged_by init.from=$out/${name}_apart" "$out/phantoms" "${pairs[@]}"
     done
 }
 
 # 1. Phantoms with a kernel, a field of view, a thickness and a dose of their own. Six of them judge.
 if [[ ! -e $out/phantoms ]]; then
-    "${ctdenoise[@]}" phantom sample --count "${phantoms#*:}" --pairs --seed "${phantoms%:*}" \
+    "${ctdenoise[@]}" phantom sample --count "$phantoms" --pairs --seed "$seed" \
         --out "$out/phantoms" --set slices=3 --set "dose=[0.05,0.5]"
 fi
 keys=
+judges=()
 for number in ${JUDGES:-00009 00057 00101 00148 00200 00251}; do
-    pair=$out/phantoms/$number/pair/pair.json
-    keys+=${keys:+,}$(sed -n 's/.*"patient_key": "\(.*\)".*/\1/p' "$pair")
+    judges+=("$out/phantoms/$number/pair")
+    keys+=${keys:+,}$(sed -n 's/.*"patient_key": "\(.*\)".*/\1/p' "${judges[-1]}/pair.json")
 done
 judged_by="validation.patients=[$keys]"
 
-# 2. More of them, whose slices lie far apart: each shows another anatomy.
-apart_folders=()
-for set in $apart; do
-    apart_folders+=("$out/phantoms_apart_${set%:*}")
-    if [[ ! -e ${apart_folders[-1]} ]]; then
-        "${ctdenoise[@]}" phantom sample --count "${set#*:}" --pairs --seed "${set%:*}" \
-            --out "${apart_folders[-1]}" --set slices=8 --set slices_apart_mm=12 \
-            --set "dose=[0.05,0.5]" --set mixture.dead_leaves=0.4 --set mixture.test_object=0.1
-    fi
-done
+# 2. Others, whose slices lie far apart: each shows another anatomy.
+if [[ ! -e $out/phantoms_apart ]]; then
+    "${ctdenoise[@]}" phantom sample --count "$apart" --pairs --seed "$((seed + 1))" \
+        --out "$out/phantoms_apart" --set slices=8 --set slices_apart_mm=12 \
+        --set "dose=[0.05,0.5]" --set mixture.dead_leaves=0.4 --set mixture.test_object=0.1
+fi
 
 # 3. Real series, with the noise of their own kernel: their own noise can be taken out of it alone.
 for name in $series; do
