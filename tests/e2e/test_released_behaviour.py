@@ -112,7 +112,7 @@ def changes_told(model, scan, factors):
 @pytest.mark.parametrize("model", EVERY)
 def test_the_more_noise_is_told_the_more_is_changed(model, scan, request):
     if model == f"{PREFIX}redcnn":
-        reason = "told twice the noise there is, redcnn 1.0 takes 2 % less: a limit on its card"
+        reason = "told twice the noise there is, it takes 2 % less: a limit on its card"
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     changes = changes_told(model, scan, FACTORS)
     assert changes == sorted(changes)
