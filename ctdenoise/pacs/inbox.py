@@ -36,7 +36,7 @@ from ctdenoise.pacs.incoming import (
 )
 from ctdenoise.pacs.instance_head import meta_of, part10_start, uids_at
 from ctdenoise.pacs.kept import Kept, Outcome, instance_key, study_key
-from ctdenoise.pacs.rounds import Rounds, read_rounds, write_rounds
+from ctdenoise.pacs.rounds import Rounds, read_rounds, remove_unfinished, write_rounds
 
 __all__ = ["Inbox", "InboxUsage", "Kept", "NotKeptError", "instance_key", "study_key"]
 
@@ -94,6 +94,8 @@ class Inbox:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(mode=0o700)
+            for key in self._keys():
+                remove_unfinished(folder / key)
             self._held = {key: _held(folder / key) for key in self._keys()}
         except OSError as error:
             raise OutputError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ctdenoise.io.staging import staged_file
+from ctdenoise.io.staging import PARTIAL_MARK, staged_file
 
 _log = logging.getLogger(__name__)
 
@@ -106,3 +106,13 @@ def write_rounds(folder: Path, rounds: Rounds) -> None:
     with staged_file(folder / _NAME) as stage:
         stage.touch(mode=0o600)
         stage.write_text(text, encoding="utf-8")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed had begun to write down in the folder of a study.
+
+    Args:
+        folder: The folder; no other process may be writing in it.
+    """
+    for left in folder.glob(f"{PARTIAL_MARK}*-{_NAME}"):
+        left.unlink(missing_ok=True)

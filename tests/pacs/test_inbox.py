@@ -7,6 +7,7 @@ import resource
 import stat
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pydicom.uid import (
 from ctdenoise.config.receiver import InboxSettings
 from ctdenoise.errors import OutputError
 from ctdenoise.io.dicom_bounds import DamagedFileError
+from ctdenoise.io.staging import PARTIAL_MARK
 from ctdenoise.pacs.inbox import Inbox, NotKeptError
 from ctdenoise.pacs.instance_head import file_head, meta_of, uids_in
 from tests.dicom.builders import as_bytes
@@ -63,6 +65,29 @@ def test_what_was_half_written_is_gone_after_a_crash(tmp_path: Path) -> None:
     assert not list((tmp_path / "inbox" / ".incoming").iterdir())
     assert second.files(kept.study) == (kept.path,)
     half.close()
+
+
+def test_rounds_that_were_being_written_down_in_a_crash_leave_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Inbox(tmp_path / "inbox", SMALL)
+    kept = keep(first)
+    first.change_rounds(kept.study, lambda known: replace(known, handed_on=frozenset({"1"})))
+    with monkeypatch.context() as killed:  # after the file was written, before it had its name
+        killed.setattr(Path, "replace", stopped)
+        killed.setattr(Path, "unlink", stopped)
+        with pytest.raises(InterruptedError):
+            first.change_rounds(kept.study, lambda known: replace(known, handed_on=frozenset()))
+    folder = kept.path.parent
+    assert any(PARTIAL_MARK in path.name for path in folder.iterdir())
+    second = Inbox(tmp_path / "inbox", SMALL)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([kept.path.name, "rounds.json"])
+    assert second.rounds(kept.study).handed_on == {"1"}
+
+
+def stopped(*_arguments: object, **_options: object) -> None:
+    """A call in which the process ends."""
+    raise InterruptedError
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_we_return(
