@@ -15,7 +15,7 @@ from ctdenoise.core.provenance import JsonValue
 from ctdenoise.core.volume import CTVolume
 from ctdenoise.errors import UsageError
 from ctdenoise.inference.method import Sample
-from ctdenoise.metrics.noise_map import NoiseMap, measured_noise
+from ctdenoise.metrics.noise_map import NoiseMap, noise_of
 
 _log = logging.getLogger(__name__)
 
@@ -106,11 +106,7 @@ def told_noise(sample: Sample, settings: InferSettings) -> ToldNoise:
         sample: Slices of what is to be denoised.
         settings: Stated level, factor.
     """
-    volume = sample.volume
-    geometry = volume.geometry
-    measured = measured_noise(
-        volume.hu, volume.padding, geometry.pixel_spacing_mm, geometry.along_normal_mm()
-    )
+    measured = noise_of(sample.volume)
     scale, stated = settings.noise_factor, settings.noise_level
     sd_hu = measured.sd_hu
     if stated is not None:

@@ -45,7 +45,7 @@ from ctdenoise.inference.error_model import ErrorModel, fit_error_model
 from ctdenoise.inference.method import Block, Estimates, Sample, plan_blocks
 from ctdenoise.inference.noise_like import NoiseSpectrum, noise_spectrum
 from ctdenoise.inference.told_noise import ToldNoise
-from ctdenoise.metrics.noise_map import measured_noise
+from ctdenoise.metrics.noise_map import noise_of
 from ctdenoise.phantoms.texture import power_law_field
 
 _log = logging.getLogger(__name__)
@@ -320,11 +320,7 @@ def _pass(
 
 
 def _measured(sample: Sample) -> ToldNoise:
-    volume = sample.volume
-    geometry = volume.geometry
-    found = measured_noise(
-        volume.hu, volume.padding, geometry.pixel_spacing_mm, geometry.along_normal_mm()
-    )
+    found = noise_of(sample.volume)
     return ToldNoise(found, sample.places, found.level_hu, None, 1.0)
 
 

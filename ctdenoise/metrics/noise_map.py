@@ -29,6 +29,7 @@ from scipy import ndimage
 from ctdenoise.core.arrays import BoolArray, DoubleArray, FloatArray
 from ctdenoise.core.body import body_mask
 from ctdenoise.core.noise_level import SOFT_TISSUE_HU, noise_level_hu, patch_pixels
+from ctdenoise.core.volume import CTVolume
 
 LAG_MM = 1.2
 """Distance of the differences: they answer most to 0.4 cycles per mm along both directions."""
@@ -99,6 +100,18 @@ class NoiseMap:
         below = at.astype(np.int64)
         above = np.minimum(below + 1, size - 1)
         return below, above, (at - below).astype(np.float32)
+
+
+def noise_of(volume: CTVolume) -> NoiseMap:
+    """The noise of a volume around every pixel, measured from the pixels; see `measured_noise`.
+
+    Args:
+        volume: Slices of a scan.
+    """
+    geometry = volume.geometry
+    return measured_noise(
+        volume.hu, volume.padding, geometry.pixel_spacing_mm, geometry.along_normal_mm()
+    )
 
 
 def measured_noise(

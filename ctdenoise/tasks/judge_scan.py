@@ -19,7 +19,7 @@ from ctdenoise.metrics.cells import cell_pixels
 from ctdenoise.metrics.evaluation import evaluate
 from ctdenoise.metrics.measured import Measured
 from ctdenoise.metrics.noise import noise_change_percent, noise_magnitude
-from ctdenoise.metrics.noise_map import measured_noise
+from ctdenoise.metrics.noise_map import noise_of
 from ctdenoise.metrics.noise_texture import FlatAreas, Truth, flat_areas, noise_power
 from ctdenoise.metrics.nps import PowerSums
 from ctdenoise.metrics.organ_change import organ_changes
@@ -266,8 +266,7 @@ def _slice_view(scan: JudgedScan, index: int) -> SliceView:
 def _noise_map(volume: CTVolume) -> HuArray:
     """The noise around each pixel of the only slice of a volume, HU [y, x]."""
     geometry = volume.geometry
-    found = measured_noise(volume.hu, volume.padding, geometry.pixel_spacing_mm)
-    return found.at(0, (0, 0), (geometry.rows, geometry.columns))
+    return noise_of(volume).at(0, (0, 0), (geometry.rows, geometry.columns))
 
 
 def _worst(scan: JudgedScan, most: int) -> list[Structured]:
